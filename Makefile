@@ -1,0 +1,176 @@
+# Leto's build. `make help` lists the targets; `sh deps/setup TARGET` installs what a target needs.
+#
+#   FLAVOUR   release (default), sanitize (address and undefined behaviour) or thread; each has its own
+#             folder under build/. Only release puts its programs into bin/.
+#   CXX       g++ (default) or clang++; changing it, or CXXFLAGS, rebuilds.
+
+FLAVOUR ?= release
+PREFIX  ?= /usr/local
+ifeq ($(origin CXX),default)
+  CXX := g++
+endif
+
+# In parallel unless the caller said how.
+ifeq ($(MAKELEVEL),0)
+  ifeq ($(findstring -j,$(MAKEFLAGS)),)
+    MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+  endif
+endif
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+BUILD := build/$(FLAVOUR)
+BIN   := $(if $(filter release,$(FLAVOUR)),bin,$(BUILD)/bin)
+
+# --- What is there -----------------------------------------------------------------------------------
+
+# A test is a file *_test.cc. What other files of tests/ hold (fakes, checkers, the simulator) goes into an
+# archive, of which each program takes what it uses.
+SOURCES      := $(shell find -H src -name '*.cc' 2>/dev/null | LC_ALL=C sort)
+TEST_FILES   := $(shell find -H tests -name '*.cc' -not -path 'tests/fuzz/*' -not -path 'tests/mutants/*' \
+                  2>/dev/null | LC_ALL=C sort)
+TEST_SOURCES := tests/main.cc $(filter %_test.cc,$(TEST_FILES))
+SIM_THERE    := $(wildcard tests/sim/main.cc)
+HELPERS      := $(filter-out $(TEST_SOURCES) $(SIM_THERE),$(TEST_FILES))
+
+LIBRARY_OBJECTS := $(patsubst %.cc,$(BUILD)/%.o,$(filter-out src/main.cc,$(SOURCES)))
+HELPER_OBJECTS  := $(HELPERS:%.cc=$(BUILD)/%.o)
+TEST_OBJECTS    := $(TEST_SOURCES:%.cc=$(BUILD)/%.o)
+ALL_OBJECTS     := $(sort $(LIBRARY_OBJECTS) $(HELPER_OBJECTS) $(TEST_OBJECTS) $(SIM_THERE:%.cc=$(BUILD)/%.o) \
+                     $(BUILD)/src/main.o)
+LIBRARY         := $(BUILD)/libleto.a
+HELPER_LIBRARY  := $(BUILD)/libhelpers.a
+
+PROGRAMS := $(if $(wildcard src/main.cc),$(BIN)/leto)
+TESTERS  := $(BIN)/leto-tests $(if $(SIM_THERE),$(BIN)/leto-sim)
+
+# --- Libraries and flags -----------------------------------------------------------------------------
+
+# Not for targets that compile nothing: they must work on a bare system.
+NEEDS_LIBRARIES := $(filter-out help clean lint,$(or $(MAKECMDGOALS),all))
+ifneq ($(NEEDS_LIBRARIES),)
+  # deps/libraries holds lines "name floor [first version that is too new]"; pkg-config judges them and says what is wrong.
+  LIBRARIES := $(shell sed -n 's/^\([a-z0-9]*\) .*/\1/p' deps/libraries)
+  FLOORS    := $(shell awk '{ print $$1, ">=", $$2 } $$3 { print $$1, "<", $$3 }' deps/libraries)
+  COMPLAINT := $(shell pkg-config --print-errors --errors-to-stdout --exists '$(FLOORS)' 2>&1 || echo failed)
+  ifneq ($(COMPLAINT),)
+    $(error A library is missing or too old; `sh deps/setup run` installs them. pkg-config says: $(COMPLAINT))
+  endif
+  LIBRARY_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LIBRARIES)))
+  LIBRARY_LIBS   := $(shell pkg-config --libs $(LIBRARIES))
+endif
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Werror
+SANITIZE_release  :=
+SANITIZE_sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANITIZE_thread   := -fsanitize=thread -fno-omit-frame-pointer
+SANITIZE          := $(SANITIZE_$(FLAVOUR))
+OPTIMIZE_src   := $(if $(filter release,$(FLAVOUR)),-O2,-O1)
+OPTIMIZE_tests := -O1
+DEFINES_tests  := -DLETO_SOURCE_DIR='"$(CURDIR)"'
+COMPILE = $(CXX) -std=c++20 -g $(WARNINGS) $(SANITIZE) -Isrc $(LIBRARY_CFLAGS) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP
+LINK    = $(CXX) -g $(SANITIZE) $(LDFLAGS)
+
+# --- Targets -----------------------------------------------------------------------------------------
+
+.PHONY: all
+all: $(PROGRAMS)  ## build bin/leto (the default)
+
+.PHONY: run
+run: all  ## build, and start a node from leto.conf
+	@exec $(BIN)/leto leto.conf
+
+.PHONY: cluster
+cluster: all  ## start three local nodes; print how to talk to them and how to stop them
+	@tools/cluster start
+
+.PHONY: build-tests
+build-tests: all $(TESTERS)
+
+.PHONY: test
+test: build-tests  ## run every test: unit, Tcl, simulator seeds, the README's commands
+	@tools/test $(BIN)
+
+.PHONY: unit
+unit: $(BIN)/leto-tests  ## run the unit tests alone; ONLY='*election*' chooses
+	@$(BIN)/leto-tests $(if $(ONLY),--test-case='$(ONLY)')
+
+.PHONY: sim
+sim: $(if $(SIM_THERE),$(BIN)/leto-sim)  ## simulate whole clusters: SEED=7, or SEEDS=1000 FIRST=1
+	@$(if $(SIM_THERE),$(BIN)/leto-sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)),\
+	  echo "make sim: tests/sim is empty")
+
+.PHONY: sanitize
+sanitize:  ## ASan and UBSan build; unit tests and a range of seeds (SEEDS=50 FIRST=1)
+	@$(MAKE) --no-print-directory FLAVOUR=sanitize build-tests
+	@tools/test --quick build/sanitize/bin $(or $(SEEDS),50) $(or $(FIRST),1)
+
+.PHONY: sanitize-thread
+sanitize-thread:  ## the same with the thread sanitizer
+	@$(MAKE) --no-print-directory FLAVOUR=thread build-tests
+	@tools/test --quick build/thread/bin $(or $(SEEDS),50) $(or $(FIRST),1)
+
+.PHONY: lint
+lint:  ## count lengths, nesting and parameters; check layers, names and heads of files
+	@python3 -c '' 2>/dev/null || { echo "make lint needs python3: sh deps/setup lint" >&2; exit 1; }
+	@tools/lint
+
+.PHONY: install
+install: all  ## install the server below PREFIX (/usr/local); DESTDIR is honoured
+	install -d "$(DESTDIR)$(PREFIX)/bin" "$(DESTDIR)$(PREFIX)/share/leto"
+	install -m 755 $(BIN)/leto "$(DESTDIR)$(PREFIX)/bin/leto"
+	install -m 644 leto.conf "$(DESTDIR)$(PREFIX)/share/leto/leto.conf"
+
+.PHONY: clean
+clean:  ## remove build/ and bin/
+	rm -rf build bin
+
+.PHONY: help
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/\1\t\2/p' Makefile | awk -F '\t' '{ printf "  make %-16s %s\n", $$1, $$2 }'
+
+# --- Rules -------------------------------------------------------------------------------------------
+
+# Rewritten only when its text changes, so that a new compiler, flag or list of files rebuilds.
+define stamp
+	@mkdir -p $(@D); printf '%s\n' '$(subst ','\'',$(1))' >$@.new; cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+endef
+.PHONY: FORCE
+FORCE:
+$(BUILD)/flags: FORCE
+	$(call stamp,$(COMPILE) $(LINK))
+$(BUILD)/files: FORCE
+	$(call stamp,$(ALL_OBJECTS))
+
+.PHONY: doctest
+doctest:
+	@echo '#include <doctest/doctest.h>' | $(CXX) -E -x c++ - >/dev/null 2>&1 || \
+	  { echo "the tests need doctest: sh deps/setup test" >&2; exit 1; }
+
+$(BUILD)/src/%.o: src/%.cc $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  compile  $<";)$(COMPILE) $(OPTIMIZE_src) -c $< -o $@
+$(BUILD)/tests/%.o: tests/%.cc $(BUILD)/flags | doctest
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  compile  $<";)$(COMPILE) $(OPTIMIZE_tests) -Itests -I. $(DEFINES_tests) -c $< -o $@
+
+$(LIBRARY): $(LIBRARY_OBJECTS) $(BUILD)/files
+	@mkdir -p $(@D); rm -f $@
+	@ar rcs $@ $(LIBRARY_OBJECTS)
+$(HELPER_LIBRARY): $(HELPER_OBJECTS) $(BUILD)/files
+	@mkdir -p $(@D); rm -f $@
+	@ar rcs $@ $(HELPER_OBJECTS)
+
+define link
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  link     $@";)$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(LIBRARY_LIBS) -o $@
+endef
+$(BIN)/leto: $(BUILD)/src/main.o $(LIBRARY)
+	$(link)
+$(BIN)/leto-tests: $(TEST_OBJECTS) $(HELPER_LIBRARY) $(LIBRARY) $(BUILD)/files
+	$(link)
+$(BIN)/leto-sim: $(BUILD)/tests/sim/main.o $(HELPER_LIBRARY) $(LIBRARY)
+	$(link)
+
+-include $(ALL_OBJECTS:.o=.d)
