@@ -1,0 +1,116 @@
+// AppendEntries at the receiver (section 5.3): check, store, answer when durable.
+#include <algorithm>
+#include <cinttypes>
+
+#include "base/assert.h"
+#include "base/format.h"
+#include "base/log.h"
+#include "raft/state.h"
+
+namespace leto::raft {
+
+// Consecutive indexes, terms that neither fall nor exceed the sender's, known kinds, readable
+// configurations.
+bool Raft::State::is_sane_append(const Message& message) const {
+  const AppendEntries& append = std::get<AppendEntries>(message.body);
+  EntryId previous = append.previous;
+  if (previous.term > message.term || previous.index >= kIndexEnd) return false;
+  Configuration ignored;
+  for (const Entry& entry : append.entries) {
+    if (entry.id.index != previous.index + 1 || entry.id.term < previous.term || entry.id.term > message.term)
+      return false;
+    if (!entry.payload || entry.kind > EntryKind::kConfiguration) return false;
+    if (entry.kind == EntryKind::kConfiguration && !decode_configuration(*entry.payload, ignored)) return false;
+    previous = entry.id;
+  }
+  return previous.index < kIndexEnd;
+}
+
+void Raft::State::on_append_entries(const Message& message) {
+  if (leads()) return drop(message, "an append in a term that this node leads");
+  become_follower(message.term, message.from, "a leader appends");
+  reset_election_timer();
+  leader_heard = true;
+  leader_heard_at = now;
+  if (lost_tail) return drop(message, "D16: the tail of the log was lost, nothing is acknowledged");
+
+  const EntryId previous = std::get<AppendEntries>(message.body).previous;
+  if (contradicts_committed(message)) return drop(message, "it contradicts a committed entry");
+  if (previous.index > commit && !log.has(previous)) return refuse_append(message);
+  accept_append(message);
+}
+
+// No honest leader sends such a thing: what is committed here is the same everywhere.
+bool Raft::State::contradicts_committed(const Message& message) const {
+  const AppendEntries& append = std::get<AppendEntries>(message.body);
+  const auto differs = [this](EntryId id) {
+    return id.index <= commit && id.index >= log.base().index && log.id_at(id.index) != id;
+  };
+  return differs(append.previous) || std::any_of(append.entries.begin(), append.entries.end(),
+                                                 [&](const Entry& entry) { return differs(entry.id); });
+}
+
+void Raft::State::accept_append(const Message& message) {
+  const AppendEntries& append = std::get<AppendEntries>(message.body);
+  store_entries(append.entries);
+  const Index agreed = append.previous.index + append.entries.size();
+  LETO_ASSERT(agreed <= log.last().index,
+              base::format("D7: agreed %" PRIu64 ", last %" PRIu64, agreed, log.last().index));
+  // D7: only what this append shows to be equal; behind it old entries of another leader may lie.
+  set_commit(std::max(commit, std::min(append.leader_commit, agreed)));
+  evict();
+  Message reply = to(message.from, AppendEntriesReply{.accepted = true,
+                                                      .match = agreed,
+                                                      .previous_index = append.previous.index,
+                                                      .hint = {},
+                                                      .read_counter = append.read_counter});
+  // D3: everything up to `match`, and the term, first.
+  const bool is_durable = agreed <= writes.durable_index();
+  if (is_durable) {
+    send(std::move(reply));
+  } else {
+    send_when_durable(std::move(reply));
+  }
+}
+
+void Raft::State::store_entries(const std::vector<Entry>& entries) {
+  for (const Entry& entry : entries) {
+    if (entry.id.index <= commit) continue;
+    if (entry.id.index <= log.last().index) {
+      if (log.id_at(entry.id.index) == entry.id) continue;
+      truncate_from(entry.id.index);
+    }
+    append_received(entry);
+  }
+}
+
+void Raft::State::append_received(const Entry& entry) {
+  log.append(entry);
+  writes.append(entry);
+  if (entry.kind != EntryKind::kConfiguration) return;
+  Configuration configuration;
+  const bool is_readable = decode_configuration(*entry.payload, configuration);
+  LETO_ASSERT(is_readable, base::format("configuration at %" PRIu64 " passed is_sane_append", entry.id.index));
+  configurations.append(entry.id.index, std::move(configuration));
+}
+
+void Raft::State::truncate_from(Index index) {
+  LETO_ASSERT(index > commit, base::format("truncating committed %" PRIu64 " <= %" PRIu64, index, commit));
+  LETO_LOG(kVerbose, "raft: entries %" PRIu64 " to %" PRIu64 " are another leader's: dropped", index,
+           log.last().index);
+  log.truncate_from(index);
+  writes.truncate_from(index);
+  configurations.truncate_from(index);
+}
+
+// Says which entry may still agree, so that the leader goes back by terms, not by entries.
+void Raft::State::refuse_append(const Message& message) {
+  const AppendEntries& append = std::get<AppendEntries>(message.body);
+  send(to(message.from, AppendEntriesReply{.accepted = false,
+                                           .match = 0,
+                                           .previous_index = append.previous.index,
+                                           .hint = log.last_at_most(append.previous.index, append.previous.term),
+                                           .read_counter = append.read_counter}));
+}
+
+}  // namespace leto::raft

@@ -1,0 +1,182 @@
+// Who is in the cluster (section 6): learner first, then joint consensus. One change at a time; whoever
+// leads takes the steps that follow the first, so that a change survives the leader that began it.
+//
+//   new voter     {.. learner}  ->  caught up: {.. incoming}  ->  committed: {.. voter}
+//   voter leaves  {.. outgoing}  ->  committed: {..}
+//   replacement   a learner under the id of a voter; when it is promoted that voter becomes outgoing
+#include <algorithm>
+#include <cinttypes>
+
+#include "base/assert.h"
+#include "base/format.h"
+#include "base/log.h"
+#include "raft/state.h"
+
+namespace leto::raft {
+
+namespace {
+
+bool votes(const Member& member) { return member.role != MemberRole::kLearner && member.role != MemberRole::kObserver; }
+
+bool by_node(const Member& a, const Member& b) { return a.node < b.node; }
+
+bool text_fits(const Member& member) {
+  return member.id.size() <= kMemberTextMax && member.raft_address.size() <= kMemberTextMax &&
+         member.client_address.size() <= kMemberTextMax;
+}
+
+// Sorted, distinct, within bounds, no joint roles, and some voter.
+bool is_valid_target(const Configuration& target) {
+  const std::vector<Member>& members = target.members;
+  if (target.is_joint() || target.voter_count() == 0 || members.size() > kMembersMax) return false;
+  for (size_t i = 0; i < members.size(); ++i)
+    if (members[i].node == kNobody || !text_fits(members[i]) || (i > 0 && !by_node(members[i - 1], members[i])))
+      return false;
+  return true;
+}
+
+// What becomes of a member at once; the way from learner to voter leads through the promotion.
+MemberRole first_role(const Member* current, MemberRole wanted) {
+  if (wanted == MemberRole::kObserver) return MemberRole::kObserver;
+  return current && current->role == MemberRole::kVoter ? MemberRole::kVoter : MemberRole::kLearner;
+}
+
+// The first step from `current` to `target`, or nothing if it cannot be made in one change.
+std::optional<Configuration> first_step(const Configuration& current, const Configuration& target) {
+  Configuration next;
+  bool has_new_learner = false;
+  for (const Member& wanted : target.members) {
+    const Member* member = current.find(wanted.node);
+    // A voter that shall only listen leaves and comes again.
+    if (member && votes(*member) && wanted.role != MemberRole::kVoter) return std::nullopt;
+    next.members.push_back(wanted);
+    next.members.back().role = first_role(member, wanted.role);
+    const bool was_learner = member && member->role == MemberRole::kLearner;
+    has_new_learner |= next.members.back().role == MemberRole::kLearner && !was_learner;
+  }
+  for (const Member& member : current.members) {
+    if (target.find(member.node) || !votes(member)) continue;
+    const Member* successor = target.find_id(member.id);
+    const bool is_replaced = !member.id.empty() && successor && successor->role == MemberRole::kVoter &&
+                             !current.is_voter(successor->node);
+    if (!is_replaced && has_new_learner) return std::nullopt;
+    next.members.push_back(member);
+    if (!is_replaced) next.members.back().role = MemberRole::kOutgoing;
+  }
+  std::sort(next.members.begin(), next.members.end(), by_node);
+  if (next.members.size() > kMembersMax) return std::nullopt;
+  return next;
+}
+
+Configuration without_joint_roles(const Configuration& joint) {
+  Configuration next;
+  for (const Member& member : joint.members) {
+    if (member.role == MemberRole::kOutgoing) continue;
+    next.members.push_back(member);
+    if (member.role == MemberRole::kIncoming) next.members.back().role = MemberRole::kVoter;
+  }
+  return next;
+}
+
+}  // namespace
+
+ChangeResult Raft::State::change_config(const Configuration& target) {
+  if (!leads()) return ChangeResult::kNotLeader;
+  if (!is_valid_target(target)) return ChangeResult::kInvalid;
+  if (configuration().is_joint()) return ChangeResult::kInProgress;
+  const std::optional<Configuration> next = first_step(configuration(), target);
+  if (!next) return ChangeResult::kInvalid;
+  if (*next == configuration()) return ChangeResult::kNothingToDo;
+  const ChangeResult refusal = reason_to_refuse(*next);
+  if (refusal != ChangeResult::kAccepted) return refusal;
+  append_configuration(*next);
+  return ChangeResult::kAccepted;
+}
+
+// Both majorities of the step must be within reach, else nothing could ever be committed again
+// (scenarios 21 and 31).
+ChangeResult Raft::State::reason_to_refuse(const Configuration& next) const {
+  if (!leads_and_committed_in_term()) return ChangeResult::kNotReady;
+  if (configurations.latest_index() > commit || leading.transfer_to != kNobody) return ChangeResult::kInProgress;
+  const Member* own = next.find(self);
+  if (!own || own->role != MemberRole::kVoter) return ChangeResult::kRemovesLeader;
+  const bool is_live = next.has_quorum([this](NodeId node) {
+    const Progress* peer = progress_of(node);
+    return node == self || (peer && peer->answers_lately(options.election_ticks));
+  });
+  return is_live ? ChangeResult::kAccepted : ChangeResult::kNoLiveQuorum;
+}
+
+// Effective at once (section 6).
+void Raft::State::append_configuration(const Configuration& next) {
+  LETO_ASSERT(configurations.latest_index() <= commit,
+              base::format("I11: configuration at %" PRIu64 " is not committed", configurations.latest_index()));
+  LETO_ASSERT(leads_and_committed_in_term(), "a configuration before an entry of the own term is committed");
+  append_own(EntryKind::kConfiguration, std::make_shared<const std::string>(encode_configuration(next)));
+  configurations.append(log.last().index, next);
+  LETO_LOG(kNotice, "raft: configuration at %" PRIu64 ": %zu members, %zu voters%s", log.last().index,
+           next.members.size(), next.voter_count(), next.is_joint() ? ", joint" : "");
+  update_peers();
+  drop_lease();
+}
+
+// A peer that the newest configuration drops is still told of it, so that it learns that it was removed.
+void Raft::State::update_peers() {
+  std::vector<Progress>& peers = leading.peers;
+  for (Progress& peer : peers)
+    if (!configuration().find(peer.node) && peer.leaves_at == 0) peer.leaves_at = configurations.latest_index();
+  for (const Member& member : configuration().members) {
+    if (member.node == self || progress_of(member.node)) continue;
+    Progress peer;
+    peer.node = member.node;
+    peer.next = log.last().index;
+    const auto place = std::lower_bound(peers.begin(), peers.end(), member.node,
+                                        [](const Progress& other, NodeId node) { return other.node < node; });
+    peers.insert(place, std::move(peer));
+  }
+}
+
+// The next step of a change, if one is under way and nothing is uncommitted.
+void Raft::State::drive_membership() {
+  if (!leads_and_committed_in_term() || leading.transfer_to != kNobody || disk_stalled) return;
+  if (configurations.latest_index() > commit) return;
+  if (configuration().is_joint()) return append_configuration(without_joint_roles(configuration()));
+  promote_learners();
+}
+
+void Raft::State::promote_learners() {
+  Configuration next = configuration();
+  bool is_changed = false;
+  for (const Member& member : configuration().members) {
+    const Progress* peer = progress_of(member.node);
+    if (member.role != MemberRole::kLearner || !peer || !peer->answers_lately(options.election_ticks)) continue;
+    if (peer->match == 0 || peer->match + options.learner_lag_max < log.last().index) continue;
+    const auto replaced = std::find_if(next.members.begin(), next.members.end(), [&](const Member& other) {
+      return other.role == MemberRole::kVoter && other.id == member.id && !member.id.empty();
+    });
+    if (replaced != next.members.end() && replaced->node == self) continue;
+    if (replaced != next.members.end()) replaced->role = MemberRole::kOutgoing;
+    const auto promoted = std::lower_bound(next.members.begin(), next.members.end(), member, by_node);
+    promoted->role = MemberRole::kIncoming;
+    is_changed = true;
+  }
+  if (is_changed) append_configuration(next);
+}
+
+void Raft::State::forget_leavers() {
+  std::erase_if(leading.peers, [this](Progress& peer) {
+    if (peer.leaves_at == 0 || commit < peer.leaves_at) return false;
+    const bool was_told = peer.commit_told >= peer.leaves_at && peer.match >= peer.leaves_at;
+    return was_told || ++peer.leaving_ticks > 2 * options.election_ticks;
+  });
+}
+
+// A leader that its own configuration dropped leads until that is committed (section 6), and says so.
+void Raft::State::leave_if_removed() {
+  if (!leads() || configurations.latest_index() > commit || configuration().find(self)) return;
+  replicate();
+  for (Progress& peer : leading.peers) send_heartbeat(peer);
+  become_follower(term(), kNobody, "was removed from the cluster");
+}
+
+}  // namespace leto::raft

@@ -1,0 +1,70 @@
+// The RPCs of Raft as values. What each field means is the paper's; where Leto adds one it says why.
+#pragma once
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "raft/types.h"
+
+namespace leto::raft {
+
+// Section 5.2; with `pre_vote` the question of section 9.6 of the thesis, which changes nobody's term
+// and whose message carries the term the candidate WOULD start.
+struct RequestVote {
+  bool pre_vote = false;
+  bool transfer = false;  // Sent because of TimeoutNow: the receiver does not protect the old leader.
+  EntryId last;           // The candidate's last entry.
+};
+
+struct RequestVoteReply {
+  bool pre_vote = false;
+  bool granted = false;
+};
+
+// Section 5.3. Without entries it is the heartbeat. Its `previous` is then the peer's known match, so
+// that it can never be refused because an append overtook it.
+struct AppendEntries {
+  EntryId previous;
+  Index leader_commit = 0;
+  uint64_t read_counter = 0;     // D13: the reply gives it back and so confirms leadership.
+  uint64_t cluster_time_ms = 0;  // Filled in by the replica when it sends; the core ignores it.
+  std::vector<Entry> entries;    // Consecutive, after `previous`.
+};
+
+// `match` counts if accepted: everything up to it is durable at the sender and equal to the leader's.
+// If refused, `hint` is the last entry of the sender that may still agree (the thesis, 5.3: conflict
+// terms), and `previous_index` says which append was refused, so that an old refusal can be told.
+struct AppendEntriesReply {
+  bool accepted = false;
+  Index match = 0;
+  Index previous_index = 0;
+  EntryId hint;
+  uint64_t read_counter = 0;
+};
+
+// The thesis, section 3.10: campaign at once.
+struct TimeoutNow {};
+
+// A follower asks the leader for a read index on behalf of its clients (thesis 6.4).
+struct ReadIndexRequest {
+  uint64_t context = 0;
+};
+struct ReadIndexReply {
+  uint64_t context = 0;
+  bool ok = false;                // False: the answerer does not lead, or lost its majority.
+  Index index = 0;
+  uint64_t cluster_time_ms = 0;   // Filled in by the replica.
+};
+
+using Body = std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, TimeoutNow,
+                          ReadIndexRequest, ReadIndexReply>;
+
+struct Message {
+  NodeId from = kNobody;
+  NodeId to = kNobody;
+  Term term = 0;
+  Body body;
+};
+
+}  // namespace leto::raft

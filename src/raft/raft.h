@@ -1,0 +1,194 @@
+// The pure Raft core: a function of its inputs. No clock, no random source beyond the seed it is given,
+// no I/O. It refuses to know what an entry means, how a message travels or how a disk works.
+//
+// The caller feeds it inputs, then drains one Output per loop turn with take() and carries it out:
+//   send_now          may leave at once, in order per receiver
+//   writes            are made durable in this order, each whole; its after_durable messages leave only
+//                     once it is durable, and then durable(seq) is called
+//   apply             committed entries, consecutive, each exactly once
+//   reads             read contexts that may run once the state machine has applied `index`
+//   loads             entries the core needs back from the log; answered by loaded()
+// Nothing here blocks and nothing is retried by the caller.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "raft/message.h"
+#include "raft/types.h"
+
+namespace leto::raft {
+
+enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
+const char* role_name(Role role);  // "follower", "precandidate", "candidate", "leader"
+
+struct Options {
+  NodeId self = kNobody;
+  uint64_t seed = 0;                  // Of the election timeouts; give every node another one.
+  uint32_t election_ticks = 40;       // The shortest election timeout; each one is drawn from [this, 2 * this).
+  uint32_t heartbeat_ticks = 5;
+  size_t append_bytes_max = 256 << 10;    // Of one AppendEntries; a larger entry travels alone.
+  size_t window_messages_max = 64;        // Appends in flight to one peer,
+  size_t window_bytes_max = 4 << 20;      // and their bytes. One message always fits.
+  size_t uncommitted_bytes_max = 64 << 20;  // propose() answers kBusy beyond it. One entry always fits.
+  size_t cache_bytes_max = 32 << 20;      // Entries kept in memory; undurable and unapplied-own ones always are.
+  size_t apply_bytes_max = 1 << 20;       // Of Output::apply per take(); one entry always fits.
+  size_t load_bytes_max = 256 << 10;      // Asked for by one Load.
+  uint64_t learner_lag_max = 64;          // Entries; a learner this close is promoted.
+  bool lease_reads = false;               // read_index() on a leader with a lease needs no round (D18).
+};
+
+// The term of a run of entries: all entries from `first` to the next run's first have it.
+struct TermRun {
+  Index first = 0;
+  Term term = 0;
+};
+
+struct ConfigurationAt {
+  Index index = 0;
+  Configuration configuration;
+};
+
+// What storage found at start. `log_first` is 1 until compaction exists; the entry before it is `base`.
+struct Recovered {
+  HardState hard_state;
+  EntryId base;                          // The last entry dropped from the log; {0,0} if none was.
+  EntryId last;                          // The log's last entry; == base if the log is empty.
+  std::vector<TermRun> terms;            // Of (base, last], ascending; empty if the log is empty.
+  Index applied = 0;                     // What the state machine has already. commit >= applied.
+  std::vector<ConfigurationAt> configurations;  // Ascending; the one in force at `base`, then those in the log.
+  bool lost_tail = false;                // D16: neither votes, acknowledges nor campaigns.
+  bool founding = false;                 // The directory was made just now: hold the first election for one timeout.
+};
+
+using WriteSeq = uint64_t;
+
+// One atomic change of the log file (D4). Made durable as a whole, in order of seq.
+struct Write {
+  WriteSeq seq = 0;
+  std::optional<HardState> hard_state;
+  std::optional<Index> truncate_from;    // Entries with index >= this go, before `append`.
+  std::vector<Entry> append;
+  std::vector<Message> after_durable;    // D1-D3: may leave only once all of the above is durable.
+};
+
+struct ReadReady {
+  uint64_t context = 0;
+  bool ok = false;        // False: no quorum or no leader confirmed it; the read has not run (D14).
+  Index index = 0;        // Run when applied >= index.
+};
+
+// Read entries [from, ...] back from the log, at most max_bytes but at least one, none past `last`.
+// `peer` == self: for apply. Answered by loaded(peer, entries), also with fewer or (if truncated since) none.
+struct Load {
+  NodeId peer = kNobody;
+  Index from = 0;
+  Index last = 0;
+  size_t max_bytes = 0;
+};
+
+struct RoleChange {
+  Role role = Role::kFollower;
+  Term term = 0;
+  NodeId leader = kNobody;   // kNobody if unknown.
+};
+
+struct Output {
+  std::vector<Message> send_now;
+  std::vector<Write> writes;
+  std::vector<Entry> apply;
+  std::vector<ReadReady> reads;
+  std::vector<Load> loads;
+  std::optional<RoleChange> role_change;  // The role, term or leader is another than at the last take().
+  bool empty() const;
+};
+
+enum class ProposeResult : uint8_t { kAccepted, kNotLeader, kTransferring, kBusy };
+
+enum class ChangeResult : uint8_t {
+  kAccepted,          // The first step is in the log; whoever leads takes the following ones.
+  kNothingToDo,       // The cluster is like that already.
+  kNotLeader,
+  kNotReady,          // No entry of this term is committed yet: try again.
+  kInProgress,        // Another change is not finished: try again.
+  kNoLiveQuorum,      // The new voters that were heard of lately would be no majority.
+  kRemovesLeader,     // Transfer first.
+  kInvalid,           // No voter left, joint roles in the target, or too many members.
+};
+
+enum class TransferResult : uint8_t { kAccepted, kNotLeader, kNotVoter, kInProgress };
+
+// What INFO shows of a peer; also what tests look at.
+struct PeerView {
+  NodeId node = kNobody;
+  Index match = 0;
+  Index next = 0;
+  size_t in_flight_messages = 0;
+  size_t in_flight_bytes = 0;
+  uint64_t ticks_since_heard = 0;
+};
+
+class Raft {
+ public:
+  // REQUIRES: options.self != kNobody and `recovered` is consistent (asserted).
+  Raft(const Options& options, Recovered recovered);
+  ~Raft();
+  Raft(const Raft&) = delete;
+  Raft& operator=(const Raft&) = delete;
+
+  // Inputs -----------------------------------------------------------------------------------
+  void step(const Message& message);   // Any bytes a peer may send, in any order; nonsense is dropped.
+  void tick();                         // One unit of time has passed.
+  // If accepted, `id` (may be null) is where it will be unless a later leader replaces it.
+  ProposeResult propose(Payload payload, EntryId* id);
+  // `target` is the wanted final configuration: roles kVoter, kLearner, kObserver only. New voters are
+  // added as learners first and promoted once caught up; removals go through a joint configuration.
+  // Address-only differences are one simple entry.
+  ChangeResult change_config(const Configuration& target);
+  TransferResult transfer(NodeId to);
+  // Asks for an index at which a read that arrived before this call is linearizable. Contexts are the
+  // caller's, each used once; each comes back exactly once in Output::reads.
+  void read_index(uint64_t context);
+  // Writes up to and including `seq` are durable. Called in order (D8).
+  void durable(WriteSeq seq);
+  void loaded(NodeId peer, std::vector<Entry> entries);
+  // The state machine has applied everything up to `index`, of what take() handed out.
+  void applied(Index index);
+  void disk_stalled(bool stalled);          // D17.
+  void peer_unreachable(NodeId node);       // Its connection broke: what was in flight is to be sent again.
+  // Confirms, AFTER a read ran under a lease, that the lease still holds (D18).
+  bool lease_holds() const;
+
+  Output take();
+  // True if take() would give something.
+  bool has_output() const;
+
+  // Views ------------------------------------------------------------------------------------
+  Role role() const;
+  Term term() const;
+  NodeId voted_for() const;
+  NodeId leader() const;
+  Index commit_index() const;
+  Index applied_index() const;
+  Index durable_index() const;
+  EntryId last() const;
+  Index first_index() const;
+  const Configuration& configuration() const;             // In force: the latest in the log.
+  const Configuration& committed_configuration() const;   // The latest at or below commit_index.
+  bool leads_and_committed_in_term() const;   // Leader with an entry of its own term committed.
+  NodeId transferring_to() const;             // kNobody if no transfer is under way.
+  std::vector<PeerView> peers() const;
+  size_t uncommitted_bytes() const;
+  // Panics if an invariant between the core's own fields does not hold (I8 and others); cheap enough for
+  // every turn.
+  void check_invariants() const;
+
+ private:
+  struct State;  // raft/state.h
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace leto::raft
