@@ -1,0 +1,115 @@
+// The keyspace: every key of every logical database, in memory; the state that commands read and change.
+// Deterministic: the same changes in the same order give the same digest on every node, whatever the
+// table layout. Refuses to know of logs, disks, clients and clocks.
+//
+// Invariants: digest() equals recompute_digest(); a key is in the dirty set iff it was changed since the
+// last freeze(); values are never changed in place.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "keyspace/value.h"
+
+namespace leto::keyspace {
+
+inline constexpr uint32_t kDatabases = 16;
+
+// An order-independent sum over all keys: 128 bits, one hash of (db, key, value, deadline, version) each.
+struct Digest {
+  uint64_t high = 0;
+  uint64_t low = 0;
+  bool operator==(const Digest&) const = default;
+  std::string hex() const;  // 32 digits.
+};
+
+// Replicated state beside the keys; in the same transaction as they, and with them in a snapshot.
+struct StateHeader {
+  uint64_t applied_index = 0;
+  uint64_t applied_term = 0;
+  uint64_t cluster_time_ms = 0;    // The last stamp applied.
+  uint64_t hash_seed = 0;          // Of the cluster.
+  std::string configuration;       // raft::encode_configuration of the one in force at applied_index.
+  uint64_t configuration_index = 0;
+  Digest digest;                   // Of the keys at applied_index.
+};
+
+// What changed since the cut before, frozen at one applied index. Read by a worker thread while the loop
+// goes on; made and destroyed on the loop thread.
+class Cut {
+ public:
+  StateHeader header;
+  // Changed keys: item.value null means erased. Iterated in any order; sort before writing.
+  struct Change {
+    uint32_t database = 0;
+    std::string_view key;   // Lives as long as the cut.
+    const Item* item = nullptr;
+  };
+  size_t size() const;
+  void for_each(const std::function<void(const Change&)>& visit) const;
+
+  Cut();
+  ~Cut();
+  Cut(Cut&&) noexcept;
+  Cut& operator=(Cut&&) noexcept;
+
+ private:
+  friend class Keyspace;
+  struct Dirty;   // keyspace/dirty.h
+  std::unique_ptr<Dirty> dirty_;
+};
+
+class Keyspace {
+ public:
+  Keyspace();
+  ~Keyspace();
+  // One that was moved from can only be destroyed or assigned to.
+  Keyspace(Keyspace&&) noexcept;
+  // What this held before is freed by on_turn().
+  Keyspace& operator=(Keyspace&&) noexcept;
+
+  // Null if the key does not exist. Valid until the next change of the keyspace. REQUIRES: database < kDatabases.
+  const Item* find(uint32_t database, std::string_view key) const;
+  // Creates or replaces. REQUIRES: item.value != null.
+  void set(uint32_t database, std::string_view key, Item item);
+  // False if it did not exist.
+  bool erase(uint32_t database, std::string_view key);
+  uint64_t size(uint32_t database) const;   // Keys.
+  uint64_t size() const;                    // Keys of all databases.
+  uint64_t expires(uint32_t database) const;  // Keys with a deadline.
+  // How often a command's look-up (lookup()) found its key, and how often not. Local, not replicated.
+  const Item* lookup(uint32_t database, std::string_view key) const;   // find() that is counted.
+  uint64_t hits() const;
+  uint64_t misses() const;
+  size_t memory_used() const;               // Bytes, estimated.
+  void for_each(uint32_t database,
+                const std::function<void(std::string_view key, const Item&)>& visit) const;
+
+  Digest digest() const;             // Kept up to date by every change.
+  Digest recompute_digest() const;   // From the keys; for DEBUG DIGEST and tests.
+
+  // While loading from the keys file: like set(), without marking the key as changed.
+  void load(uint32_t database, std::string_view key, Item item);
+
+  // Takes the set of changed keys, O(1), and starts an empty one.
+  Cut freeze(StateHeader header);
+  // A cut whose flush failed: its keys count as changed again (unless changed since). Linear in the cut.
+  void restore(Cut cut);
+  size_t dirty_keys() const;
+  size_t dirty_bytes() const;   // Key and value bytes, estimated.
+
+  // Once per turn: a bounded step of freeing what was erased, frozen or replaced.
+  void on_turn();
+  // True while on_turn() has more to do.
+  bool work_waits() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace leto::keyspace
