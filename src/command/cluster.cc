@@ -1,0 +1,86 @@
+// JOIN, LEAVE, SNAPSHOT: Leto's own. They check what the client wrote; the node answers once it has happened.
+#include <algorithm>
+#include <charconv>
+
+#include "command/handlers.h"
+#include "command/text.h"
+
+namespace leto::command {
+
+namespace {
+
+constexpr size_t kIdBytesMax = 128;
+constexpr size_t kAddressBytesMax = 300;   // A host name of 253 bytes and a port.
+constexpr uint64_t kPortMax = 65535;
+
+bool is_printable(std::string_view text) {
+  return std::ranges::all_of(text, [](char character) { return character > ' ' && character <= '~'; });
+}
+
+bool is_id(std::string_view id) { return !id.empty() && id.size() <= kIdBytesMax && is_printable(id); }
+
+// The whole of `text` as a decimal number in [1, max]; 0 if it is not one.
+uint64_t parse_positive(std::string_view text, uint64_t max) {
+  uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool is_whole = error == std::errc() && end == text.data() + text.size();
+  return is_whole && value <= max ? value : 0;
+}
+
+// host:port or [v6]:port.
+bool is_address(std::string_view address) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || colon == 0 || address.size() > kAddressBytesMax) return false;
+  return is_printable(address) && parse_positive(address.substr(colon + 1), kPortMax) != 0;
+}
+
+}  // namespace
+
+void join_command(Context& context) {
+  const Arguments arguments = context.arguments;
+  constexpr size_t kShort = 3;
+  constexpr size_t kLong = 5;
+  if (arguments.size() != kShort && arguments.size() != kLong) {
+    context.reply.error(wrong_arity("join"));
+    return;
+  }
+  JoinRequest request;
+  request.raft_address = arguments[1];
+  request.id = arguments[2];
+  if (!is_address(request.raft_address)) {
+    context.reply.error("ERR invalid raft address '" + shown(arguments[1], kShownMax) +
+                        "', expected host:port");
+    return;
+  }
+  if (!is_id(request.id)) {
+    context.reply.error("ERR invalid node id '" + shown(arguments[2], kShownMax) + "'");
+    return;
+  }
+  if (arguments.size() == kLong) {
+    request.node = parse_positive(arguments[3], UINT64_MAX);
+    request.client_address = arguments[4];
+    if (request.node == 0 || !is_address(request.client_address)) {
+      context.reply.error("ERR invalid uid or client address");
+      return;
+    }
+  }
+  context.deferred = true;
+  context.services->join(context.ticket, request);
+}
+
+void leave_command(Context& context) {
+  const std::string_view id = context.arguments[1];
+  if (!is_id(id)) {
+    context.reply.error("ERR invalid node id '" + shown(id, kShownMax) + "'");
+    return;
+  }
+  context.deferred = true;
+  context.services->leave(context.ticket, id);
+}
+
+void snapshot_command(Context& context) {
+  context.deferred = true;
+  context.services->snapshot(context.ticket);
+}
+
+}  // namespace leto::command

@@ -1,0 +1,66 @@
+// The payload of a kCommands log entry: one header and a batch of write commands. Format version 1.
+// Unknown format or semantics at apply stop the node; unknown tagged fields of the header are skipped.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/coding.h"
+#include "base/status.h"
+#include "resp/request_parser.h"
+
+namespace leto::command {
+
+inline constexpr uint8_t kEntryFormat = 1;
+inline constexpr uint16_t kSemantics = 1;
+
+struct EntryHeader {
+  uint64_t time_ms = 0;    // Cluster time at the leader.
+  uint64_t seed = 0;
+};
+
+// Collects the writes of a turn. Bytes are the entry's, header included.
+class EntryBuilder {
+ public:
+  EntryBuilder();
+  void add(uint32_t database, resp::Arguments arguments);
+  size_t bytes() const { return commands_.size() + kHeaderBytesMax; }
+  uint32_t count() const { return count_; }
+  // What one command adds at most.
+  static size_t encoded_size(resp::Arguments arguments);
+  // The payload; the builder is empty afterwards.
+  std::string finish(const EntryHeader& header);
+
+ private:
+  static constexpr size_t kHeaderBytesMax = 64;
+  std::string commands_;
+  uint32_t count_ = 0;
+};
+
+struct CommandView {
+  uint32_t database = 0;
+  std::vector<std::string_view> arguments;   // Into the payload.
+};
+
+class EntryReader {
+ public:
+  // Fails for a cut, malformed or newer payload; the text names which. `payload` must outlive this.
+  static base::Result<EntryReader> open(std::string_view payload);
+  const EntryHeader& header() const { return header_; }
+  uint32_t count() const { return count_; }
+  // False at the end or if the bytes are malformed (then failed()).
+  bool next(CommandView& command);
+  bool failed() const { return failed_; }
+
+ private:
+  explicit EntryReader(std::string_view payload) : reader_(payload) {}
+  base::Reader reader_;
+  EntryHeader header_;
+  uint32_t count_ = 0;
+  uint32_t read_ = 0;
+  bool failed_ = false;
+};
+
+}  // namespace leto::command

@@ -1,0 +1,76 @@
+// The handlers that the command table names; one file for each family. Private to command/.
+#pragma once
+
+#include "command/context.h"
+
+namespace leto::command {
+
+// string.cc
+void get_command(Context& context);
+void set_command(Context& context);
+void incr_command(Context& context);
+
+// generic.cc
+void del_command(Context& context);
+void exists_command(Context& context);
+void dbsize_command(Context& context);
+
+// connection.cc
+void ping_command(Context& context);
+void echo_command(Context& context);
+void select_command(Context& context);
+void auth_command(Context& context);
+void hello_command(Context& context);
+void quit_command(Context& context);
+void reset_command(Context& context);
+void readonly_command(Context& context);
+void readwrite_command(Context& context);
+
+// client.cc
+void client_getname_command(Context& context);
+void client_help_command(Context& context);
+void client_id_command(Context& context);
+void client_info_command(Context& context);
+void client_list_command(Context& context);
+void client_setinfo_command(Context& context);
+void client_setname_command(Context& context);
+// False if the name has a byte that Redis does not allow in one.
+bool is_client_name(std::string_view name);
+
+// config.cc
+void config_get_command(Context& context);
+void config_help_command(Context& context);
+void config_resetstat_command(Context& context);
+void config_rewrite_command(Context& context);
+void config_set_command(Context& context);
+
+// introspection.cc
+void command_command(Context& context);
+void command_count_command(Context& context);
+void command_docs_command(Context& context);
+void command_getkeys_command(Context& context);
+void command_getkeysandflags_command(Context& context);
+void command_help_command(Context& context);
+void command_info_command(Context& context);
+void command_list_command(Context& context);
+
+// server.cc
+void info_command(Context& context);
+void role_command(Context& context);
+void shutdown_command(Context& context);
+
+// debug.cc
+void debug_command(Context& context);
+
+// cluster.cc
+void join_command(Context& context);
+void leave_command(Context& context);
+void snapshot_command(Context& context);
+
+// subcommand.cc: runs the subcommand that the request names. REQUIRES: check_request() let it pass.
+void run_subcommand(Context& context);
+
+// A help text as Redis gives it: its first line, the lines, and what it says of HELP.
+void reply_help(Context& context, std::span<const std::string_view> lines);
+
+}  // namespace leto::command
