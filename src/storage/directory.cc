@@ -1,0 +1,104 @@
+// Making and locking the data directory; see directory.h.
+#include "storage/directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "base/format.h"
+
+namespace leto::storage {
+
+namespace {
+
+constexpr mode_t kDirectoryMode = 0700;
+constexpr mode_t kLockMode = 0600;
+constexpr size_t kHolderBytesMax = 512;   // Of LOCK; more than a pid and the longest id.
+
+base::Status failed(const char* action, const std::string& path) {
+  return base::Status::error(base::format("cannot %s %s: %s", action, path.c_str(), std::strerror(errno)));
+}
+
+base::Status check_usable(const std::string& path) {
+  struct stat found = {};
+  if (stat(path.c_str(), &found) != 0) return failed("use the data directory", path);
+  if (!S_ISDIR(found.st_mode)) return base::Status::error(path + " is not a directory: raftdir must name one");
+  if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) return failed("read and write the data directory", path);
+  return {};
+}
+
+base::Status make_directory(const std::string& path) {
+  if (mkdir(path.c_str(), kDirectoryMode) == 0 || errno == EEXIST) return check_usable(path);
+  return failed("make the data directory", path);
+}
+
+base::Result<std::string> absolute(const std::string& path) {
+  char* found = realpath(path.c_str(), nullptr);
+  if (found == nullptr) return failed("use the data directory", path);
+  std::string result = found;
+  std::free(found);
+  return result;
+}
+
+// "pid id\n", as LOCK's holder wrote it.
+std::string holder(int file) {
+  char text[kHolderBytesMax];
+  const ssize_t size = pread(file, text, sizeof text, 0);
+  std::string line(text, size > 0 ? static_cast<size_t>(size) : 0);
+  line.resize(std::min(line.find('\n'), line.size()));
+  const size_t space = line.find(' ');
+  if (space == std::string::npos) return line.empty() ? "another process" : "process " + line;
+  return "process " + line.substr(0, space) + " (-id " + line.substr(space + 1) + ")";
+}
+
+}  // namespace
+
+DirectoryLock::~DirectoryLock() {
+  if (file_ >= 0) ::close(file_);
+}
+
+DirectoryLock::DirectoryLock(DirectoryLock&& other) noexcept
+    : path_(std::move(other.path_)), file_(std::exchange(other.file_, -1)) {}
+
+DirectoryLock& DirectoryLock::operator=(DirectoryLock&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(file_, other.file_);
+  return *this;
+}
+
+base::Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory, std::string_view id) {
+  if (base::Status status = make_directory(directory); !status.is_ok()) return status;
+  base::Result<std::string> path = absolute(directory);
+  if (!path.is_ok()) return path.take_status();
+  DirectoryLock lock;
+  lock.path_ = path.value();
+  const std::string file = lock.path_ + "/LOCK";
+  lock.file_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kLockMode);
+  if (lock.file_ < 0) return failed("open", file);
+  if (flock(lock.file_, LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return failed("lock", file);
+    return base::Status::error(base::format("%s is in use by %s; give this node its own -raftdir", lock.path_.c_str(),
+                                            holder(lock.file_).c_str()));
+  }
+  if (base::Status status = lock.set_id(id); !status.is_ok()) return status;
+  return lock;
+}
+
+base::Status DirectoryLock::set_id(std::string_view id) {
+  std::string line = std::to_string(getpid());
+  if (!id.empty()) line.append(" ").append(id);
+  line += '\n';
+  const ssize_t written = pwrite(file_, line.data(), line.size(), 0);
+  if (written != static_cast<ssize_t>(line.size())) return failed("write", path_ + "/LOCK");
+  if (ftruncate(file_, static_cast<off_t>(line.size())) != 0) return failed("write", path_ + "/LOCK");
+  return {};
+}
+
+}  // namespace leto::storage

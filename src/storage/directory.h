@@ -1,0 +1,36 @@
+// The data directory as a whole: that it is there and usable, and that one process alone uses it. Opens no
+// database file, and no file that SQLite has open.
+//
+// The lock is flock() on the file LOCK, which names its holder for the one that comes second. The kernel
+// drops it when the holder dies, however it dies.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+
+namespace leto::storage {
+
+class DirectoryLock {
+ public:
+  DirectoryLock() = default;
+  ~DirectoryLock();
+  DirectoryLock(DirectoryLock&& other) noexcept;
+  DirectoryLock& operator=(DirectoryLock&& other) noexcept;
+
+  // Makes the directory (0700, its parents are not made) if it is missing, checks that it can be read and
+  // written, and takes it for this process. An error is one sentence, and nothing is changed.
+  static base::Result<DirectoryLock> acquire(const std::string& directory, std::string_view id);
+
+  // Of the directory: absolute, without links or dots.
+  const std::string& path() const { return path_; }
+  // Once the id is known, if acquire() was called without: for the words the second process says.
+  base::Status set_id(std::string_view id);
+
+ private:
+  std::string path_;
+  int file_ = -1;
+};
+
+}  // namespace leto::storage

@@ -1,0 +1,23 @@
+// What happens when the disk breaks under a promise (D15): the process ends there and then, in the thread
+// that saw it, with one sentence on stderr. Knows nothing of databases.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace leto::storage {
+
+inline constexpr int kFatalExitStatus = 70;  // sysexits.h: EX_SOFTWARE.
+
+using FatalHandler = std::function<void(const std::string& text)>;
+
+// Replaces what a failed write or fsync does; by default it prints `text` and ends the process without
+// running destructors. For tests and the simulator, set before any job runs: theirs throws, or returns.
+// After it returned the store is dead: write() answers kFull and everything else an error, and the disk is
+// not touched again. An empty handler restores the default.
+void set_fatal_handler(FatalHandler handler);
+
+// Called by the stores, in the thread of the job.
+void fatal(const std::string& text);
+
+}  // namespace leto::storage

@@ -1,0 +1,265 @@
+// Keys and values as rows; see key_tables.h.
+#include "storage/key_tables.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/coding.h"
+#include "base/crc32c.h"
+#include "base/format.h"
+
+namespace leto::storage {
+
+namespace {
+
+using Number = unsigned long long;
+
+constexpr size_t kShownKeyBytes = 64;  // Of a key, in an error.
+
+std::string table(const char* kind, uint64_t name) { return kind + std::to_string(name); }
+
+std::string shown(std::string_view key) {
+  std::string out;
+  for (const char byte : key.substr(0, kShownKeyBytes)) {
+    if (byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\') out += byte;
+    else out += base::format("\\x%02x", static_cast<unsigned char>(byte));
+  }
+  return key.size() > kShownKeyBytes ? out + "..." : out;
+}
+
+base::Status damaged_value(const Database& database, uint32_t db, std::string_view key) {
+  return base::Status::error(base::format("%s: damaged: key \"%s\" of database %u has a wrong checksum or missing parts",
+                                          database.path().c_str(), shown(key).c_str(), db));
+}
+
+uint32_t chunk_crc(uint64_t object, uint64_t position, std::string_view bytes) {
+  std::string head;
+  base::put_u64(head, object);
+  base::put_u64(head, position);
+  return base::crc32c(bytes, base::crc32c(head));
+}
+
+uint32_t database_crc(uint64_t db, uint64_t name) {
+  std::string both;
+  base::put_u64(both, db);
+  base::put_u64(both, name);
+  return base::crc32c(both);
+}
+
+}  // namespace
+
+// A row of keys_<ns>; `value` is empty if there is an object.
+struct KeyTables::Row {
+  std::string_view key;
+  uint64_t type = 0;
+  keyspace::Version version;
+  uint64_t deadline_ms = 0;
+  uint64_t object = 0;
+  uint64_t size = 0;
+  std::string_view value;
+
+  uint32_t crc(uint64_t name) const {
+    std::string head;
+    for (const uint64_t field : {name, type, version.index, uint64_t{version.position}, deadline_ms, object, size}) {
+      base::put_u64(head, field);
+    }
+    base::put_string(head, key);
+    return base::crc32c(value, base::crc32c(head));
+  }
+};
+
+int KeyTables::create(Database& database) {
+  return database.execute(
+      "CREATE TABLE " + table("keys_", name_) +
+      "(key BLOB PRIMARY KEY, type INTEGER NOT NULL, version_index INTEGER NOT NULL,"
+      " version_position INTEGER NOT NULL, deadline_ms INTEGER NOT NULL, object INTEGER NOT NULL,"
+      " size INTEGER NOT NULL, crc INTEGER NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;"
+      "CREATE TABLE " + table("chunks_", name_) +
+      "(object INTEGER NOT NULL, position INTEGER NOT NULL, crc INTEGER NOT NULL, bytes BLOB NOT NULL,"
+      " PRIMARY KEY(object, position)) WITHOUT ROWID");
+}
+
+base::Status KeyTables::open(Database& database) {
+  const std::string keys = table("keys_", name_), chunks = table("chunks_", name_);
+  const std::pair<Statement*, std::string> statements[] = {
+      {&put_, "REPLACE INTO " + keys + "(key, type, version_index, version_position, deadline_ms, object, size, crc, "
+              "value) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&erase_, "DELETE FROM " + keys + " WHERE key = ?"},
+      {&find_object_, "SELECT object FROM " + keys + " WHERE key = ?"},
+      {&put_chunk_, "INSERT INTO " + chunks + "(object, position, crc, bytes) VALUES(?, ?, ?, ?)"},
+      {&drop_chunks_, "DELETE FROM " + chunks + " WHERE object = ?"},
+      {&chunks_, "SELECT position, crc, bytes FROM " + chunks + " WHERE object = ? ORDER BY position"},
+  };
+  for (const auto& [statement, sql] : statements) {
+    if (base::Status status = database.prepare(sql, *statement); !status.is_ok()) return status;
+  }
+  uint64_t any = 0;
+  base::Status status = database.query("SELECT EXISTS(SELECT 1 FROM " + chunks + ")", any);
+  has_chunks_ = any != 0;
+  return status;
+}
+
+bool KeyTables::is_large(const keyspace::Item& item) { return item.value->string.size() > kInlineBytesMax; }
+
+int KeyTables::put(std::string_view key, const keyspace::Item& item, uint64_t object) {
+  const std::string& bytes = item.value->string;
+  const bool large = is_large(item);
+  Row row{.key = key, .type = static_cast<uint64_t>(item.value->type), .version = item.version,
+          .deadline_ms = item.deadline_ms, .object = large ? object : 0, .size = bytes.size(), .value = {}};
+  if (!large) row.value = bytes;
+  int code = drop_chunks(key);
+  if (code == SQLITE_OK) code = put_row(row);
+  return code == SQLITE_OK && large ? put_chunks(object, bytes) : code;
+}
+
+int KeyTables::put_row(const Row& row) {
+  put_.bind_blob(1, row.key);
+  put_.bind(2, row.type);
+  put_.bind(3, row.version.index);
+  put_.bind(4, row.version.position);
+  put_.bind(5, row.deadline_ms);
+  put_.bind(6, row.object);
+  put_.bind(7, row.size);
+  put_.bind(8, row.crc(name_));
+  put_.bind_blob(9, row.value);
+  return put_.run();
+}
+
+int KeyTables::put_chunks(uint64_t object, std::string_view bytes) {
+  has_chunks_ = true;
+  for (uint64_t position = 0; !bytes.empty(); ++position) {
+    const std::string_view chunk = bytes.substr(0, kChunkBytes);
+    put_chunk_.bind(1, object);
+    put_chunk_.bind(2, position);
+    put_chunk_.bind(3, chunk_crc(object, position, chunk));
+    put_chunk_.bind_blob(4, chunk);
+    if (const int code = put_chunk_.run(); code != SQLITE_OK) return code;
+    bytes.remove_prefix(chunk.size());
+  }
+  return SQLITE_OK;
+}
+
+int KeyTables::erase(std::string_view key) {
+  const int code = drop_chunks(key);
+  erase_.bind_blob(1, key);
+  return code == SQLITE_OK ? erase_.run() : code;
+}
+
+// Looks the key up only where values with chunks exist.
+int KeyTables::drop_chunks(std::string_view key) {
+  if (!has_chunks_) return SQLITE_OK;
+  uint64_t object = 0;
+  {
+    const StatementScope scope(find_object_);
+    find_object_.bind_blob(1, key);
+    const int code = find_object_.step();
+    if (code != SQLITE_ROW && code != SQLITE_DONE) return code;
+    if (code == SQLITE_ROW) object = find_object_.integer(0);
+  }
+  if (object == 0) return SQLITE_OK;
+  drop_chunks_.bind(1, object);
+  return drop_chunks_.run();
+}
+
+base::Status KeyTables::load(Database& database, uint32_t db, const Visit& visit) {
+  Statement rows;
+  base::Status status = database.prepare(
+      "SELECT key, type, version_index, version_position, deadline_ms, object, size, crc, value FROM " +
+          table("keys_", name_) + " ORDER BY key", rows);
+  if (!status.is_ok()) return status;
+  int code = rows.step();
+  for (; code == SQLITE_ROW; code = rows.step()) {
+    const uint64_t position = rows.integer(3);
+    const Row row{.key = rows.bytes(0), .type = rows.integer(1),
+                  .version = {.index = rows.integer(2), .position = static_cast<uint32_t>(position)},
+                  .deadline_ms = rows.integer(4), .object = rows.integer(5), .size = rows.integer(6),
+                  .value = rows.bytes(8)};
+    const bool sound = row.type == static_cast<uint64_t>(keyspace::Type::kString) && position <= UINT32_MAX &&
+                       rows.integer(7) == row.crc(name_) && (row.object != 0 || row.size == row.value.size());
+    if (!sound) return damaged_value(database, db, row.key);
+    std::string value(row.value);
+    if (row.object != 0) status = load_chunks(database, row, value);
+    if (!status.is_ok()) return status;
+    if (value.size() != row.size) return damaged_value(database, db, row.key);
+    visit(row.key, {.value = keyspace::make_string(std::move(value)), .version = row.version,
+                    .deadline_ms = row.deadline_ms});
+  }
+  return code == SQLITE_DONE ? base::Status() : database.error("read " + table("keys_", name_), code);
+}
+
+// Gives what of the value is sound; the caller compares the size.
+base::Status KeyTables::load_chunks(Database& database, const Row& row, std::string& value) {
+  const StatementScope scope(chunks_);
+  chunks_.bind(1, row.object);
+  int code = chunks_.step();
+  for (uint64_t position = 0; code == SQLITE_ROW; ++position, code = chunks_.step()) {
+    const std::string_view bytes = chunks_.bytes(2);
+    const bool sound = chunks_.integer(0) == position && value.size() + bytes.size() <= row.size &&
+                       chunks_.integer(1) == chunk_crc(row.object, position, bytes);
+    if (!sound) return {};
+    value += bytes;
+  }
+  return code == SQLITE_DONE ? base::Status() : database.error("read " + table("chunks_", name_), code);
+}
+
+// --- Namespaces --------------------------------------------------------------------------------------
+
+int Namespaces::create(Database& database) {
+  return database.execute(
+      "CREATE TABLE databases(db INTEGER PRIMARY KEY, namespace INTEGER NOT NULL UNIQUE, crc INTEGER NOT NULL)");
+}
+
+void Namespaces::forget() {
+  for (std::optional<KeyTables>& tables : tables_) tables.reset();
+}
+
+base::Status Namespaces::open(Database& database) {
+  Statement rows;
+  base::Status status = database.prepare("SELECT db, namespace, crc FROM databases ORDER BY db", rows);
+  if (!status.is_ok()) return status;
+  int code = rows.step();
+  for (; code == SQLITE_ROW; code = rows.step()) {
+    const uint64_t db = rows.integer(0), name = rows.integer(1);
+    if (db >= tables_.size() || rows.integer(2) != database_crc(db, name)) {
+      return base::Status::error(base::format("%s: damaged: database %llu has a wrong checksum",
+                                              database.path().c_str(), Number{db}));
+    }
+    status = tables_[db].emplace(name).open(database);
+    if (!status.is_ok()) return status;
+  }
+  return code == SQLITE_DONE ? base::Status() : database.error("read databases", code);
+}
+
+int Namespaces::add(Database& database, uint32_t db) {
+  uint64_t name = 0;
+  if (!database.query("SELECT max(namespace) FROM databases", name).is_ok()) return database.last_code();
+  KeyTables& tables = tables_[db].emplace(++name);
+  int code = tables.create(database);
+  if (code == SQLITE_OK) {
+    code = database.execute(base::format("INSERT INTO databases VALUES(%u, %llu, %u)", db, Number{name},
+                                         database_crc(db, name)));
+  }
+  if (code == SQLITE_OK && !tables.open(database).is_ok()) code = database.last_code();
+  return code == SQLITE_OK ? make_view(database) : code;
+}
+
+// For people: what redis-cli shows. Keys past their deadline are gone there, too.
+int Namespaces::make_view(Database& database) {
+  std::string selects;
+  for (uint32_t db = 0; db < tables_.size(); ++db) {
+    if (!tables_[db]) continue;
+    const Number name = tables_[db]->name();
+    if (!selects.empty()) selects += " UNION ALL ";
+    selects += base::format(
+        "SELECT %u AS db, CAST(key AS TEXT) AS key, CASE object WHEN 0 THEN CAST(value AS TEXT) ELSE (SELECT "
+        "group_concat(CAST(bytes AS TEXT), '') FROM (SELECT bytes FROM chunks_%llu c WHERE c.object = k.object ORDER "
+        "BY c.position)) END AS value, CASE deadline_ms WHEN 0 THEN NULL ELSE datetime(deadline_ms / 1000, "
+        "'unixepoch') END AS expires FROM keys_%llu k WHERE deadline_ms = 0 OR deadline_ms >= (SELECT CAST(value AS "
+        "INTEGER) FROM meta WHERE name = 'cluster_time_ms')", db, name, name);
+  }
+  return database.execute("DROP VIEW IF EXISTS strings; CREATE VIEW strings AS " + selects);
+}
+
+}  // namespace leto::storage

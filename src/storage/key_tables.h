@@ -1,0 +1,77 @@
+// The tables of a keys file: per namespace one of keys (with the values that fit) and one of chunks (of the
+// values that do not), which logical database is which namespace, and the view `strings` for people.
+// Checks the CRC of all it reads. Refuses to know of headers, witnesses and transactions.
+//
+//   databases     db, namespace, crc
+//   keys_<ns>     key, type, version_index, version_position, deadline_ms, object, size, crc, value
+//   chunks_<ns>   object, position, crc, bytes     (values above kInlineBytesMax: object is not 0, value is empty)
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "keyspace/keyspace.h"
+#include "storage/key_store.h"
+#include "storage/meta.h"
+#include "storage/sqlite.h"
+
+namespace leto::storage {
+
+inline constexpr size_t kInlineBytesMax = 64 << 10;
+inline constexpr size_t kChunkBytes = 16 << 10;
+
+// One namespace: what one logical database holds.
+class KeyTables {
+ public:
+  explicit KeyTables(uint64_t name) : name_(name) {}
+
+  uint64_t name() const { return name_; }
+  // Within a transaction: SQLITE_OK or an error.
+  int create(Database& database);
+  base::Status open(Database& database);
+  // `object` is a number that no other value of this file has or had; it is used only if is_large().
+  int put(std::string_view key, const keyspace::Item& item, uint64_t object);
+  int erase(std::string_view key);
+  static bool is_large(const keyspace::Item& item);
+
+  using Visit = std::function<void(std::string_view key, keyspace::Item item)>;
+  base::Status load(Database& database, uint32_t db, const Visit& visit);
+
+ private:
+  struct Row;
+  int put_row(const Row& row);
+  int put_chunks(uint64_t object, std::string_view bytes);
+  int drop_chunks(std::string_view key);
+  base::Status load_chunks(Database& database, const Row& row, std::string& value);
+
+  uint64_t name_;
+  bool has_chunks_ = false;   // There is a chunk, or was since open(): overwritten keys may have some.
+  Statement put_, erase_, put_chunk_, find_object_, drop_chunks_, chunks_;
+};
+
+// Which namespaces there are.
+class Namespaces {
+ public:
+  // Makes the table; within a transaction.
+  static int create(Database& database);
+  // Prepares all tables and reads which there are.
+  base::Status open(Database& database);
+  // Null if the database was never written.
+  KeyTables* find(uint32_t db) { return tables_[db] ? &*tables_[db] : nullptr; }
+  // Makes tables for a database that has none, and the view anew; within a transaction. `cluster time` of
+  // the view is the row cluster_time_ms of meta.
+  int add(Database& database, uint32_t db);
+  // Forgets what was read; open() is next. After a transaction that failed.
+  void forget();
+
+ private:
+  int make_view(Database& database);
+  std::array<std::optional<KeyTables>, keyspace::kDatabases> tables_;
+};
+
+}  // namespace leto::storage

@@ -1,0 +1,375 @@
+// raft.db's one connection and what is written through it. Reading at start is in log_tables.cc, rows are in
+// segment.cc. Invariant: shape_ says what the file holds as of the last commit, or within a transaction, as of
+// the last statement; a transaction that fails puts it back.
+#include "storage/log_store.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <functional>
+#include <utility>
+
+#include "base/format.h"
+#include "storage/fatal.h"
+#include "storage/log_tables.h"
+#include "storage/meta.h"
+#include "storage/segment.h"
+#include "storage/sqlite.h"
+
+namespace leto::storage {
+
+namespace {
+
+using Number = unsigned long long;
+
+constexpr size_t kCacheBytes = 16 << 20;  // Holds the largest job (8 MiB) unless one entry is larger.
+
+// What the log looks like.
+struct Shape {
+  raft::EntryId last;
+  std::vector<Segment> segments;
+  uint64_t bytes = 0;   // Of all payloads.
+};
+
+class SqliteLogStore : public LogStore {
+ public:
+  explicit SqliteLogStore(const LogStoreOptions& options) : options_(options) {}
+  base::Status start();
+
+  std::optional<Identity> identity() const override { return identity_; }
+  base::Status set_identity(const Identity& identity) override;
+  raft::Recovered recovered() const override { return recovered_; }
+  base::Status reset(const Identity& identity) override;
+  WriteResult write(const std::vector<LogWrite>& writes) override;
+  base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last, size_t max_bytes) override;
+  bool checkpoint_due() const override { return database_->wal_frames() >= options_.checkpoint_frames; }
+  base::Status checkpoint() override;
+  LogStoreCounters counters() const override;
+  base::Status close() override;
+
+ private:
+  using Change = std::function<int()>;
+  base::Status create();
+  WriteResult transaction(const char* action, const Change& change);
+  int within_transaction(const char* action, const Change& change);
+  base::Status prepare_statements();
+  int carry_out(const std::vector<LogWrite>& writes);
+  int carry_out(const LogWrite& write);
+  int append(const raft::Entry& entry);
+  int note_term_and_kind(const raft::Entry& entry);
+  bool needs_segment(const raft::Entry& entry) const;
+  int add_segment(raft::Index first);
+  int drop_segment();
+  int truncate(raft::Index from);
+  int shorten_last_segment(raft::Index from);
+  int read_last_term();
+  int drop_everything(const Identity& identity);
+
+  const LogStoreOptions options_;
+  std::unique_ptr<Database> database_;
+  std::optional<Meta> meta_;
+  SegmentWriter writer_;
+  Statement add_segment_, seal_segment_, drop_segment_, add_term_, add_configuration_;
+  Statement cut_terms_, cut_configurations_, term_at_;
+  Shape shape_;
+  std::optional<Identity> identity_;
+  raft::Recovered recovered_;
+  uint64_t commits_ = 0;
+  uint64_t checkpoints_ = 0;
+  std::string failure_; // Of the last transaction that failed.
+  bool dead_ = false;   // A write or fsync failed, and the process lives on (fatal.h).
+};
+
+// --- Start and end -----------------------------------------------------------------------------------
+
+base::Status SqliteLogStore::start() {
+  base::Result<std::unique_ptr<Database>> opened = Database::open({
+      .path = options_.directory + "/raft.db", .vfs = options_.vfs, .exclusive = true, .cache_bytes = kCacheBytes});
+  if (!opened.is_ok()) return opened.take_status();
+  database_ = std::move(opened.value());
+  meta_.emplace(*database_);
+  base::Status status;
+  if (database_->is_new()) status = create();
+  if (status.is_ok()) status = meta_->open(FileKind::kLog);
+  if (status.is_ok() && !database_->is_new()) status = database_->set_up();
+  if (status.is_ok()) status = prepare_statements();
+  LogContents contents;
+  if (status.is_ok()) status = read_log(*database_, *meta_, contents);
+  // What was readable may not have been durable: now it is.
+  if (status.is_ok()) status = database_->checkpoint_whole();
+  if (status.is_ok()) status = database_->grow_wal(options_.wal_bytes);
+  if (!status.is_ok()) return status;
+  identity_ = std::move(contents.identity);
+  recovered_ = std::move(contents.recovered);
+  shape_.last = recovered_.last;
+  shape_.segments = std::move(contents.segments);
+  for (const Segment& segment : shape_.segments) shape_.bytes += segment.bytes;
+  return {};
+}
+
+base::Status SqliteLogStore::create() {
+  if (base::Status status = database_->set_up(); !status.is_ok()) return status;
+  const int code = within_transaction("make its tables", [this] { return create_log_tables(*database_, *meta_); });
+  return code == SQLITE_OK ? base::Status() : base::Status::error(failure_);
+}
+
+base::Status SqliteLogStore::prepare_statements() {
+  const std::pair<Statement*, const char*> statements[] = {
+      {&add_segment_, "INSERT INTO segments(first, bytes) VALUES(?, 0)"},
+      {&seal_segment_, "UPDATE segments SET bytes = ? WHERE first = ?"},
+      {&drop_segment_, "DELETE FROM segments WHERE first = ?"},
+      {&add_term_, "INSERT INTO terms(first, term) VALUES(?, ?)"},
+      {&add_configuration_, "INSERT INTO configurations(idx) VALUES(?)"},
+      {&cut_terms_, "DELETE FROM terms WHERE first >= ?"},
+      {&cut_configurations_, "DELETE FROM configurations WHERE idx >= ?"},
+      {&term_at_, "SELECT term FROM terms WHERE first <= ? ORDER BY first DESC LIMIT 1"},
+  };
+  for (const auto& [statement, sql] : statements) {
+    if (base::Status status = database_->prepare(sql, *statement); !status.is_ok()) return status;
+  }
+  return {};
+}
+
+base::Status SqliteLogStore::close() {
+  if (dead_) return base::Status::error(database_->path() + ": a write failed before");
+  base::Status status = database_->checkpoint_whole();
+  writer_.close();
+  for (Statement* statement : {&add_segment_, &seal_segment_, &drop_segment_, &add_term_, &add_configuration_,
+                               &cut_terms_, &cut_configurations_, &term_at_}) {
+    *statement = Statement();
+  }
+  meta_.reset();
+  database_->close();
+  return status;
+}
+
+// --- Transactions ------------------------------------------------------------------------------------
+
+// SQLITE_OK once `change` is durable. On an error the file and shape_ are as before and failure_ says why.
+int SqliteLogStore::within_transaction(const char* action, const Change& change) {
+  const Shape before = shape_;
+  int code = database_->begin();
+  if (code == SQLITE_OK) code = change();
+  if (code == SQLITE_OK) code = database_->commit();
+  if (code == SQLITE_OK) return code;
+  failure_ = database_->failure(action, code);
+  shape_ = before;
+  writer_.close();
+  database_->roll_back();
+  return code;
+}
+
+WriteResult SqliteLogStore::transaction(const char* action, const Change& change) {
+  if (dead_) return WriteResult::kFull;
+  const int code = within_transaction(action, change);
+  if (code == SQLITE_OK) {
+    ++commits_;
+    return WriteResult::kDurable;
+  }
+  if (is_full(code)) return WriteResult::kFull;
+  dead_ = true;
+  fatal(failure_);
+  return WriteResult::kFull;
+}
+
+WriteResult SqliteLogStore::write(const std::vector<LogWrite>& writes) {
+  return transaction("write the log", [&] { return carry_out(writes); });
+}
+
+base::Status SqliteLogStore::set_identity(const Identity& identity) {
+  if (transaction("write the identity", [&] { return write_identity(*meta_, identity); }) == WriteResult::kFull) {
+    return base::Status::error(database_->path() + ": cannot write the identity: the disk is full");
+  }
+  identity_ = identity;
+  return {};
+}
+
+base::Status SqliteLogStore::reset(const Identity& identity) {
+  if (transaction("reset the log", [&] { return drop_everything(identity); }) == WriteResult::kFull) {
+    return base::Status::error(database_->path() + ": cannot reset the log: the disk is full");
+  }
+  identity_ = identity;
+  recovered_ = {};
+  return {};
+}
+
+base::Status SqliteLogStore::checkpoint() {
+  if (dead_) return base::Status::error(database_->path() + ": a write failed before");
+  bool whole = false;
+  const int code = database_->checkpoint(whole);
+  if (code == SQLITE_OK) {
+    ++checkpoints_;
+    return {};
+  }
+  const std::string text = database_->failure("checkpoint it", code);
+  if (!is_full(code)) {
+    dead_ = true;
+    fatal(text);
+  }
+  return base::Status::error(text);
+}
+
+LogStoreCounters SqliteLogStore::counters() const {
+  return {.commits = commits_, .checkpoints = checkpoints_, .wal_frames = database_->wal_frames(),
+          .log_bytes = shape_.bytes};
+}
+
+// --- What a transaction does -------------------------------------------------------------------------
+
+int SqliteLogStore::carry_out(const std::vector<LogWrite>& writes) {
+  const raft::HardState* hard_state = nullptr;
+  for (const LogWrite& write : writes) {
+    if (write.hard_state) hard_state = &*write.hard_state;
+  }
+  int code = hard_state ? write_hard_state(*meta_, *hard_state) : SQLITE_OK;
+  for (size_t i = 0; i < writes.size() && code == SQLITE_OK; ++i) code = carry_out(writes[i]);
+  return code;
+}
+
+int SqliteLogStore::carry_out(const LogWrite& write) {
+  int code = write.truncate_from ? truncate(*write.truncate_from) : SQLITE_OK;
+  for (size_t i = 0; i < write.append.size() && code == SQLITE_OK; ++i) code = append(write.append[i]);
+  return code;
+}
+
+int SqliteLogStore::append(const raft::Entry& entry) {
+  LETO_ASSERT(entry.id.index == shape_.last.index + 1 && entry.id.term >= shape_.last.term,
+              base::format("entry %llu of term %llu after entry %llu of term %llu", Number{entry.id.index},
+                           Number{entry.id.term}, Number{shape_.last.index}, Number{shape_.last.term}));
+  int code = needs_segment(entry) ? add_segment(entry.id.index) : SQLITE_OK;
+  if (code == SQLITE_OK) code = note_term_and_kind(entry);
+  if (code != SQLITE_OK) return code;
+  Segment& segment = shape_.segments.back();
+  if (!writer_.is_open(segment.first)) code = writer_.open(*database_, segment.first);
+  if (code == SQLITE_OK) code = writer_.append(entry);
+  if (code != SQLITE_OK) return code;
+  ++segment.entries;
+  segment.bytes += entry.size();
+  shape_.bytes += entry.size();
+  shape_.last = entry.id;
+  return SQLITE_OK;
+}
+
+int SqliteLogStore::note_term_and_kind(const raft::Entry& entry) {
+  int code = SQLITE_OK;
+  if (entry.id.term != shape_.last.term) {
+    add_term_.bind(1, entry.id.index);
+    add_term_.bind(2, entry.id.term);
+    code = add_term_.run();
+  }
+  if (code == SQLITE_OK && entry.kind == raft::EntryKind::kConfiguration) {
+    add_configuration_.bind(1, entry.id.index);
+    code = add_configuration_.run();
+  }
+  return code;
+}
+
+bool SqliteLogStore::needs_segment(const raft::Entry& entry) const {
+  if (shape_.segments.empty()) return true;
+  const Segment& segment = shape_.segments.back();
+  return segment.entries >= options_.segment_entries_max ||
+         segment.bytes + entry.size() > std::max<uint64_t>(options_.segment_bytes_max, entry.size());
+}
+
+int SqliteLogStore::add_segment(raft::Index first) {
+  int code = SQLITE_OK;
+  if (!shape_.segments.empty()) {
+    seal_segment_.bind(1, shape_.segments.back().bytes);
+    seal_segment_.bind(2, shape_.segments.back().first);
+    code = seal_segment_.run();
+  }
+  add_segment_.bind(1, first);
+  if (code == SQLITE_OK) code = add_segment_.run();
+  if (code != SQLITE_OK) return code;
+  shape_.segments.push_back({.first = first, .entries = 0, .bytes = 0});
+  return database_->execute("CREATE TABLE " + segment_table(first) +
+                            "(idx INTEGER PRIMARY KEY, term INTEGER NOT NULL, kind INTEGER NOT NULL,"
+                            " crc INTEGER NOT NULL, payload BLOB NOT NULL)");
+}
+
+int SqliteLogStore::drop_segment() {
+  const Segment segment = shape_.segments.back();
+  writer_.close();
+  drop_segment_.bind(1, segment.first);
+  int code = drop_segment_.run();
+  if (code == SQLITE_OK) code = database_->execute("DROP TABLE " + segment_table(segment.first));
+  shape_.bytes -= segment.bytes;
+  shape_.segments.pop_back();
+  return code;
+}
+
+int SqliteLogStore::truncate(raft::Index from) {
+  LETO_ASSERT(from > recovered_.base.index, base::format("truncation at %llu, log starts behind %llu", Number{from},
+                                                         Number{recovered_.base.index}));
+  if (from > shape_.last.index) return SQLITE_OK;
+  int code = SQLITE_OK;
+  while (code == SQLITE_OK && !shape_.segments.empty() && shape_.segments.back().first >= from) code = drop_segment();
+  if (code == SQLITE_OK && !shape_.segments.empty()) code = shorten_last_segment(from);
+  cut_terms_.bind(1, from);
+  if (code == SQLITE_OK) code = cut_terms_.run();
+  cut_configurations_.bind(1, from);
+  if (code == SQLITE_OK) code = cut_configurations_.run();
+  shape_.last.index = from - 1;
+  return code == SQLITE_OK ? read_last_term() : code;
+}
+
+int SqliteLogStore::shorten_last_segment(raft::Index from) {
+  Segment& segment = shape_.segments.back();
+  if (segment.end() > from) {
+    const std::string table = segment_table(segment.first);
+    const int code = database_->execute(base::format("DELETE FROM %s WHERE idx >= %llu", table.c_str(), Number{from}));
+    uint64_t bytes = 0;
+    if (code != SQLITE_OK) return code;
+    const base::Status status = database_->query("SELECT sum(length(payload)) FROM " + table, bytes);
+    if (!status.is_ok()) return database_->last_code();
+    shape_.bytes -= segment.bytes - bytes;
+    segment.bytes = bytes;
+    segment.entries = from - segment.first;
+  }
+  return SQLITE_OK;
+}
+
+int SqliteLogStore::read_last_term() {
+  const StatementScope scope(term_at_);
+  term_at_.bind(1, shape_.last.index);
+  const int code = term_at_.step();
+  if (code == SQLITE_ROW) shape_.last.term = term_at_.integer(0);
+  if (code == SQLITE_DONE) shape_.last = recovered_.base;
+  return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int SqliteLogStore::drop_everything(const Identity& identity) {
+  int code = SQLITE_OK;
+  while (code == SQLITE_OK && !shape_.segments.empty()) code = drop_segment();
+  if (code == SQLITE_OK) code = database_->execute("DELETE FROM terms; DELETE FROM configurations");
+  if (code == SQLITE_OK) code = meta_->erase("term");
+  if (code == SQLITE_OK) code = meta_->erase("voted_for");
+  if (code == SQLITE_OK) code = write_identity(*meta_, identity);
+  shape_ = {};
+  return code;
+}
+
+// --- Reading back ------------------------------------------------------------------------------------
+
+base::Result<std::vector<raft::Entry>> SqliteLogStore::read(raft::Index from, raft::Index last, size_t max_bytes) {
+  std::vector<raft::Entry> entries;
+  if (dead_) return base::Status::error(database_->path() + ": a write failed before");
+  ReadRange range{.from = from, .last = std::min(last, shape_.last.index), .bytes_max = max_bytes};
+  auto segment = std::upper_bound(shape_.segments.begin(), shape_.segments.end(), from,
+                                  [](raft::Index index, const Segment& other) { return index < other.first; });
+  if (segment == shape_.segments.begin()) return entries;
+  for (--segment; segment != shape_.segments.end() && range.from <= range.last; ++segment) {
+    if (base::Status status = read_segment(*database_, *segment, range, entries); !status.is_ok()) return status;
+  }
+  return entries;
+}
+
+}  // namespace
+
+base::Result<std::unique_ptr<LogStore>> LogStore::open(const LogStoreOptions& options) {
+  auto store = std::make_unique<SqliteLogStore>(options);
+  if (base::Status status = store->start(); !status.is_ok()) return status;
+  return std::unique_ptr<LogStore>(std::move(store));
+}
+
+}  // namespace leto::storage

@@ -1,0 +1,89 @@
+// raft.db: the Raft log, term and vote, and who this node is. On the path of every acknowledged write.
+//
+// Invariants: one read-write connection and no other; synchronous=FULL, WAL, EXCLUSIVE; every pragma is
+// read back; write() is one transaction and one commit; each row carries a CRC32C that is checked when
+// it is read; the WAL was checkpointed wholly before open() returns, so that what is readable is durable.
+// Refuses to know what an entry means, and of threads: one call at a time, from any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "raft/raft.h"
+
+struct sqlite3;
+
+namespace leto::storage {
+
+// Who this node is; kept in raft.db from its first moment on.
+struct Identity {
+  std::string id;               // -id
+  raft::NodeId node = 0;        // Its incarnation.
+  std::string cluster_id;       // 16 raw bytes; empty: member of no cluster yet.
+  std::string cluster_secret;   // 32 raw bytes; empty likewise.
+  uint64_t keys_generation = 1; // Which keys-<gen>.db is current.
+};
+
+struct LogStoreOptions {
+  std::string directory;              // Absolute.
+  std::string vfs;                    // SQLite VFS name; empty: the default one.
+  uint64_t segment_entries_max = 64 << 10;
+  uint64_t segment_bytes_max = 64 << 20;
+  size_t checkpoint_frames = 1000;    // A checkpoint is due past so many WAL frames.
+  size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite.
+};
+
+// One atomic change (D4). The pointers' payloads are shared and only read.
+struct LogWrite {
+  std::optional<raft::HardState> hard_state;
+  std::optional<raft::Index> truncate_from;
+  std::vector<raft::Entry> append;
+};
+
+// kFull: rolled back whole, run the same job again (D15). Any other failure of a write or fsync does not
+// return: the process ends there and then, with the error on stderr.
+enum class WriteResult : uint8_t { kDurable, kFull };
+
+struct LogStoreCounters {
+  uint64_t commits = 0;
+  uint64_t checkpoints = 0;
+  uint64_t wal_frames = 0;   // Now in the WAL.
+  uint64_t log_bytes = 0;    // Payload bytes of all entries kept.
+};
+
+class LogStore {
+ public:
+  // Opens or makes raft.db. Errors (one sentence, naming the file): not a database, a newer format, damaged
+  // rows, locked by another process. Touches nothing on error.
+  static base::Result<std::unique_ptr<LogStore>> open(const LogStoreOptions& options);
+  virtual ~LogStore() = default;
+
+  // Empty if this directory was made just now: then set_identity() must be the first write.
+  virtual std::optional<Identity> identity() const = 0;
+  virtual base::Status set_identity(const Identity& identity) = 0;
+  // Log, hard state and configurations found by open(); `applied` is left 0.
+  virtual raft::Recovered recovered() const = 0;
+  // Drops log, hard state and configuration and takes another identity, in one transaction: a node without
+  // data of its own joins a cluster.
+  virtual base::Status reset(const Identity& identity) = 0;
+
+  // One transaction, one commit, one fsync, for all of `writes` in order. May fsync for seconds.
+  virtual WriteResult write(const std::vector<LogWrite>& writes) = 0;
+  // Entries [from, last], whole, at most max_bytes but at least one. Fewer if the log ends before.
+  // A row with a wrong CRC is an error that names the file and index.
+  virtual base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last, size_t max_bytes) = 0;
+
+  // A PASSIVE checkpoint if one is due; never in the job that carries a vote.
+  virtual bool checkpoint_due() const = 0;
+  virtual base::Status checkpoint() = 0;
+
+  virtual LogStoreCounters counters() const = 0;
+  // Checkpoints all and closes. The directory's lock is released by the destructor.
+  virtual base::Status close() = 0;
+};
+
+}  // namespace leto::storage

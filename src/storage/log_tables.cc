@@ -1,0 +1,149 @@
+// Reading and checking raft.db at start; see log_tables.h.
+#include "storage/log_tables.h"
+
+#include <sqlite3.h>
+
+#include <functional>
+#include <utility>
+
+#include "base/format.h"
+
+namespace leto::storage {
+
+namespace {
+
+using Number = unsigned long long;
+
+base::Status damaged(const Database& database, const std::string& what) {
+  return base::Status::error(database.path() + ": damaged: " + what);
+}
+
+// Calls `visit` for each row of `sql`, until it gives an error.
+base::Status for_each_row(Database& database, const std::string& sql,
+                          const std::function<base::Status(const Statement&)>& visit) {
+  Statement rows;
+  if (base::Status status = database.prepare(sql, rows); !status.is_ok()) return status;
+  int code = rows.step();
+  for (; code == SQLITE_ROW; code = rows.step()) {
+    if (base::Status status = visit(rows); !status.is_ok()) return status;
+  }
+  return code == SQLITE_DONE ? base::Status() : database.error(sql, code);
+}
+
+base::Status read_identity(Meta& meta, std::optional<Identity>& identity) {
+  Identity found;
+  base::Status status;
+  meta.read("node", found.node, status);
+  meta.read("id", found.id, status);
+  meta.read("cluster_id", found.cluster_id, status);
+  meta.read("cluster_secret", found.cluster_secret, status);
+  meta.read("keys_generation", found.keys_generation, status);
+  if (status.is_ok() && found.node != raft::kNobody) identity = std::move(found);
+  return status;
+}
+
+// The log starts at index 1, and each segment where the one before ends.
+base::Status read_segments(Database& database, LogContents& contents) {
+  raft::Index expected = contents.recovered.base.index + 1;
+  return for_each_row(database, "SELECT first, bytes FROM segments ORDER BY first", [&](const Statement& row) {
+    const raft::Index first = row.integer(0);
+    if (first != expected) {
+      return damaged(database, base::format("the segment after entry %llu starts at %llu: entries between are missing "
+                                            "or doubled", Number{expected - 1}, Number{first}));
+    }
+    base::Result<Segment> segment = measure_segment(database, first);
+    if (!segment.is_ok()) return segment.take_status();
+    segment.value().bytes = row.integer(1);
+    contents.segments.push_back(segment.value());
+    expected = segment.value().end();
+    return base::Status();
+  });
+}
+
+base::Status read_terms(Database& database, LogContents& contents) {
+  std::vector<raft::TermRun>& terms = contents.recovered.terms;
+  const raft::Index last = contents.segments.empty() ? 0 : contents.segments.back().end() - 1;
+  raft::TermRun before{.first = contents.recovered.base.index, .term = contents.recovered.base.term};
+  base::Status status = for_each_row(database, "SELECT first, term FROM terms ORDER BY first", [&](const Statement& row) {
+    const raft::TermRun run{.first = row.integer(0), .term = row.integer(1)};
+    if (run.first <= before.first || run.first > last || run.term <= before.term) {
+      return damaged(database, base::format("table terms says that term %llu starts at entry %llu, after term %llu at "
+                                            "%llu in a log that ends at %llu", Number{run.term}, Number{run.first},
+                                            Number{before.term}, Number{before.first}, Number{last}));
+    }
+    terms.push_back(run);
+    before = run;
+    return base::Status();
+  });
+  if (!status.is_ok() || last == 0) return status;
+  if (terms.empty() || terms.front().first != contents.segments.front().first) {
+    return damaged(database, "table terms does not cover the first entry");
+  }
+  contents.recovered.last = {.term = terms.back().term, .index = last};
+  return {};
+}
+
+base::Status verify_tail(Database& database, LogContents& contents) {
+  const size_t count = contents.segments.size();
+  for (size_t i = count > kVerifiedSegments ? count - kVerifiedSegments : 0; i < count; ++i) {
+    base::Status status = verify_segment(database, contents.segments[i], contents.recovered.terms);
+    if (!status.is_ok()) return status;
+  }
+  return {};
+}
+
+base::Status read_configuration(Database& database, LogContents& contents, raft::Index index) {
+  std::vector<raft::Entry> entries;
+  for (const Segment& segment : contents.segments) {
+    if (index < segment.first || index >= segment.end()) continue;
+    ReadRange range{.from = index, .last = index, .bytes_max = 0};
+    if (base::Status status = read_segment(database, segment, range, entries); !status.is_ok()) return status;
+  }
+  raft::ConfigurationAt found{.index = index, .configuration = {}};
+  if (entries.empty() || entries[0].kind != raft::EntryKind::kConfiguration ||
+      !raft::decode_configuration(*entries[0].payload, found.configuration)) {
+    return damaged(database, base::format("entry %llu is no configuration, table configurations says it is",
+                                          Number{index}));
+  }
+  contents.recovered.configurations.push_back(std::move(found));
+  return {};
+}
+
+}  // namespace
+
+int create_log_tables(Database& database, Meta& meta) {
+  const int code = database.execute(
+      "CREATE TABLE segments(first INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);"
+      "CREATE TABLE terms(first INTEGER PRIMARY KEY, term INTEGER NOT NULL);"
+      "CREATE TABLE configurations(idx INTEGER PRIMARY KEY)");
+  return code == SQLITE_OK ? meta.create(FileKind::kLog) : code;
+}
+
+int write_identity(Meta& meta, const Identity& identity) {
+  int code = meta.set("id", identity.id);
+  if (code == SQLITE_OK) code = meta.set("node", identity.node);
+  if (code == SQLITE_OK) code = meta.set("cluster_id", identity.cluster_id);
+  if (code == SQLITE_OK) code = meta.set("cluster_secret", identity.cluster_secret);
+  if (code == SQLITE_OK) code = meta.set("keys_generation", identity.keys_generation);
+  return code;
+}
+
+int write_hard_state(Meta& meta, const raft::HardState& hard_state) {
+  const int code = meta.set("term", hard_state.term);
+  return code == SQLITE_OK ? meta.set("voted_for", hard_state.voted_for) : code;
+}
+
+base::Status read_log(Database& database, Meta& meta, LogContents& contents) {
+  base::Status status = read_identity(meta, contents.identity);
+  meta.read("term", contents.recovered.hard_state.term, status);
+  meta.read("voted_for", contents.recovered.hard_state.voted_for, status);
+  if (status.is_ok()) status = read_segments(database, contents);
+  if (status.is_ok()) status = read_terms(database, contents);
+  if (status.is_ok()) status = verify_tail(database, contents);
+  if (!status.is_ok()) return status;
+  return for_each_row(database, "SELECT idx FROM configurations ORDER BY idx", [&](const Statement& row) {
+    return read_configuration(database, contents, row.integer(0));
+  });
+}
+
+}  // namespace leto::storage

@@ -1,0 +1,315 @@
+// Connections, statements and pragmas; see sqlite.h, and docs/storage.md for why each pragma is as it is.
+#include "storage/sqlite.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "base/format.h"
+
+namespace leto::storage {
+
+namespace {
+
+constexpr size_t kGrowStepBytes = 64 << 10;  // SQLite writes less than 128 KiB at once.
+
+// The files this process has open for writing. Guarded, as jobs on different files run side by side.
+class Claims {
+ public:
+  bool take(const std::string& name) {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    return names_.insert(name).second;
+  }
+  void release(const std::string& name) {
+    const std::lock_guard<std::mutex> guard(mutex_);
+    names_.erase(name);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string> names_;
+};
+
+Claims& claims() {
+  static Claims all;
+  return all;
+}
+
+int configure_once() {
+  // Memory statistics cost a global mutex on every allocation.
+  const int code = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  return code == SQLITE_OK ? sqlite3_initialize() : code;
+}
+
+}  // namespace
+
+base::Status configure_sqlite() {
+  static const int code = configure_once();
+  if (code == SQLITE_OK) return {};
+  return base::Status::error(base::format("SQLite was used before it was configured (code %d)", code));
+}
+
+bool is_full(int code) { return (code & 0xff) == SQLITE_FULL; }
+
+bool is_sync_failure(int code) {
+  return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC;
+}
+
+// --- Statement ---------------------------------------------------------------------------------------
+
+Statement::~Statement() { sqlite3_finalize(handle_); }
+
+Statement::Statement(Statement&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+
+Statement& Statement::operator=(Statement&& other) noexcept {
+  std::swap(handle_, other.handle_);
+  return *this;
+}
+
+void Statement::bind(int parameter, uint64_t value) {
+  const int code = sqlite3_bind_int64(handle_, parameter, static_cast<sqlite3_int64>(value));
+  LETO_ASSERT(code == SQLITE_OK, base::format("parameter %d, code %d", parameter, code));
+}
+
+void Statement::bind_blob(int parameter, std::string_view bytes) {
+  const char* data = bytes.empty() ? "" : bytes.data();
+  const int code = sqlite3_bind_blob64(handle_, parameter, data, bytes.size(), SQLITE_STATIC);
+  LETO_ASSERT(code == SQLITE_OK, base::format("parameter %d, %zu bytes, code %d", parameter, bytes.size(), code));
+}
+
+void Statement::bind_text(int parameter, std::string_view bytes) {
+  const char* data = bytes.empty() ? "" : bytes.data();
+  const int code = sqlite3_bind_text64(handle_, parameter, data, bytes.size(), SQLITE_STATIC, SQLITE_UTF8);
+  LETO_ASSERT(code == SQLITE_OK, base::format("parameter %d, %zu bytes, code %d", parameter, bytes.size(), code));
+}
+
+int Statement::step() { return sqlite3_step(handle_); }
+
+int Statement::run() {
+  const int code = sqlite3_step(handle_);
+  reset();
+  return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+void Statement::reset() { sqlite3_reset(handle_); }
+
+uint64_t Statement::integer(int column) const {
+  return static_cast<uint64_t>(sqlite3_column_int64(handle_, column));
+}
+
+std::string_view Statement::bytes(int column) const {
+  const void* data = sqlite3_column_blob(handle_, column);
+  const int size = sqlite3_column_bytes(handle_, column);
+  if (data == nullptr || size <= 0) return {};
+  return {static_cast<const char*>(data), static_cast<size_t>(size)};
+}
+
+// --- Database: open and close ------------------------------------------------------------------------
+
+base::Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& options) {
+  if (base::Status status = configure_sqlite(); !status.is_ok()) return status;
+  std::unique_ptr<Database> database(new Database);
+  database->options_ = options;
+  std::string claim = options.vfs + ":" + options.path;
+  if (!claims().take(claim)) {
+    return base::Status::error(options.path + ": in use by this process already");
+  }
+  database->claim_ = std::move(claim);
+  if (base::Status status = database->connect(); !status.is_ok()) return status;
+  if (base::Status status = database->look(); !status.is_ok()) return status;
+  return database;
+}
+
+Database::~Database() { close(); }
+
+void Database::close() {
+  begin_ = {};
+  commit_ = {};
+  if (handle_ != nullptr) {
+    const int code = sqlite3_close(handle_);
+    LETO_ASSERT(code == SQLITE_OK, options_.path + ": closed with statements open");
+    handle_ = nullptr;
+  }
+  if (!claim_.empty()) claims().release(std::exchange(claim_, {}));
+}
+
+std::string Database::name() const {
+  const size_t slash = options_.path.rfind('/');
+  return slash == std::string::npos ? options_.path : options_.path.substr(slash + 1);
+}
+
+base::Status Database::connect() {
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+  const char* vfs = options_.vfs.empty() ? nullptr : options_.vfs.c_str();
+  const int code = sqlite3_open_v2(options_.path.c_str(), &handle_, flags, vfs);
+  if (code != SQLITE_OK) return error("open it", code);
+  sqlite3_extended_result_codes(handle_, 1);
+  return {};
+}
+
+// Locking must be decided before the first access, and what the file is before anything is written.
+base::Status Database::look() {
+  const char* locking = options_.exclusive ? "exclusive" : "normal";
+  if (base::Status status = set_pragma("locking_mode", locking, locking); !status.is_ok()) return status;
+  if (base::Status status = set_pragma("mmap_size", "0", "0"); !status.is_ok()) return status;
+  uint64_t tables = 0;
+  if (base::Status status = query("SELECT count(*) FROM sqlite_schema", tables); !status.is_ok()) return status;
+  is_new_ = tables == 0;
+  return {};
+}
+
+// --- Database: settings ------------------------------------------------------------------------------
+
+base::Status Database::set_pragma(const char* name, const std::string& value, const std::string& expected) {
+  Statement statement;
+  const std::string set = base::format("PRAGMA %s=%s", name, value.c_str());
+  if (const int code = execute(set); code != SQLITE_OK) return error(set, code);
+  if (base::Status status = prepare(base::format("PRAGMA %s", name), statement); !status.is_ok()) return status;
+  const int code = statement.step();
+  // An in-memory VFS has no memory mapping to set, and says nothing.
+  if (code == SQLITE_DONE && expected == "0") return {};
+  if (code != SQLITE_ROW) return error(base::format("read PRAGMA %s", name), code);
+  const std::string found(statement.bytes(0));
+  if (found == expected) return {};
+  return base::Status::error(base::format("%s: PRAGMA %s is '%s' and not '%s'", options_.path.c_str(), name,
+                                          found.c_str(), expected.c_str()));
+}
+
+base::Status Database::set_up() {
+  struct Pragma {
+    const char* name;
+    std::string value;
+    std::string expected;
+  };
+  const std::string cache = "-" + std::to_string(options_.cache_bytes >> 10);
+  const Pragma pragmas[] = {
+      {"page_size", "4096", "4096"},         {"auto_vacuum", "0", "0"},
+      {"cache_size", cache, cache},          {"temp_store", "MEMORY", "2"},
+      {"secure_delete", "OFF", "0"},         {"cell_size_check", "ON", "1"},
+      {"journal_mode", "wal", "wal"},        {"synchronous", "FULL", "2"},
+      {"wal_autocheckpoint", "0", "0"},      {"journal_size_limit", "-1", "-1"},
+      {"recursive_triggers", "OFF", "0"},    {"busy_timeout", "0", "0"},
+  };
+  for (const Pragma& pragma : pragmas) {
+    base::Status status = set_pragma(pragma.name, pragma.value, pragma.expected);
+    if (!status.is_ok()) return status;
+  }
+  if (base::Status status = set_switches(); !status.is_ok()) return status;
+  if (base::Status status = prepare("BEGIN IMMEDIATE", begin_); !status.is_ok()) return status;
+  return prepare("COMMIT", commit_);
+}
+
+// What SQLite offers as calls instead of pragmas.
+base::Status Database::set_switches() {
+  int no_checkpoint_on_close = 0;
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &no_checkpoint_on_close);
+  int persist_wal = 1;
+  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_PERSIST_WAL, &persist_wal);
+  persist_wal = -1;
+  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_PERSIST_WAL, &persist_wal);
+  if (no_checkpoint_on_close != 1 || persist_wal != 1) {
+    return base::Status::error(base::format("%s: SQLite refused NO_CKPT_ON_CLOSE (%d) or PERSIST_WAL (%d)",
+                                            options_.path.c_str(), no_checkpoint_on_close, persist_wal));
+  }
+  sqlite3_wal_hook(handle_, &Database::count_frames, this);
+  return {};
+}
+
+int Database::count_frames(void* self, sqlite3*, const char*, int frames) {
+  static_cast<Database*>(self)->wal_frames_ = static_cast<size_t>(frames);
+  return SQLITE_OK;
+}
+
+// --- Database: statements and transactions -----------------------------------------------------------
+
+int Database::execute(const std::string& sql) {
+  return sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr);
+}
+
+base::Status Database::prepare(const std::string& sql, Statement& statement) {
+  Statement fresh;
+  const int code = sqlite3_prepare_v3(handle_, sql.c_str(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &fresh.handle_, nullptr);
+  if (code != SQLITE_OK) return error("prepare " + sql, code);
+  statement = std::move(fresh);
+  return {};
+}
+
+base::Status Database::query(const std::string& sql, uint64_t& value) {
+  Statement statement;
+  if (base::Status status = prepare(sql, statement); !status.is_ok()) return status;
+  const int code = statement.step();
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return error(sql, code);
+  value = code == SQLITE_ROW ? statement.integer(0) : 0;
+  return {};
+}
+
+int Database::begin() { return begin_.run(); }
+
+int Database::commit() { return commit_.run(); }
+
+void Database::roll_back() {
+  if (sqlite3_get_autocommit(handle_) == 0) execute("ROLLBACK");
+}
+
+int Database::last_code() const { return sqlite3_extended_errcode(handle_); }
+
+std::string Database::failure(const std::string& action, int code) const {
+  const char* path = options_.path.c_str();
+  switch (code & 0xff) {
+    case SQLITE_BUSY: return base::format("%s: in use by another process", path);
+    case SQLITE_NOTADB: return base::format("%s: not a database (%d)", path, code);
+    case SQLITE_CORRUPT: return base::format("%s: damaged: cannot %s: %s (%d)", path, action.c_str(),
+                                             sqlite3_errmsg(handle_), code);
+    default: return base::format("%s: cannot %s: %s (%d)", path, action.c_str(),
+                                 handle_ ? sqlite3_errmsg(handle_) : sqlite3_errstr(code), code);
+  }
+}
+
+base::Status Database::error(const std::string& action, int code) const {
+  return base::Status::error(failure(action, code));
+}
+
+// --- Database: the WAL -------------------------------------------------------------------------------
+
+int Database::checkpoint(bool& whole) {
+  int frames = -1, copied = -1;
+  const int code = sqlite3_wal_checkpoint_v2(handle_, "main", SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+  whole = code == SQLITE_OK && frames == copied;
+  if (whole) wal_frames_ = 0;
+  return code;
+}
+
+base::Status Database::checkpoint_whole() {
+  bool whole = false;
+  const int code = checkpoint(whole);
+  if (code != SQLITE_OK) return error("checkpoint it", code);
+  if (whole) return {};
+  return base::Status::error(options_.path + ": cannot checkpoint it: another process reads it; end that one");
+}
+
+base::Status Database::grow_wal(size_t bytes) {
+  sqlite3_file* wal = nullptr;
+  int code = sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+  if (code != SQLITE_OK || wal == nullptr || wal->pMethods == nullptr) return {};
+  sqlite3_int64 size = 0;
+  code = wal->pMethods->xFileSize(wal, &size);
+  if (code != SQLITE_OK) return error("read the size of its WAL", code);
+  const std::string zeros(kGrowStepBytes, '\0');
+  const auto wanted = static_cast<sqlite3_int64>(bytes);
+  if (size >= wanted) return {};
+  while (size < wanted) {
+    const auto step = std::min(wanted - size, static_cast<sqlite3_int64>(zeros.size()));
+    code = wal->pMethods->xWrite(wal, zeros.data(), static_cast<int>(step), size);
+    if (is_full(code)) return {};
+    if (code != SQLITE_OK) return error("grow its WAL", code);
+    size += step;
+  }
+  code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+  return code == SQLITE_OK ? base::Status() : error("sync its WAL", code);
+}
+
+}  // namespace leto::storage

@@ -1,0 +1,146 @@
+// SQLite as the two stores use it: a connection, its statements, its pragmas. Everything that Leto wants to
+// be different from SQLite's defaults is set here, and read back.
+//
+// Invariants: a database file has at most one Database in this process (the owner, which alone writes and
+// checkpoints it); nothing but PASSIVE checkpoints are run; a commit that has returned is synced.
+// Refuses to know of tables and rows, and of threads: one call at a time, from any thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace leto::storage {
+
+// Settings of the whole library, which only count before its first use: call it before any other use of
+// SQLite in the process (a test that registers a VFS included). Later calls give the first one's result.
+base::Status configure_sqlite();
+
+// SQLITE_FULL in any of its forms: the transaction was rolled back, the connection is sound.
+bool is_full(int code);
+// A sync that failed: what is on the disk is unknown from then on.
+bool is_sync_failure(int code);
+
+// A prepared statement. Parameters count from 1, columns from 0.
+class Statement {
+ public:
+  Statement() = default;
+  ~Statement();
+  Statement(Statement&& other) noexcept;
+  Statement& operator=(Statement&& other) noexcept;
+
+  explicit operator bool() const { return handle_ != nullptr; }
+  // Integers are stored as the signed ones with the same bits.
+  void bind(int parameter, uint64_t value);
+  // The bytes are not copied: they must live until reset().
+  void bind_blob(int parameter, std::string_view bytes);
+  void bind_text(int parameter, std::string_view bytes);
+  // SQLITE_ROW, SQLITE_DONE, or an error.
+  int step();
+  // step() for statements without rows, then reset(): SQLITE_OK or an error.
+  int run();
+  // Lets go of the read transaction and of bound bytes. Every use ends with it: an unreset SELECT pins the WAL.
+  void reset();
+
+  uint64_t integer(int column) const;
+  // Valid until the next step() or reset().
+  std::string_view bytes(int column) const;
+
+ private:
+  friend class Database;
+  sqlite3_stmt* handle_ = nullptr;
+};
+
+// Resets a statement at the end of a scope.
+class StatementScope {
+ public:
+  explicit StatementScope(Statement& statement) : statement_(statement) {}
+  ~StatementScope() { statement_.reset(); }
+  StatementScope(const StatementScope&) = delete;
+  StatementScope& operator=(const StatementScope&) = delete;
+
+ private:
+  Statement& statement_;
+};
+
+struct DatabaseOptions {
+  std::string path;         // Absolute.
+  std::string vfs;          // Empty: the default one.
+  bool exclusive = false;   // Nobody else may open the file; its WAL index is in memory.
+  size_t cache_bytes = 2 << 20;  // A transaction larger than it costs speed only.
+};
+
+class Database {
+ public:
+  // Opens or makes the file and takes ownership of it. Writes nothing to a file that has tables. An error says
+  // "FILE: ..." and why: in use, not a database, not accessible.
+  static base::Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
+
+  // No table is in it: made just now, or by a process that died before it made any.
+  bool is_new() const { return is_new_; }
+  const std::string& path() const { return options_.path; }
+  // The last part of path().
+  std::string name() const;
+
+  // Switches to WAL and sets everything durability rests on; reads every value back. Changes nothing in a
+  // file that was set up so before.
+  base::Status set_up();
+
+  // One or more statements without rows: SQLITE_OK or the error of the first that failed.
+  int execute(const std::string& sql);
+  base::Status prepare(const std::string& sql, Statement& statement);
+  // The one integer that `sql` gives, in `value`; 0 if it gives no row.
+  base::Status query(const std::string& sql, uint64_t& value);
+
+  int begin();
+  int commit();
+  // Harmless without a transaction.
+  void roll_back();
+
+  // Of the call that failed last: SQLite's extended result code.
+  int last_code() const;
+  // "FILE: cannot ACTION: SQLite's words (code)". To be called before anything else runs on the connection.
+  std::string failure(const std::string& action, int code) const;
+  base::Status error(const std::string& action, int code) const;
+
+  // Copies what it can from the WAL to the file. Sets `whole` if all of it was, and is synced.
+  int checkpoint(bool& whole);
+  // An error also if a reader held it up.
+  base::Status checkpoint_whole();
+  // Frames in the WAL that a whole checkpoint has not taken out of use yet.
+  size_t wal_frames() const { return wal_frames_; }
+  // Makes the WAL at least this long, so that commits overwrite instead of growing it. REQUIRES: nothing
+  // is in the WAL that is not in the file. A full disk is no error: the WAL then grows with use.
+  base::Status grow_wal(size_t bytes);
+
+  // Closes without a checkpoint. Nothing else may be called afterwards. Statements must be gone.
+  void close();
+
+ private:
+  Database() = default;
+  base::Status connect();
+  base::Status look();
+  base::Status set_pragma(const char* name, const std::string& value, const std::string& expected);
+  base::Status set_switches();
+  static int count_frames(void* self, sqlite3*, const char*, int frames);
+
+  DatabaseOptions options_;
+  std::string claim_;
+  sqlite3* handle_ = nullptr;
+  Statement begin_, commit_;
+  bool is_new_ = false;
+  size_t wal_frames_ = 0;
+};
+
+}  // namespace leto::storage
