@@ -1,0 +1,141 @@
+// The visitors' bodies; see the header.
+#include "peer/fields.h"
+
+#include "base/format.h"
+
+namespace leto::peer {
+
+namespace {
+
+bool is_id_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '.' || c == ':' || c == '-';
+}
+
+bool is_character(char c, TextKind kind) {
+  const unsigned char byte = static_cast<unsigned char>(c);
+  if (kind == TextKind::kId) return is_id_character(c);
+  if (kind == TextKind::kAddress) return byte > 0x20 && byte < 0x7f;
+  return byte >= 0x20 && byte != 0x7f;
+}
+
+size_t text_bytes_max(TextKind kind) {
+  if (kind == TextKind::kId) return kIdBytesMax;
+  return kind == TextKind::kAddress ? kAddressBytesMax : kSentenceBytesMax;
+}
+
+}  // namespace
+
+bool is_text(std::string_view text, TextKind kind) {
+  if (text.size() > text_bytes_max(kind)) return false;
+  for (const char c : text) {
+    if (!is_character(c, kind)) return false;
+  }
+  return true;
+}
+
+void FieldWriter::entry_id(const char* name, const raft::EntryId& value) {
+  number(name, value.term);
+  number(name, value.index);
+}
+
+void FieldWriter::bytes(const char* name, const std::string& value, size_t size) {
+  LETO_ASSERT(value.size() == size, base::format("%s has %zu bytes, not %zu", name, value.size(), size));
+  out_.append(value);
+}
+
+void FieldWriter::bytes_between(const char* name, const std::string& value, size_t low, size_t high) {
+  LETO_ASSERT(value.size() >= low && value.size() <= high,
+              base::format("%s has %zu bytes, not %zu to %zu", name, value.size(), low, high));
+  base::put_string(out_, value);
+}
+
+void FieldWriter::bytes_or_none(const char* name, const std::string& value, size_t size) {
+  LETO_ASSERT(value.empty() || value.size() == size,
+              base::format("%s has %zu bytes, not 0 or %zu", name, value.size(), size));
+  base::put_string(out_, value);
+}
+
+void FieldWriter::text(const char* name, const std::string& value, TextKind kind) {
+  LETO_ASSERT(!value.empty(), base::format("%s is empty", name));
+  text_or_none(name, value, kind);
+}
+
+void FieldWriter::text_or_none(const char* name, const std::string& value, TextKind kind) {
+  LETO_ASSERT(is_text(value, kind), base::format("%s is no such text: %s", name, value.c_str()));
+  base::put_string(out_, value);
+}
+
+void FieldWriter::end() { base::put_varint(out_, 0); }
+
+void FieldReader::note(const char* name) {
+  if (reader_.failed() && failed_field_ == nullptr) failed_field_ = name;
+}
+
+void FieldReader::refuse(const char* name) {
+  reader_.fail();
+  note(name);
+}
+
+void FieldReader::fixed(const char* name, uint64_t& value) {
+  value = reader_.u64();
+  note(name);
+}
+
+void FieldReader::flag(const char* name, bool& value) {
+  const uint8_t byte = reader_.u8();
+  if (byte > 1) refuse(name);
+  value = byte == 1;
+  note(name);
+}
+
+void FieldReader::entry_id(const char* name, raft::EntryId& value) {
+  number(name, value.term);
+  number(name, value.index);
+}
+
+void FieldReader::bytes(const char* name, std::string& value, size_t size) {
+  value = reader_.bytes(size);
+  note(name);
+}
+
+void FieldReader::bytes_between(const char* name, std::string& value, size_t low, size_t high) {
+  const std::string_view view = reader_.string();
+  if (view.size() < low || view.size() > high) return refuse(name);
+  value = view;
+  note(name);
+}
+
+void FieldReader::bytes_or_none(const char* name, std::string& value, size_t size) {
+  const std::string_view view = reader_.string();
+  if (!view.empty() && view.size() != size) return refuse(name);
+  value = view;
+  note(name);
+}
+
+void FieldReader::text(const char* name, std::string& value, TextKind kind) {
+  text_or_none(name, value, kind);
+  if (value.empty()) refuse(name);
+}
+
+void FieldReader::text_or_none(const char* name, std::string& value, TextKind kind) {
+  const std::string_view view = reader_.string();
+  if (!is_text(view, kind)) return refuse(name);
+  value = view;
+  note(name);
+}
+
+void FieldReader::end() {
+  const uint64_t count = reader_.varint_at_most(kTaggedFieldsMax);
+  uint64_t previous_tag = 0;
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint64_t tag = reader_.varint();
+    // Ascending from 1, so that a message has one encoding and no field comes twice.
+    if (tag <= previous_tag) return refuse("tagged fields");
+    previous_tag = tag;
+    reader_.string();
+  }
+  note("tagged fields");
+}
+
+}  // namespace leto::peer

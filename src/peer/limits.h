@@ -1,0 +1,50 @@
+// Every limit of the peer protocol, in one place. docs/protocol.md lists them; its test compares.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace leto::peer {
+
+// --- Versions: what this build speaks. The handshake picks one. -----------------------------------------
+
+inline constexpr uint8_t kHeaderVersion = 1;
+inline constexpr uint32_t kProtocolVersionMin = 1;
+inline constexpr uint32_t kProtocolVersionMax = 1;
+inline constexpr uint32_t kGroup = 0;  // The only Raft group there is.
+
+// --- Frames ---------------------------------------------------------------------------------------------
+
+inline constexpr size_t kHeaderBytes = 20;
+inline constexpr size_t kHandshakeFrameBytesMax =
+    1 << 10;                                       // Header and payload, before the handshake is done,
+inline constexpr size_t kFrameBytesMax = 1 << 20;  // and after.
+
+// --- Messages -------------------------------------------------------------------------------------------
+
+inline constexpr size_t kEntryBytesMax =
+    (64 << 20) + (1 << 20);                     // max-entry-bytes and slack for entry headers.
+inline constexpr size_t kEntriesMax = 1 << 18;  // Of one AppendEntries.
+inline constexpr size_t kTaggedFieldsMax = 32;  // At the end of one payload.
+
+// --- Parts ----------------------------------------------------------------------------------------------
+
+inline constexpr size_t kPartBytes = 256 << 10;  // A larger payload travels as parts of this size.
+inline constexpr size_t kPartedHeadBytesMax =
+    4 << 20;  // What such a payload holds before the entries' bytes,
+inline constexpr size_t kPartedBodyBytesMax = kEntryBytesMax;  // and those bytes.
+
+// --- Handshake ------------------------------------------------------------------------------------------
+
+inline constexpr size_t kClusterBytes = 16;
+inline constexpr size_t kNonceBytes = 32;
+inline constexpr size_t kMacBytes = 32;
+inline constexpr size_t kSecretBytesMin = 16;
+inline constexpr size_t kSecretBytesMax = 64;
+inline constexpr size_t kIdBytesMax = 64;
+inline constexpr size_t kAddressBytesMax = 256;
+inline constexpr size_t kSentenceBytesMax = 512;
+
+static_assert(kPartBytes + 1024 <= kFrameBytesMax, "a part and its own fields fit into a frame");
+
+}  // namespace leto::peer
