@@ -1,0 +1,29 @@
+// bin/leto: reads the command line and runs the server.
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+#include "server/options.h"
+#include "server/server.h"
+#include "server/version.h"
+
+int main(int argc, char** argv) {
+  // Before any call of libuv: two database files and names being looked up share these threads.
+  setenv("UV_THREADPOOL_SIZE", "4", 1);
+  std::signal(SIGPIPE, SIG_IGN);
+  leto::base::Result<leto::server::CommandLine> line = leto::server::parse_command_line(argc, argv);
+  if (!line.is_ok()) {
+    std::fprintf(stderr, "%s\n", line.status().text().c_str());
+    return 1;
+  }
+  if (line.value().help_wanted) {
+    std::fputs(leto::server::usage().c_str(), stdout);
+    return 0;
+  }
+  if (line.value().version_wanted) {
+    std::fputs(leto::server::version_text().c_str(), stdout);
+    return 0;
+  }
+  leto::server::Server server(std::move(line.value().options));
+  return server.run();
+}

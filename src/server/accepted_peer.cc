@@ -1,0 +1,107 @@
+#include "server/accepted_peer.h"
+
+#include <utility>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "server/peers.h"
+
+namespace leto::server {
+
+AcceptedPeer::AcceptedPeer(Peers& peers, std::unique_ptr<Stream> stream)
+    : peers_(peers),
+      stream_(std::move(stream)),
+      remote_host_(stream_->remote_host()),
+      remote_address_(stream_->remote_address()),
+      frames_(peer::kHandshakeFrameBytesMax),
+      handshake_(peers.acceptor_setup()),
+      deadline_ms_(peers.loop().now_ms() + kHandshakeTimeoutMs) {
+  stream_->set_user(this);
+}
+
+AcceptedPeer::~AcceptedPeer() = default;
+
+void AcceptedPeer::start() { stream_->start_reading(); }
+
+void AcceptedPeer::on_tick(uint64_t now_ms) {
+  if (!closed() && !proved_ && now_ms >= deadline_ms_) close();
+}
+
+void AcceptedPeer::on_bytes(std::string_view bytes) {
+  if (parting_) return;
+  frames_.feed(bytes);
+  peer::Frame frame;
+  while (!closed() && !parting_ && frames_.next(frame)) on_frame(frame);
+  if (!closed() && frames_.error() != peer::FrameError::kNone) reject(frames_.error_text());
+}
+
+void AcceptedPeer::on_frame(const peer::Frame& frame) {
+  if (!proved_) return on_handshake_frame(frame);
+  if (frame.type == peer::FrameType::kPart) return on_part(frame.payload);
+  if (!peer::is_message(frame.type)) {
+    return reject(base::format("a frame of type %u after the handshake", static_cast<unsigned>(frame.type)));
+  }
+  base::Result<raft::Message> message = peer::decode(frame.type, frame.payload);
+  if (!message.is_ok()) return reject(message.status().text());
+  take(message.value());
+}
+
+void AcceptedPeer::on_part(std::string_view payload) {
+  base::Result<peer::PartArrival> arrival = parts_.add(payload);
+  if (!arrival.is_ok()) return reject(arrival.status().text());
+  if (arrival.value().message) take(*arrival.value().message);
+}
+
+void AcceptedPeer::take(const raft::Message& message) {
+  if (message.from != node() || message.to != peers_.self().identity.node) {
+    return reject("a message in another node's name, or to another node");
+  }
+  peers_.received(message);
+}
+
+bool AcceptedPeer::answer(std::string& bytes) {
+  const int code = stream_->write(bytes);
+  if (code == 0 || code == UV_EAGAIN) return true;
+  close();
+  return false;
+}
+
+void AcceptedPeer::on_handshake_frame(const peer::Frame& frame) {
+  std::string bytes;
+  peer::HandshakeStep step = handshake_.on_frame(frame, bytes);
+  if (step == peer::HandshakeStep::kAdoptionAsked) {
+    step = handshake_.answer_adoption(peers_.adopted_by(handshake_.adoption()), bytes);
+  }
+  if (!answer(bytes)) return;
+  const bool adopts = handshake_.hello().kind == peer::ConnectionKind::kAdopt;
+  if (step == peer::HandshakeStep::kFailed) {
+    const peer::Refusal& refusal = handshake_.refusal();
+    LETO_LOG(kVerbose, "peer at %s %s: %s", remote_address_.c_str(), refusal.by_peer ? "refused" : "was refused",
+             refusal.sentence.c_str());
+    parting_ = true;
+  } else if (step == peer::HandshakeStep::kDone && adopts) {
+    parting_ = true;
+  } else if (step == peer::HandshakeStep::kDone) {
+    proved_ = true;
+    frames_.set_frame_bytes_max(peer::kFrameBytesMax);
+    peers_.proved(*this);
+  }
+}
+
+void AcceptedPeer::reject(const std::string& why) {
+  LETO_LOG(kWarning, "peer at %s is disconnected: %s", remote_address_.c_str(), why.c_str());
+  close();
+}
+
+void AcceptedPeer::on_end(int error) {
+  LETO_LOG(kDebug, "peer at %s: %s", remote_address_.c_str(), uv_strerror(error));
+  close();
+}
+
+void AcceptedPeer::close() {
+  if (closed()) return;
+  stream_.reset();
+  peers_.note_closed();
+}
+
+}  // namespace leto::server

@@ -1,0 +1,106 @@
+#include "server/adoption.h"
+
+#include <utility>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "peer/handshake_proof.h"
+#include "server/peers.h"
+
+namespace leto::server {
+
+Adoption::Adoption(Peers& peers, AdoptionWish wish, Network::Dialed done)
+    : peers_(peers),
+      wish_(std::move(wish)),
+      done_(std::move(done)),
+      timer_(peers.loop()),
+      handshake_(peers.hello(peer::ConnectionKind::kAdopt, {}), "") {
+  base::Result<Address> address = parse_address(wish_.raft_address);
+  if (!address.is_ok()) {
+    timer_.start(0, [this] { fail("'" + wish_.raft_address + "' is no address"); });
+    return;
+  }
+  timer_.start(kTimeoutMs, [this] { fail("no answer"); });
+  connector_ = std::make_unique<Connector>(
+      peers_.loop(), address.value(), kTimeoutMs,
+      [this](base::Result<std::unique_ptr<Stream>> result) { connected(std::move(result)); });
+}
+
+Adoption::~Adoption() = default;
+
+void Adoption::connected(base::Result<std::unique_ptr<Stream>> result) {
+  connector_.reset();
+  if (!result.is_ok()) return fail(result.status().text());
+  stream_ = std::move(result.value());
+  stream_->set_user(this);
+  std::string hello;
+  handshake_.start(hello);
+  stream_->start_reading();
+  if (const int code = stream_->write(hello); code != 0) fail(uv_strerror(code));
+}
+
+void Adoption::on_bytes(std::string_view bytes) {
+  frames_.feed(bytes);
+  peer::Frame frame;
+  while (!finished() && frames_.next(frame)) on_frame(frame);
+  if (!finished() && frames_.error() != peer::FrameError::kNone) fail(frames_.error_text());
+}
+
+void Adoption::on_frame(const peer::Frame& frame) {
+  std::string answer;
+  const peer::HandshakeStep step = handshake_.on_frame(frame, answer);
+  if (step == peer::HandshakeStep::kAnswered) on_challenge(answer);
+  if (finished()) return;
+  if (const int code = stream_->write(answer); code != 0) return fail(uv_strerror(code));
+  if (step == peer::HandshakeStep::kDone) return succeed();
+  if (step == peer::HandshakeStep::kFailed) fail(handshake_.refusal().sentence);
+}
+
+std::string Adoption::objection(const peer::Challenge& challenge) const {
+  const peer::Identity& there = challenge.acceptor;
+  if (wish_.expected != raft::kNobody && there.node != wish_.expected) {
+    return "another node answers there: " + there.id;
+  }
+  if (there.node == peers_.self().identity.node) return "that is this node's own address";
+  if (challenge.cluster == peers_.self().identity.cluster_id) return {};
+  if (challenge.state == peer::AcceptorState::kMember) {
+    return base::format("node %s is a member of another cluster, %s, or has data of its own; start it with an "
+                        "empty -raftdir",
+                        there.id.c_str(), peer::cluster_name(challenge.cluster).c_str());
+  }
+  return {};
+}
+
+void Adoption::on_challenge(std::string& answer) {
+  const peer::Challenge& challenge = handshake_.challenge();
+  if (const std::string why = objection(challenge); !why.empty()) return fail(why);
+  const storage::Identity& self = peers_.self().identity;
+  const bool ours = challenge.cluster == self.cluster_id;
+  // Who is called otherwise is not taken in; whoever asked decides what to say.
+  if (ours || challenge.acceptor.id != wish_.id) return succeed();
+  handshake_.adopt({.cluster = self.cluster_id, .secret = self.cluster_secret, .adopted = challenge.acceptor}, answer);
+}
+
+void Adoption::succeed() {
+  const peer::Challenge& challenge = handshake_.challenge();
+  Network::Found found;
+  found.member.node = challenge.acceptor.node;
+  found.member.id = challenge.acceptor.id;
+  found.member.raft_address = wish_.raft_address;
+  found.member.client_address = challenge.client_address;
+  finish(std::move(found));
+}
+
+void Adoption::on_end(int error) { fail(error == UV_EOF ? "it closed the connection" : uv_strerror(error)); }
+
+void Adoption::fail(const std::string& why) { finish(base::Status::error(why)); }
+
+void Adoption::finish(base::Result<Network::Found> result) {
+  timer_.stop();
+  stream_.reset();
+  connector_.reset();
+  const Network::Dialed done = std::exchange(done_, nullptr);
+  if (done) done(std::move(result));
+}
+
+}  // namespace leto::server

@@ -1,0 +1,62 @@
+// Asks who is at a peer address, and takes that node into this cluster if it is in none of its own. One
+// attempt, one answer. Refuses to know what becomes of the member in the configuration.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "peer/frame.h"
+#include "peer/handshake.h"
+#include "raft/types.h"
+#include "server/connector.h"
+#include "server/environment.h"
+#include "server/stream.h"
+
+namespace leto::server {
+
+class Peers;
+
+struct AdoptionWish {
+  std::string raft_address;
+  raft::NodeId expected = raft::kNobody;   // kNobody: whoever is there.
+  std::string id;
+};
+
+class Adoption final : private StreamUser {
+ public:
+  static constexpr uint64_t kTimeoutMs = 3000;
+
+  // `done` is called once, not from within the constructor. Destroying this gives up silently.
+  Adoption(Peers& peers, AdoptionWish wish, Network::Dialed done);
+  ~Adoption();
+
+  bool finished() const { return done_ == nullptr; }
+
+ private:
+  void on_bytes(std::string_view bytes) override;
+  void on_end(int error) override;
+  void on_written() override {}
+
+  void connected(base::Result<std::unique_ptr<Stream>> result);
+  void on_frame(const peer::Frame& frame);
+  void on_challenge(std::string& answer);
+  // Why the node that answered cannot be taken in; empty if it can.
+  std::string objection(const peer::Challenge& challenge) const;
+  void succeed();
+  void fail(const std::string& why);
+  void finish(base::Result<Network::Found> result);
+
+  Peers& peers_;
+  const AdoptionWish wish_;
+  Network::Dialed done_;
+  Timer timer_;
+  std::unique_ptr<Connector> connector_;
+  std::unique_ptr<Stream> stream_;
+  peer::FrameReader frames_;
+  peer::Initiator handshake_;
+};
+
+}  // namespace leto::server

@@ -1,0 +1,63 @@
+// All client connections of a node: accepts them or says why not, flushes them once per turn, resumes those
+// that were paused, closes those that idle. Refuses to know commands.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "server/connection.h"
+#include "server/loop.h"
+#include "server/node.h"
+#include "server/options.h"
+#include "server/stream.h"
+
+namespace leto::server {
+
+class Clients {
+ public:
+  // Both outlive this.
+  Clients(Loop& loop, const Options& options);
+  ~Clients();
+
+  // The node may be another one only while there are no clients.
+  void set_node(Node* node);
+  Node& node() { return *node_; }
+  Loop& loop() { return loop_; }
+  const Options& options() const { return options_; }
+
+  void accept(uv_stream_t* listener, StreamKind kind);
+  // After the node's turn: one write per client whose output grew; what may be read again is read.
+  void on_turn_end();
+  void on_second();
+  void close_all();
+  size_t size() const { return connections_.size(); }
+  // Replies that the kernel has not taken yet.
+  bool all_sent() const;
+
+  // For connections.
+  void note_paused(Connection& connection) { paused_.push_back(&connection); }
+  void note_closed(Connection& connection);
+  // Has something to flush that the node does not know of.
+  void note_output(Connection& connection) { dirty_.push_back(&connection); }
+  uint64_t turn() const { return turn_; }
+
+ private:
+  const char* refusal(const Stream& stream) const;
+  void resume_paused();
+  void forget_closed();
+
+  Loop& loop_;
+  const Options& options_;
+  Node* node_ = nullptr;
+  uint64_t turn_ = 1;
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;   // By client id.
+  std::vector<Connection*> paused_;
+  std::vector<Connection*> dirty_;
+  std::vector<std::unique_ptr<Connection>> closed_;   // Destroyed at the end of the turn.
+};
+
+}  // namespace leto::server

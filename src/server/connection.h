@@ -1,0 +1,74 @@
+// One client's connection: bytes in, requests to the node, replies out. Refuses to know what a request
+// means. Clients (clients.h) owns it.
+//
+// Invariants: requests are executed in the order of their bytes; nothing is executed after QUIT or a protocol
+// error; a closed connection executes and writes nothing.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "resp/request_parser.h"
+#include "server/node.h"
+#include "server/options.h"
+#include "server/session.h"
+#include "server/stream.h"
+
+namespace leto::server {
+
+class Clients;
+
+class Connection final : private StreamUser {
+ public:
+  // Past so many unanswered requests, or so many bytes that the client does not fetch, nothing is read from
+  // it; below half of that again.
+  static constexpr size_t kOutstandingMax = 10000;
+  static constexpr size_t kUnsentBytesMax = 1 << 20;
+  // Read from one client before the others have their turn.
+  static constexpr size_t kReadBytesPerTurn = 256 << 10;
+
+  Connection(Clients& clients, std::unique_ptr<Stream> stream, SessionRef session);
+  ~Connection();
+
+  void start();
+  // Sends what the node wrote; enforces the output limit; ends a conversation that is over. Once per turn.
+  void flush();
+  // Goes on reading if it was paused and may; true if that executed requests.
+  bool resume();
+  // Once a second: idle time-out and the soft output limit.
+  void on_second();
+  // Idempotent; the object lives until the end of the turn.
+  void close();
+  bool closed() const { return stream_ == nullptr; }
+  const SessionRef& session() const { return session_; }
+
+ private:
+  void on_bytes(std::string_view bytes) override;
+  void on_end(int error) override;
+  void on_written() override { flush(); }
+
+  void run_requests();
+  void protocol_error(const std::string& text);
+  void update_limits();
+  bool crowded(size_t divisor) const;
+  bool overloads() const;
+  void pause();
+  size_t unsent_bytes() const;
+  bool output_limit_passed(size_t unsent);
+  void close_because(const char* reason);
+
+  Clients& clients_;
+  std::unique_ptr<Stream> stream_;   // Null once closed.
+  SessionRef session_;
+  resp::RequestParser parser_;
+  bool unauthenticated_ = false;     // As the parser was told.
+  bool paused_ = false;
+  bool ending_ = false;              // Nothing more is read; closed once everything was answered and sent.
+  uint64_t read_turn_ = 0;
+  size_t read_in_turn_ = 0;
+  uint64_t over_soft_since_ms_ = 0;  // 0: it is not.
+};
+
+}  // namespace leto::server

@@ -1,0 +1,54 @@
+// Writes the keyspace behind: takes cuts of it and hands them to the keys file. SNAPSHOT and shutdown ask
+// for one. Refuses to know tables and files.
+//
+// Invariants: one flush at a time; a failed flush's keys count as changed again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "base/status.h"
+#include "server/environment.h"
+#include "server/replica.h"
+
+namespace leto::server {
+
+class Flusher {
+ public:
+  using Done = std::function<void(const base::Status&)>;
+  Flusher(Replica& replica, keyspace::Keyspace& keyspace, const Environment& environment, Stats& stats);
+
+  // Everything accepted before this call will be durable in the keys file when `done` is called, or the status
+  // says why not.
+  void flush(Done done);
+  // Starts what can be started; call it once per turn.
+  void advance();
+  bool flushing() const { return flushing_; }
+  uint64_t flushed_index() const { return flushed_index_; }
+
+ private:
+  struct Wish {
+    raft::Index index = 0;   // To be applied before the cut is taken.
+    Done done;
+  };
+  void start();
+  void witness_if_due();
+  void finished(const base::Status& status, keyspace::Cut cut);
+
+  Replica& replica_;
+  keyspace::Keyspace& keyspace_;
+  Environment environment_;
+  Stats& stats_;
+  std::vector<Wish> new_wishes_;    // Their index is not known before the turn's writes are proposed.
+  std::vector<Wish> wishes_;
+  std::vector<Done> in_flight_;
+  raft::Term witness_term_ = 0;     // Of the witness in the keys file.
+  uint64_t witness_due_us_ = 0;     // Not before; at most two a second.
+  bool witnessing_ = false;
+  bool flushing_ = false;
+  uint64_t started_us_ = 0;
+  uint64_t flushed_index_ = 0;
+};
+
+}  // namespace leto::server

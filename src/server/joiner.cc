@@ -1,0 +1,156 @@
+#include "server/joiner.h"
+
+#include <algorithm>
+#include <array>
+#include <initializer_list>
+#include <utility>
+#include <vector>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "base/number.h"
+#include "server/own_address.h"
+
+namespace leto::server {
+
+namespace {
+
+std::string encoded(const std::vector<std::string>& words) {
+  std::string out = base::format("*%zu\r\n", words.size());
+  for (const std::string& word : words) out += base::format("$%zu\r\n", word.size()) + word + "\r\n";
+  return out;
+}
+
+// The lines of `text` that are whole, at most `count`.
+std::vector<std::string_view> whole_lines(std::string_view text, size_t count) {
+  std::vector<std::string_view> lines;
+  while (lines.size() < count) {
+    const size_t end = text.find("\r\n");
+    if (end == std::string_view::npos) break;
+    lines.push_back(text.substr(0, end));
+    text.remove_prefix(end + 2);
+  }
+  return lines;
+}
+
+}  // namespace
+
+Joiner::Joiner(Loop& loop, const Options& options, const storage::Identity& identity, Hooks hooks)
+    : loop_(loop), options_(options), identity_(identity), hooks_(std::move(hooks)), timer_(loop) {
+  target_ = options_.join;
+  attempt();
+}
+
+Joiner::~Joiner() = default;
+
+void Joiner::attempt() {
+  disconnect();
+  connector_ = std::make_unique<Connector>(
+      loop_, target_, kConnectTimeoutMs,
+      [this](base::Result<std::unique_ptr<Stream>> result) { connected(std::move(result)); });
+}
+
+void Joiner::connected(base::Result<std::unique_ptr<Stream>> result) {
+  connector_.reset();
+  if (!result.is_ok()) return failed(result.status().text());
+  stream_ = std::move(result.value());
+  stream_->set_user(this);
+  const std::string host = stream_->local_host();
+  raft_address_ = own_raft_address(options_, host);
+  client_address_ = own_client_address(options_, host);
+  hooks_.reached(host);
+  stream_->start_reading();
+  const bool secured = !options_.join_password.empty() || !options_.requirepass.empty();
+  send(secured ? Step::kAuth : Step::kJoin);
+}
+
+std::string Joiner::request(Step step) const {
+  if (step == Step::kRole) return encoded({"ROLE"});
+  if (step == Step::kJoin) {
+    return encoded({"JOIN", raft_address_, identity_.id, std::to_string(identity_.node), client_address_});
+  }
+  const std::string& password = options_.join_password.empty() ? options_.requirepass : options_.join_password;
+  if (options_.join_user.empty()) return encoded({"AUTH", password});
+  return encoded({"AUTH", options_.join_user, password});
+}
+
+void Joiner::send(Step step) {
+  step_ = step;
+  answer_.clear();
+  timer_.start(kAnswerTimeoutMs, [this] { failed("no answer"); });
+  std::string bytes = request(step);
+  if (const int code = stream_->write(bytes); code != 0) failed(uv_strerror(code));
+}
+
+void Joiner::on_bytes(std::string_view bytes) {
+  if (answer_.size() + bytes.size() > kAnswerBytesMax) return failed("its answer is too long");
+  answer_.append(bytes);
+  if (step_ == Step::kRole && on_role()) return;
+  const std::vector<std::string_view> lines = whole_lines(answer_, 1);
+  if (lines.empty()) return;
+  const std::string line(lines.front());
+  if (step_ == Step::kRole && line.starts_with('*')) return;
+  on_answer(line);
+}
+
+void Joiner::on_answer(std::string_view line) {
+  if (line == "-not leader") return send(Step::kRole);
+  if (!line.starts_with('+')) return failed(std::string(line.substr(line.empty() ? 0 : 1)));
+  if (step_ == Step::kAuth) return send(Step::kJoin);
+  if (step_ != Step::kJoin) return failed("an answer that makes no sense: " + std::string(line));
+  LETO_LOG(kNotice, "joined the cluster at %s", target_.text().c_str());
+  disconnect();
+  // May destroy this.
+  const std::function<void()> joined = hooks_.joined;
+  joined();
+}
+
+// A follower says: slave, host and port of the leader, how well it hears it, its offset.
+bool Joiner::on_role() {
+  constexpr size_t kLines = 6;   // *5, $5, slave, $n, host, :port
+  const std::vector<std::string_view> lines = whole_lines(answer_, kLines);
+  if (lines.size() < kLines || !lines[0].starts_with('*')) return false;
+  const std::optional<int64_t> port = base::parse_int64(lines[5].substr(std::min<size_t>(1, lines[5].size())));
+  const bool knows = lines[2] == "slave" && !lines[4].empty() && port && *port > 0 && *port < 65536;
+  if (!knows) {
+    failed("it does not know the leader");
+  } else {
+    go_to({.host = std::string(lines[4]), .port = static_cast<uint16_t>(*port)});
+  }
+  return true;
+}
+
+void Joiner::go_to(const Address& leader) {
+  if (++redirects_ > kRedirectsMax) return failed("it sends from node to node");
+  Address next = leader;
+  // What another machine calls itself is of no use here.
+  if (is_loopback(next.host) && !target_.host.empty() && !is_loopback(target_.host)) next.host = target_.host;
+  LETO_LOG(kVerbose, "joining: the leader is at %s", next.text().c_str());
+  target_ = next;
+  attempt();
+}
+
+void Joiner::on_end(int error) { failed(error == UV_EOF ? "it closed the connection" : uv_strerror(error)); }
+
+void Joiner::failed(const std::string& why) {
+  disconnect();
+  const std::string text = base::format("cannot join %s: %s", target_.text().c_str(), why.c_str());
+  if (text == told_) {
+    LETO_LOG(kVerbose, "%s; trying again", text.c_str());
+  } else {
+    LETO_LOG(kWarning, "%s; trying again until it works", text.c_str());
+  }
+  told_ = text;
+  redirects_ = 0;
+  target_ = options_.join;
+  timer_.start(retry_ms_, [this] { attempt(); });
+  retry_ms_ = std::min(retry_ms_ * 2, kRetryMsMax);
+}
+
+void Joiner::disconnect() {
+  timer_.stop();
+  stream_.reset();
+  connector_.reset();
+}
+
+}  // namespace leto::server

@@ -1,0 +1,73 @@
+// -join: asks a node of a cluster, over its client port, to take this one in; finds the leader by ROLE; tries
+// again until it is done. Refuses to know how the cluster takes a node in.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "server/connector.h"
+#include "server/loop.h"
+#include "server/options.h"
+#include "server/stream.h"
+#include "storage/log_store.h"
+
+namespace leto::server {
+
+class Joiner final : private StreamUser {
+ public:
+  static constexpr uint64_t kConnectTimeoutMs = 2000;
+  static constexpr uint64_t kAnswerTimeoutMs = 10000;   // Of JOIN: until the change is committed.
+  static constexpr uint64_t kRetryMsMin = 1000;
+  static constexpr uint64_t kRetryMsMax = 5000;
+  static constexpr size_t kAnswerBytesMax = 64 << 10;
+  static constexpr int kRedirectsMax = 8;               // In a row, before it starts over at -join.
+
+  struct Hooks {
+    // The host under which this machine reached the cluster: before JOIN is sent.
+    std::function<void(const std::string& host)> reached;
+    std::function<void()> joined;
+  };
+
+  // `options` outlives this. Begins at once.
+  Joiner(Loop& loop, const Options& options, const storage::Identity& identity, Hooks hooks);
+  ~Joiner();
+
+ private:
+  enum class Step : uint8_t { kAuth, kJoin, kRole };
+
+  void on_bytes(std::string_view bytes) override;
+  void on_end(int error) override;
+  void on_written() override {}
+
+  void attempt();
+  void connected(base::Result<std::unique_ptr<Stream>> result);
+  void send(Step step);
+  std::string request(Step step) const;
+  void on_answer(std::string_view line);
+  // False if the answer is not whole yet.
+  bool on_role();
+  void go_to(const Address& leader);
+  void failed(const std::string& why);
+  void disconnect();
+
+  Loop& loop_;
+  const Options& options_;
+  const storage::Identity identity_;
+  Hooks hooks_;
+  Timer timer_;
+  std::unique_ptr<Connector> connector_;
+  std::unique_ptr<Stream> stream_;
+  Address target_;
+  std::string raft_address_;
+  std::string client_address_;
+  Step step_ = Step::kAuth;
+  std::string answer_;
+  int redirects_ = 0;
+  uint64_t retry_ms_ = kRetryMsMin;
+  std::string told_;            // The last failure that was logged.
+};
+
+}  // namespace leto::server

@@ -1,0 +1,111 @@
+// The libuv loop of the process: turns, ticks, time and waking. Refuses to know what a turn does.
+//
+// A turn ends in uv_prepare, when all callbacks of the poll before it have run: there the turn handler
+// runs, and then the loop sleeps in poll unless somebody asked for another turn. wake() costs no system
+// call: an idle handle makes the next poll return at once.
+#pragma once
+
+#include <uv.h>
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "server/environment.h"
+
+namespace leto::server {
+
+class Loop final : public Clock, public Waker {
+ public:
+  // What runs in the loop. `tick` is called every kTickMs, for late ticks too, as far as kTicksOwedMax.
+  struct Handlers {
+    std::function<void()> turn;
+    std::function<void()> tick;
+  };
+  static constexpr uint64_t kTickMs = 10;
+  static constexpr uint64_t kTicksPerCall = 4;    // At once after a stall; the rest follows in later turns.
+  static constexpr uint64_t kTicksOwedMax = 100;  // Time beyond a second of stall is forgotten.
+
+  Loop();
+  // REQUIRES: the owners of all other handles have closed them. Waits for their close callbacks.
+  ~Loop() override;
+  Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
+
+  uv_loop_t* uv() { return &loop_; }
+  void start(Handlers handlers);
+  // Until stop(). Turns go on meanwhile.
+  void run();
+  void stop() { uv_stop(&loop_); }
+  // No more turns and ticks; from here on run_leftovers() lets the remaining handles finish.
+  void end_turns();
+  // Runs what is left, at most `milliseconds_max`. True if nothing is left.
+  bool run_leftovers(uint64_t milliseconds_max);
+
+  // Runs `work` at the start of the next turn, outside whatever is being done now.
+  void defer(std::function<void()> work);
+
+  uint64_t monotonic_us() override { return uv_hrtime() / 1000; }
+  uint64_t wall_ms() override;
+  // Cached at the start of the poll phase: cheap, and good enough for time-outs of seconds.
+  uint64_t now_ms() const { return uv_now(&loop_); }
+  void wake() override;
+  void wake_after_us(uint64_t microseconds) override;
+
+  // Thread CPU time that the last whole turn took, poll included.
+  uint64_t last_turn_cpu_us() const { return last_turn_cpu_us_; }
+
+  // Where every stream reads into: used within one read callback, never kept.
+  struct ReadBuffer {
+    char* data;
+    size_t size;
+  };
+  ReadBuffer read_buffer() { return {read_buffer_.data(), read_buffer_.size()}; }
+
+ private:
+  static constexpr size_t kReadBytes = 64 << 10;
+
+  void on_prepare();
+  void on_tick_timer();
+  void arrange_wake();
+  void run_deferred();
+  void measure_turn();
+
+  uv_loop_t loop_{};
+  uv_prepare_t prepare_{};
+  uv_idle_t idle_{};
+  uv_timer_t tick_timer_{};
+  uv_timer_t wake_timer_{};
+  Handlers handlers_;
+  std::vector<std::function<void()>> deferred_;
+  bool wake_wanted_ = false;
+  uint64_t wake_at_us_ = 0;       // 0: no wish.
+  uint64_t last_tick_us_ = 0;
+  uint64_t ticks_owed_ = 0;
+  uint64_t last_cpu_us_ = 0;
+  uint64_t last_turn_cpu_us_ = 0;
+  std::array<char, kReadBytes> read_buffer_;
+};
+
+// A one-shot timer that may be destroyed at any time, also while it fires.
+class Timer {
+ public:
+  explicit Timer(Loop& loop);
+  ~Timer();
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  // Replaces what was wanted before.
+  void start(uint64_t milliseconds, std::function<void()> fire);
+  void stop();
+
+ private:
+  struct Handle {
+    uv_timer_t timer;
+    std::function<void()> fire;
+  };
+  Handle* handle_;
+};
+
+}  // namespace leto::server

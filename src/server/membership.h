@@ -1,0 +1,54 @@
+// JOIN and LEAVE: the queue of membership changes at the leader, from a client's request to the committed
+// configuration that grants it. Refuses to know how a change travels through the log: raft/ does the steps.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+
+#include "command/context.h"
+#include "server/environment.h"
+#include "server/replica.h"
+
+namespace leto::server {
+
+class Membership {
+ public:
+  // `answer(ticket, error)`: an empty error means OK.
+  using Answer = std::function<void(command::Ticket, const std::string& error)>;
+  Membership(Replica& replica, const Environment& environment, Answer answer);
+
+  void join(command::Ticket ticket, const command::JoinRequest& request);
+  void leave(command::Ticket ticket, std::string_view id);
+  // Takes the next step of the first change; call it on ticks and after each configuration entry.
+  void advance();
+  // Leadership was lost: what was begun ends as UNKNOWN, what waits as refused.
+  void leadership_lost();
+  // The requester was answered otherwise (time): the change is forgotten, what is in the log goes on.
+  void forget(command::Ticket ticket);
+
+ private:
+  enum class Stage : uint8_t { kDialing, kProposing, kCommitting };
+  struct Change {
+    command::Ticket ticket = 0;
+    bool joins = false;
+    Stage stage = Stage::kProposing;
+    raft::Member member{};   // Of a JOIN: filled in once it was dialed. Of a LEAVE: the id, then the node.
+  };
+
+  void dialed(command::Ticket ticket, base::Result<Network::Found> found);
+  void propose(Change& change);
+  bool is_done(const Change& change) const;
+  std::string conflict(const Change& change) const;
+  // The wanted configuration after the change; false if the change makes no difference.
+  bool target(const Change& change, raft::Configuration& configuration) const;
+  void finish(const std::string& error);
+
+  Replica& replica_;
+  Environment environment_;
+  Answer answer_;
+  std::deque<Change> changes_;   // The first one is under way.
+};
+
+}  // namespace leto::server

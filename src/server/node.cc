@@ -1,0 +1,271 @@
+#include "server/node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/format.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "command/table.h"
+#include "server/flusher.h"
+#include "server/membership.h"
+#include "server/replica.h"
+
+namespace leto::server {
+namespace {
+
+// Past so many bytes of writes on their way, clients that write are not read from.
+constexpr size_t kOverloadBytes = 128 << 20;
+constexpr uint64_t kTicksPerSweep = 10;   // Of requests that have waited too long, and of statistics.
+
+raft::Options raft_options(const Options& options, const NodeStart& start) {
+  raft::Options result;
+  result.self = start.identity.node;
+  result.seed = base::mix64(start.seed ^ start.identity.node);
+  result.election_ticks = static_cast<uint32_t>(std::max<uint64_t>(2, options.election_timeout_ms / kTickMs));
+  result.heartbeat_ticks =
+      static_cast<uint32_t>(std::max<uint64_t>(1, options.heartbeat_interval_ms / kTickMs));
+  return result;
+}
+
+// D16: the log ends before what was known to be committed and durable here.
+bool lost_tail(const NodeStart& start) {
+  return start.recovered.last.index < start.witness.index ||
+         start.recovered.last.index < start.header.applied_index ||
+         start.recovered.hard_state.term < start.witness.term;
+}
+
+}  // namespace
+
+Node::Node(Options& options, const Environment& environment, NodeStart start)
+    : options_(options),
+      environment_(environment),
+      identity_(start.identity),
+      keyspace_(std::move(start.keyspace)) {
+  stats_.started_us = environment_.clock.monotonic_us();
+  start.recovered.applied = start.header.applied_index;
+  start.recovered.founding = start.founding;
+  start.recovered.lost_tail = lost_tail(start);
+  if (start.recovered.lost_tail) {
+    LETO_LOG(kWarning, "raft.db lost its tail: it ends at entry %llu, but entry %llu was committed here; "
+             "this node neither votes nor acknowledges until it joins again as a new one",
+             static_cast<unsigned long long>(start.recovered.last.index),
+             static_cast<unsigned long long>(std::max(start.witness.index, start.header.applied_index)));
+  }
+  if (start.header.hash_seed == 0) start.header.hash_seed = base::hash64(identity_.cluster_id, 0) | 1;
+  for (const raft::ConfigurationAt& each : start.recovered.configurations) {
+    was_member_ = was_member_ || each.configuration.find(identity_.node) != nullptr;
+  }
+  const raft::Options core = raft_options(options, start);
+  replica_ = std::make_unique<Replica>(ReplicaParts{.options = options_,
+                                                    .environment = environment_,
+                                                    .stats = stats_,
+                                                    .keyspace = keyspace_},
+                                       core, std::move(start.recovered), start.header);
+  membership_ = std::make_unique<Membership>(
+      *replica_, environment_,
+      [this](command::Ticket ticket, const std::string& error) { answer(ticket, error); });
+  flusher_ = std::make_unique<Flusher>(*replica_, keyspace_, environment_, stats_);
+  replica_->on_output = [this](const SessionRef& session) { note_output(session); };
+  replica_->on_configuration_applied = [this] { on_configuration_applied(); };
+  replica_->on_role_change = [this] {
+    if (replica_->raft().role() != raft::Role::kLeader) membership_->leadership_lost();
+  };
+}
+
+Node::~Node() = default;
+
+SessionRef Node::open_session() {
+  auto session = std::make_shared<Session>();
+  session->client.id = next_client_id_++;
+  session->client.created_ms = monotonic_ms();
+  session->client.last_active_ms = session->client.created_ms;
+  session->client.authenticated = options_.requirepass.empty();
+  sessions_.emplace(session->client.id, session);
+  ++stats_.connections_received;
+  return session;
+}
+
+void Node::close_session(const SessionRef& session) {
+  session->close();
+  sessions_.erase(session->client.id);
+}
+
+void Node::note_output(const SessionRef& session) {
+  if (session->in_active_list || session->closed()) return;
+  session->in_active_list = true;
+  sessions_with_output_.push_back(session);
+}
+
+std::vector<SessionRef> Node::take_sessions_with_output() {
+  std::vector<SessionRef> taken = std::exchange(sessions_with_output_, {});
+  for (const SessionRef& session : taken) session->in_active_list = false;
+  return taken;
+}
+
+bool Node::overloaded() const { return replica_->pending_bytes() > kOverloadBytes; }
+
+std::string Node::unavailable() const {
+  if (identity_.cluster_id.empty()) return "CLUSTERDOWN joining " + options_.join.text();
+  if (removed()) return "CLUSTERDOWN this node was removed from its cluster";
+  if (replica_->raft().configuration().members.empty()) return "CLUSTERDOWN joining the cluster";
+  return {};
+}
+
+std::string Node::refusal(const Session& session, const command::Command* command,
+                          resp::Arguments arguments) const {
+  if (std::string error = command::check_request(command, arguments); !error.empty()) return error;
+  if (!session.client.authenticated && (command->flags & command::kNoAuth) == 0) {
+    return "NOAUTH Authentication required.";
+  }
+  const bool keyed = (command->flags & (command::kWrite | command::kReadOnly)) != 0;
+  if (keyed || (command->flags & command::kLeaderOnly) != 0) {
+    if (std::string error = unavailable(); !error.empty()) return error;
+  }
+  if ((command->flags & command::kWrite) != 0) return command::check_write(*command, arguments);
+  const raft::Raft& raft = replica_->raft();
+  if ((command->flags & command::kLeaderOnly) != 0 && raft.role() != raft::Role::kLeader) {
+    return raft.leader() == raft::kNobody ? "CLUSTERDOWN no leader" : "not leader";
+  }
+  return {};
+}
+
+void Node::execute(const SessionRef& session, resp::Arguments arguments) {
+  const command::Command* command = command::find_command(arguments.front());
+  ++stats_.commands_processed;
+  session->client.last_active_ms = monotonic_ms();
+  if (std::string error = refusal(*session, command, arguments); !error.empty()) {
+    stats_.note_error(error);
+    if (command != nullptr) ++stats_.of(*command).rejected;
+    Request refused{.state = RequestState::kDeferred};
+    session->fail(session->push(std::move(refused)), error);
+    note_output(session);
+    return;
+  }
+  session->client.last_command.assign(command->name);
+  ++stats_.of(*command).calls;
+  if ((command->flags & command::kWrite) != 0) {
+    replica_->write(session, *command, arguments);
+  } else if ((command->flags & command::kReadOnly) != 0) {
+    replica_->read(session, *command, arguments);
+  } else if ((command->flags & command::kDeferred) != 0) {
+    run_deferred(session, *command, arguments);
+  } else {
+    run_local(session, *command, arguments);
+  }
+  if (!session->output().empty()) note_output(session);
+}
+
+void Node::run_local(const SessionRef& session, const command::Command& command,
+                     resp::Arguments arguments) {
+  const bool direct = session->idle();
+  const Session::Sequence sequence =
+      direct ? 0 : session->push({.state = RequestState::kDeferred, .command = &command});
+  std::string& out = direct ? session->output() : session->reply_buffer(sequence);
+  resp::Reply reply(out, session->client.protocol);
+  command::Context context{.keyspace = keyspace_,
+                           .services = this,
+                           .client = &session->client,
+                           .arguments = arguments,
+                           .reply = reply,
+                           .database = session->client.database,
+                           .stamp = {}};
+  session->client.last_command = command::full_name(command, arguments);
+  command.handler(context);
+  LETO_ASSERT(!context.deferred, "only a command with kDeferred answers later");
+  if (reply.wrote_error()) stats_.note_error(reply.error_code());
+  if (!direct) session->answered(sequence);
+}
+
+void Node::run_deferred(const SessionRef& session, const command::Command& command,
+                        resp::Arguments arguments) {
+  const Session::Sequence sequence = session->push({.state = RequestState::kDeferred,
+                                                    .command = &command,
+                                                    .arrived_us = environment_.clock.monotonic_us()});
+  const command::Ticket ticket = next_ticket_++;
+  tickets_[ticket] = {.session = session, .sequence = sequence};
+  std::string text;
+  resp::Reply reply(text, session->client.protocol);
+  command::Context context{.keyspace = keyspace_,
+                           .services = this,
+                           .client = &session->client,
+                           .arguments = arguments,
+                           .reply = reply,
+                           .database = session->client.database,
+                           .stamp = {},
+                           .ticket = ticket};
+  command.handler(context);
+  if (context.deferred) return;
+  tickets_.erase(ticket);
+  session->reply_buffer(sequence).append(text);
+  session->answered(sequence);
+}
+
+// Answers a deferred request with OK or an error; nothing if the client is gone or was answered otherwise.
+void Node::answer(command::Ticket ticket, const std::string& error) {
+  const auto found = tickets_.find(ticket);
+  if (found == tickets_.end()) return;
+  const Waiter waiter = std::move(found->second);
+  tickets_.erase(found);
+  Request* request = waiter.session->find(waiter.sequence);
+  if (waiter.session->closed() || request == nullptr || request->state != RequestState::kDeferred) return;
+  if (!error.empty()) {
+    stats_.note_error(error);
+    waiter.session->fail(waiter.sequence, error);
+  } else {
+    resp::Reply(waiter.session->reply_buffer(waiter.sequence), waiter.session->client.protocol).ok();
+    waiter.session->answered(waiter.sequence);
+  }
+  note_output(waiter.session);
+}
+
+void Node::on_loop_turn() {
+  replica_->on_loop_turn();
+  membership_->advance();
+  flusher_->advance();
+  if (shutdown_ != Shutdown::kNo) advance_shutdown();
+}
+
+void Node::on_tick() {
+  replica_->on_tick();
+  if (++ticks_ % kTicksPerSweep != 0) return;
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  stats_.sample(now_us);
+  for (const auto& [id, session] : sessions_) {
+    if (!session->idle()) replica_->expire_requests(*session, now_us);
+  }
+}
+
+void Node::on_message(const raft::Message& message) { replica_->on_message(message); }
+
+void Node::on_peer_unreachable(raft::NodeId node) { replica_->on_peer_unreachable(node); }
+
+void Node::on_configuration_applied() {
+  const raft::Configuration& committed = replica_->raft().committed_configuration();
+  const bool member = committed.find(identity_.node) != nullptr;
+  if (was_member_ && !member) {
+    LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it "
+             "with an empty -raftdir and -join");
+  }
+  was_member_ = was_member_ || member;
+}
+
+bool Node::removed() const {
+  const raft::Configuration& committed = replica_->raft().committed_configuration();
+  return was_member_ && !committed.members.empty() && committed.find(identity_.node) == nullptr;
+}
+
+// Entries of a founder's own are its configuration and the empty ones of its terms, never commands.
+bool Node::may_be_adopted() const {
+  if (identity_.cluster_id.empty()) return true;
+  const raft::Configuration& configuration = replica_->raft().configuration();
+  const bool alone = configuration.members.size() == 1 && configuration.find(identity_.node) != nullptr;
+  return alone && keyspace_.size() == 0 && stats_.entries_proposed == 0 && stats_.commands_applied == 0;
+}
+
+const raft::Raft& Node::raft() const { return replica_->raft(); }
+const keyspace::Keyspace& Node::keyspace() const { return keyspace_; }
+raft::Configuration Node::members() const { return replica_->raft().configuration(); }
+
+}  // namespace leto::server

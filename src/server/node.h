@@ -1,0 +1,142 @@
+// A whole node without sockets and files: keyspace, replica, dispatch, configuration of the server. The
+// server and the simulator put their own disks, network and clock under it, and their clients on top.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "command/context.h"
+#include "server/environment.h"
+#include "server/options.h"
+#include "server/session.h"
+#include "server/stats.h"
+#include "server/tick.h"
+#include "server/turn_batch.h"
+
+namespace leto::server {
+
+class Replica;
+class Membership;
+class Flusher;
+
+// What storage gave at start; see storage/.
+struct NodeStart {
+  storage::Identity identity;
+  raft::Recovered recovered;         // `applied` and `founding` are set by the Node.
+  keyspace::StateHeader header;      // Of the keys file; zeros if new.
+  storage::Witness witness;
+  keyspace::Keyspace keyspace;       // Loaded.
+  bool founding = false;             // The cluster was founded just now by this node.
+  uint64_t seed = 1;                 // Of everything random in the node.
+};
+
+class Node final : public command::Services {
+ public:
+  // `options` outlives the node and is changed by CONFIG SET.
+  Node(Options& options, const Environment& environment, NodeStart start);
+  ~Node() override;
+
+  // Clients ----------------------------------------------------------------------------------
+  // A new conversation; `client` has its addresses filled in. The id is given here.
+  SessionRef open_session();
+  void close_session(const SessionRef& session);
+  // One whole request. Its reply is in session->output() at once or later.
+  void execute(const SessionRef& session, resp::Arguments arguments);
+  // The sessions whose output() has grown since the last call; called by the owner once per turn.
+  std::vector<SessionRef> take_sessions_with_output();
+  // True if clients that write should not be read from for now (backpressure).
+  bool overloaded() const;
+
+  // The loop ---------------------------------------------------------------------------------
+  // Once per turn, when all callbacks of the turn have run (uv_prepare).
+  void on_loop_turn();
+  // Every kTickMs (tick.h).
+  void on_tick();
+
+  // Peers ------------------------------------------------------------------------------------
+  void on_message(const raft::Message& message);    // From an authenticated peer.
+  void on_peer_unreachable(raft::NodeId node);
+  // Whether this node may be taken into another cluster: it is in none, or founded one alone and has no data.
+  bool may_be_adopted() const;
+
+  // Life -------------------------------------------------------------------------------------
+  // SIGTERM, SIGINT, SHUTDOWN: hands leadership over, flushes the keys, then calls `done` (once), within
+  // shutdown-timeout. New writes are refused meanwhile.
+  void begin_shutdown(std::function<void()> done);
+  bool shutting_down() const;
+  // Set by the owner: called when SHUTDOWN is received; ends in begin_shutdown().
+  std::function<void(const command::ShutdownRequest&)> on_shutdown_command;
+  // Set by the owner: CONFIG SET changed options; apply what lives outside the node (loglevel, maxclients...).
+  std::function<void()> on_options_changed;
+  // Set by the owner: real fsync delay for DEBUG SYNC-DELAY.
+  std::function<void(uint64_t milliseconds)> on_sync_delay;
+
+  // Views ------------------------------------------------------------------------------------
+  const raft::Raft& raft() const;
+  const keyspace::Keyspace& keyspace() const;
+  const storage::Identity& identity() const { return identity_; }
+  Stats& stats() { return stats_; }
+  const Options& options() const { return options_; }
+  raft::Configuration members() const;   // In force.
+  bool removed() const;                  // This node was removed from its cluster.
+
+  // command::Services --------------------------------------------------------------------------
+  std::string info(const std::vector<std::string>& sections) override;
+  std::vector<std::pair<std::string, std::string>> config_get(command::Arguments patterns) override;
+  base::Status config_set(command::Arguments names_and_values) override;
+  void config_reset_stat() override;
+  std::vector<const command::Client*> clients() override;
+  command::RoleView role() override;
+  base::Status authenticate(std::string_view user, std::string_view password) override;
+  bool password_required() override;
+  bool debug_allowed(const command::Client& client) override;
+  uint64_t monotonic_ms() override;
+  void debug_sleep(uint64_t microseconds) override;
+  void debug_sync_delay(uint64_t milliseconds) override;
+  std::string digest() override;
+  void join(command::Ticket ticket, const command::JoinRequest& request) override;
+  void leave(command::Ticket ticket, std::string_view id) override;
+  void snapshot(command::Ticket ticket) override;
+  void shutdown(command::Ticket ticket, const command::ShutdownRequest& request) override;
+
+ private:
+  // The gates every request passes, in order; the text of the first that refuses, or empty.
+  std::string refusal(const Session& session, const command::Command* command,
+                      resp::Arguments arguments) const;
+  // Why no key can be read or written at this node at all; empty if it can.
+  std::string unavailable() const;
+  void run_local(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+  void run_deferred(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+  void note_output(const SessionRef& session);
+  void answer(command::Ticket ticket, const std::string& error);
+  void on_configuration_applied();
+  void advance_shutdown();
+  void finish_shutdown();
+
+  Options& options_;
+  Environment environment_;
+  storage::Identity identity_;
+  Stats stats_;
+  keyspace::Keyspace keyspace_;
+  std::unique_ptr<Replica> replica_;
+  std::unique_ptr<Membership> membership_;
+  std::unique_ptr<Flusher> flusher_;
+  bool was_member_ = false;             // A configuration that had this node was applied.
+
+  std::map<uint64_t, SessionRef> sessions_;   // By client id.
+  uint64_t next_client_id_ = 1;
+  std::vector<SessionRef> sessions_with_output_;
+  std::map<command::Ticket, Waiter> tickets_;
+  command::Ticket next_ticket_ = 1;
+  uint64_t ticks_ = 0;
+
+  enum class Shutdown : uint8_t { kNo, kTransferring, kFlushing, kDone };
+  Shutdown shutdown_ = Shutdown::kNo;
+  uint64_t shutdown_deadline_us_ = 0;
+  std::function<void()> shutdown_done_;
+};
+
+}  // namespace leto::server

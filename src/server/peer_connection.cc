@@ -1,0 +1,173 @@
+#include "server/peer_connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "server/peers.h"
+
+namespace leto::server {
+
+namespace {
+
+const char* kind_name(peer::ConnectionKind kind) {
+  return kind == peer::ConnectionKind::kControl ? "control" : "bulk";
+}
+
+}  // namespace
+
+PeerConnection::PeerConnection(Peers& peers, raft::Member peer, peer::ConnectionKind kind)
+    : peers_(peers), peer_(std::move(peer)), kind_(kind) {}
+
+PeerConnection::~PeerConnection() = default;
+
+bool PeerConnection::send(peer::Encoded message) {
+  const size_t bound = kind_ == peer::ConnectionKind::kControl ? kControlQueueBytesMax : kBulkQueueBytesMax;
+  // While it is being dialed messages wait for it, so that an election does not wait for the next one.
+  if (state_ == State::kWaiting) return false;
+  if (!queue_.empty() && queued_bytes_ + message.size() > bound) return false;
+  queued_bytes_ += message.size();
+  queue_.push_back(std::move(message));
+  return true;
+}
+
+void PeerConnection::fill() {
+  while (bytes_.size() < kWriteBytes) {
+    if (cutter_) {
+      cutter_->put_next(bytes_);
+      if (cutter_->done()) cutter_.reset();
+      continue;
+    }
+    if (queue_.empty()) return;
+    peer::Encoded message = std::move(queue_.front());
+    queue_.pop_front();
+    queued_bytes_ -= message.size();
+    if (message.needs_parts()) {
+      cutter_.emplace(std::move(message), next_stream_++);
+    } else {
+      peer::put_message(bytes_, message);
+    }
+  }
+}
+
+void PeerConnection::flush() {
+  size_t written = 0;
+  while (state_ == State::kUp && !stream_->write_in_flight() && written < kBytesPerTurn) {
+    fill();
+    if (bytes_.empty()) return;
+    written += bytes_.size();
+    if (const int code = stream_->write(bytes_); code != 0) return broke(uv_strerror(code));
+  }
+  // The rest has its turn when the others had theirs.
+  if (state_ == State::kUp && !stream_->write_in_flight() && (cutter_ || !queue_.empty())) peers_.loop().wake();
+}
+
+void PeerConnection::on_written() {
+  unmoved_since_ms_ = 0;
+  flush();
+}
+
+void PeerConnection::dial_soon() {
+  if (state_ == State::kWaiting) deadline_ms_ = 0;
+}
+
+void PeerConnection::on_tick(uint64_t now_ms) {
+  if (state_ == State::kWaiting && now_ms >= deadline_ms_) return dial(now_ms);
+  if (state_ == State::kHandshake && now_ms >= deadline_ms_) return broke("no answer to the handshake");
+  if (state_ != State::kUp) return;
+  const size_t unsent = stream_->unsent_bytes();
+  if (unsent == 0 || unsent != unmoved_bytes_ || unmoved_since_ms_ == 0) {
+    unmoved_since_ms_ = unsent == 0 ? 0 : now_ms;
+    unmoved_bytes_ = unsent;
+  } else if (now_ms - unmoved_since_ms_ > kStuckMsMax) {
+    broke("it takes nothing any more");
+  }
+}
+
+void PeerConnection::dial(uint64_t now_ms) {
+  deadline_ms_ = now_ms;
+  base::Result<Address> address = peers_.dialed_address(peer_);
+  if (!address.is_ok()) return broke("'" + peer_.raft_address + "' is no address");
+  state_ = State::kConnecting;
+  connector_ = std::make_unique<Connector>(
+      peers_.loop(), address.value(), kConnectTimeoutMs,
+      [this](base::Result<std::unique_ptr<Stream>> result) { connected(std::move(result)); });
+}
+
+void PeerConnection::connected(base::Result<std::unique_ptr<Stream>> result) {
+  connector_.reset();
+  if (!result.is_ok()) return broke(result.status().text());
+  stream_ = std::move(result.value());
+  stream_->set_user(this);
+  peers_.tune(*stream_);
+  state_ = State::kHandshake;
+  deadline_ms_ = peers_.loop().now_ms() + kHandshakeTimeoutMs;
+  frames_ = peer::FrameReader(peer::kHandshakeFrameBytesMax);
+  handshake_.emplace(peers_.hello(kind_, {.node = peer_.node, .id = peer_.id}), peers_.self().identity.cluster_secret);
+  std::string hello;
+  handshake_->start(hello);
+  stream_->start_reading();
+  if (const int code = stream_->write(hello); code != 0) broke(uv_strerror(code));
+}
+
+void PeerConnection::on_bytes(std::string_view bytes) {
+  // Once it is up, nothing comes this way.
+  if (state_ != State::kHandshake) return broke("it sends where it should listen");
+  frames_.feed(bytes);
+  peer::Frame frame;
+  while (state_ == State::kHandshake && frames_.next(frame)) on_handshake_frame(frame);
+  if (state_ == State::kHandshake && frames_.error() != peer::FrameError::kNone) broke(frames_.error_text());
+}
+
+void PeerConnection::on_handshake_frame(const peer::Frame& frame) {
+  std::string answer;
+  const peer::HandshakeStep step = handshake_->on_frame(frame, answer);
+  if (const int code = stream_->write(answer); code != 0 && code != UV_EAGAIN) return broke(uv_strerror(code));
+  if (step == peer::HandshakeStep::kDone) return came_up();
+  if (step != peer::HandshakeStep::kFailed) return;
+  const peer::Refusal refusal = handshake_->refusal();
+  if (refusal.code == peer::RefusalCode::kRemoved && refusal.peer_proved) peers_.note_removed_here(refusal.sentence);
+  broke(refusal.sentence);
+}
+
+void PeerConnection::came_up() {
+  state_ = State::kUp;
+  backoff_ms_ = kBackoffMsMin;
+  failure_told_ = false;
+  handshake_.reset();
+  unmoved_since_ms_ = 0;
+  if (kind_ == peer::ConnectionKind::kControl) {
+    LETO_LOG(kNotice, "connected to %s at %s", peer_.id.c_str(), peer_.raft_address.c_str());
+  }
+  flush();
+}
+
+void PeerConnection::on_end(int error) { broke(error == UV_EOF ? "it closed the connection" : uv_strerror(error)); }
+
+void PeerConnection::broke(const std::string& why) {
+  const bool was_up = state_ == State::kUp;
+  const uint64_t lost = queue_.size();
+  stream_.reset();
+  connector_.reset();
+  handshake_.reset();
+  cutter_.reset();
+  queue_.clear();
+  queued_bytes_ = 0;
+  bytes_.clear();
+  next_stream_ = 1;
+  state_ = State::kWaiting;
+  deadline_ms_ = peers_.loop().now_ms() + backoff_ms_ + peers_.random().below(backoff_ms_ / 2 + 1);
+  backoff_ms_ = std::min(backoff_ms_ * 2, kBackoffMsMax);
+  if ((was_up || !failure_told_) && kind_ == peer::ConnectionKind::kControl) {
+    LETO_LOG(kNotice, "%s %s at %s: %s", was_up ? "lost" : "cannot reach", peer_.id.c_str(),
+             peer_.raft_address.c_str(), why.c_str());
+    failure_told_ = true;
+  } else {
+    LETO_LOG(kDebug, "%s connection to %s at %s: %s", kind_name(kind_), peer_.id.c_str(), peer_.raft_address.c_str(),
+             why.c_str());
+  }
+  if (was_up || lost > 0) peers_.note_lost(peer_.node, lost);
+}
+
+}  // namespace leto::server

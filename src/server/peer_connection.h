@@ -1,0 +1,94 @@
+// One connection that this node dials to a peer and sends over: connects, proves who it is, sends, and does
+// it again when it breaks. What the peer sends comes over connections that the peer dials (accepted_peer.h).
+// Refuses to know what the messages say.
+//
+// Invariants: a message leaves only after the handshake; what is queued is bounded, and beyond the bound
+// messages are dropped, never waited for; after a break nothing of the old connection is sent.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "peer/codec.h"
+#include "peer/frame.h"
+#include "peer/handshake.h"
+#include "peer/parts.h"
+#include "raft/types.h"
+#include "server/connector.h"
+#include "server/stream.h"
+
+namespace leto::server {
+
+class Peers;
+
+class PeerConnection final : private StreamUser {
+ public:
+  static constexpr uint64_t kConnectTimeoutMs = 1000;
+  static constexpr uint64_t kHandshakeTimeoutMs = 1000;
+  static constexpr uint64_t kBackoffMsMin = 20;
+  static constexpr uint64_t kBackoffMsMax = 1000;
+  // Unsent bytes that do not move for so long mean that the peer is gone.
+  static constexpr uint64_t kStuckMsMax = 4000;
+  // Messages that wait to be sent; one message always fits.
+  static constexpr size_t kControlQueueBytesMax = 4 << 20;
+  static constexpr size_t kBulkQueueBytesMax = 16 << 20;
+  // Put into bytes at once.
+  static constexpr size_t kWriteBytes = 512 << 10;
+  static constexpr size_t kBytesPerTurn = 1 << 20;
+
+  PeerConnection(Peers& peers, raft::Member peer, peer::ConnectionKind kind);
+  ~PeerConnection();
+
+  // False if it was dropped.
+  bool send(peer::Encoded message);
+  // Sends what is queued, as far as the socket takes it. At the end of the turn.
+  void flush();
+  // Every tick: dials when the time has come, gives up what takes too long.
+  void on_tick(uint64_t now_ms);
+  // The peer was just heard of: no need to wait longer before dialing.
+  void dial_soon();
+  bool up() const { return state_ == State::kUp; }
+  bool has_unsent() const { return queued_bytes_ > 0 || !bytes_.empty() || (stream_ && stream_->unsent_bytes() > 0); }
+  const raft::Member& peer() const { return peer_; }
+
+ private:
+  enum class State : uint8_t { kWaiting, kConnecting, kHandshake, kUp };
+
+  void on_bytes(std::string_view bytes) override;
+  void on_end(int error) override;
+  void on_written() override;
+
+  void dial(uint64_t now_ms);
+  void connected(base::Result<std::unique_ptr<Stream>> result);
+  void on_handshake_frame(const peer::Frame& frame);
+  void came_up();
+  void broke(const std::string& why);
+  // Moves queued messages into bytes_, up to kWriteBytes.
+  void fill();
+
+  Peers& peers_;
+  const raft::Member peer_;
+  const peer::ConnectionKind kind_;
+  State state_ = State::kWaiting;
+  uint64_t deadline_ms_ = 0;      // Of kWaiting: when to dial; of the handshake: when to give up.
+  uint64_t backoff_ms_ = kBackoffMsMin;
+  bool failure_told_ = false;     // One line per outage at notice level.
+  std::unique_ptr<Connector> connector_;
+  std::unique_ptr<Stream> stream_;
+  peer::FrameReader frames_;
+  std::optional<peer::Initiator> handshake_;
+
+  std::deque<peer::Encoded> queue_;
+  size_t queued_bytes_ = 0;
+  std::optional<peer::PartCutter> cutter_;   // Of the message being sent in parts.
+  uint64_t next_stream_ = 1;
+  std::string bytes_;
+  uint64_t unmoved_since_ms_ = 0;  // 0: nothing waits.
+  size_t unmoved_bytes_ = 0;
+};
+
+}  // namespace leto::server

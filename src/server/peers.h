@@ -1,0 +1,132 @@
+// The other nodes: two connections dialed to each for what this node sends, the connections they dialed for
+// what they send, and the taking in of new nodes. Refuses to know Raft beyond who a message is for.
+//
+// Invariants: messages are handed on only from nodes that proved themselves; nothing here waits for a peer;
+// everything that is kept for a peer is bounded.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "peer/handshake.h"
+#include "server/accepted_peer.h"
+#include "server/address.h"
+#include "server/adoption.h"
+#include "server/environment.h"
+#include "server/loop.h"
+#include "server/options.h"
+#include "server/peer_connection.h"
+#include "server/stats.h"
+
+namespace leto::server {
+
+// Who this node is to its peers.
+struct PeersSelf {
+  storage::Identity identity;
+  std::string raft_address;      // As they reach it.
+  std::string client_address;
+};
+
+// What happens when. All are set, and may be set anew between two callbacks.
+struct PeersHooks {
+  std::function<void(const raft::Message&)> message;
+  std::function<void(raft::NodeId)> unreachable;
+  // Whether this node may be taken into another cluster now.
+  std::function<bool()> may_be_adopted;
+  // Makes this node an empty member of that cluster; durable when it returns.
+  std::function<base::Status(const peer::Adopt&)> adopt;
+  Stats* stats = nullptr;
+};
+
+class Peers final : public Network {
+ public:
+  // Connections that have not proved who they are; more are closed at once.
+  static constexpr size_t kUnprovedMax = 32;
+  static constexpr size_t kAdoptionsMax = 16;
+  // A member that left is still told so for a while.
+  static constexpr uint64_t kPartingMs = 2000;
+  // One that is in no configuration known here is answered as long as it speaks, and so much longer.
+  static constexpr uint64_t kGuestMs = 5000;
+
+  // `options` outlives this.
+  Peers(Loop& loop, const Options& options, PeersSelf self);
+  ~Peers() override;
+
+  void set_hooks(PeersHooks hooks) { hooks_ = std::move(hooks); }
+  // Closes everything: it was said under the old identity.
+  void set_self(PeersSelf self);
+  const PeersSelf& self() const { return self_; }
+  // Said in the handshakes from now on.
+  void set_addresses(const std::string& raft_address, const std::string& client_address);
+
+  void send(raft::Message message) override;
+  void set_members(const raft::Configuration& configuration) override;
+  void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) override;
+
+  void accept(uv_stream_t* listener, StreamKind kind);
+  // Sends what the turn has queued.
+  void on_turn_end();
+  void on_tick();
+  void close_all();
+  // Nothing waits to be sent over connections that are up.
+  bool all_sent() const;
+  // Up to send to; for INFO and tests.
+  bool connected_to(raft::NodeId node) const;
+
+  // For connections --------------------------------------------------------------------------
+  Loop& loop() { return loop_; }
+  base::Random& random() { return random_; }
+  peer::Hello hello(peer::ConnectionKind kind, const peer::Identity& expected) const;
+  peer::AcceptorSetup acceptor_setup() const;
+  // Where to dial a member: its address, or, if that is a loopback address of another machine, the one it
+  // was seen at.
+  base::Result<Address> dialed_address(const raft::Member& member) const;
+  void tune(Stream& stream) const;
+  void received(const raft::Message& message);
+  void proved(AcceptedPeer& accepted);
+  base::Status adopted_by(const peer::Adopt& adoption);
+  void note_closed() { some_closed_ = true; }
+  void note_lost(raft::NodeId node, uint64_t messages);
+  void note_removed_here(const std::string& sentence);
+
+ private:
+  struct Peer {
+    raft::Member member;
+    bool in_configuration = false;
+    uint64_t parting_at_ms = 0;      // When it is forgotten, if it is not in the configuration.
+    std::string seen_host;           // Where its connections come from.
+    std::unique_ptr<PeerConnection> control;
+    std::unique_ptr<PeerConnection> bulk;
+  };
+
+  Peer& make_peer(const raft::Member& member);
+  void connect(Peer& peer);
+  void forget_parted(uint64_t now_ms);
+  void forget_closed();
+  size_t unproved() const;
+  void refuse_stranger(Stream& stream);
+
+  Loop& loop_;
+  const Options& options_;
+  PeersSelf self_;
+  PeersHooks hooks_;
+  base::Random random_;
+  std::map<raft::NodeId, Peer> peers_;
+  std::set<raft::NodeId> members_ever_;
+  std::set<raft::NodeId> members_;
+  std::set<raft::NodeId> lost_;      // Told to the node at the next tick, at most once per tick each.
+  std::vector<std::unique_ptr<AcceptedPeer>> accepted_;
+  std::vector<std::unique_ptr<Adoption>> adoptions_;
+  bool some_closed_ = false;
+  bool removed_told_ = false;
+};
+
+}  // namespace leto::server

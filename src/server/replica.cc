@@ -1,0 +1,167 @@
+#include "server/replica.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+
+namespace leto::server {
+namespace {
+
+// Rounds of one turn of the loop; what is left waits for the next, so that sockets are served between.
+constexpr int kTurnStepsMax = 16;
+
+}  // namespace
+
+Replica::Replica(const ReplicaParts& parts, raft::Options raft_options, raft::Recovered recovered,
+                 const keyspace::StateHeader& header)
+    : options_(parts.options),
+      environment_(parts.environment),
+      stats_(parts.stats),
+      keyspace_(parts.keyspace),
+      cluster_time_(parts.environment.clock, header.cluster_time_ms),
+      durable_term_(recovered.hard_state.term),
+      raft_(raft_options, std::move(recovered)),
+      uncommitted_bytes_max_(raft_options.uncommitted_bytes_max),
+      applied_{.term = header.applied_term, .index = header.applied_index},
+      hash_seed_(header.hash_seed),
+      applied_configuration_index_(header.configuration_index) {
+  LETO_ASSERT(raft_.applied_index() == applied_.index, "raft starts at the keyspace's applied index");
+  if (!header.configuration.empty()) {
+    const bool decoded = raft::decode_configuration(header.configuration, applied_configuration_);
+    LETO_ASSERT(decoded, "the configuration in the keys file was checked by its CRC");
+  }
+}
+
+void Replica::on_loop_turn() {
+  for (int steps = 0; steps < kTurnStepsMax; ++steps) {
+    if (!turn_step()) break;
+  }
+  set_members_if_changed();
+  if (work_waits()) environment_.waker.wake();
+  raft_.check_invariants();
+}
+
+// One round: propose, then carry out what the core says. False if there was nothing to do.
+bool Replica::turn_step() {
+  route_waiting_writes();
+  propose_pending();
+  start_read_round();
+  if (!raft_.has_output()) return false;
+  raft::Output output = raft_.take();
+  send(std::move(output.send_now));
+  store(std::move(output.writes));
+  load(output.loads);
+  apply(output.apply);
+  serve(output.reads);
+  // Last: what was committed is answered as such even if leadership was lost with it.
+  if (output.role_change) note_role(*output.role_change);
+  return true;
+}
+
+bool Replica::work_waits() const { return raft_.has_output(); }
+
+void Replica::on_tick() {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  watch_disk(now_us);
+  raft_.tick();
+  retry_reads();
+  if (disk_full_ && !environment_.log_disk.busy()) submit_job();
+}
+
+void Replica::on_message(const raft::Message& message) {
+  ++stats_.peer_messages_received;
+  if (const auto* append = std::get_if<raft::AppendEntries>(&message.body)) {
+    if (message.term >= raft_.term()) cluster_time_.observe(append->cluster_time_ms);
+  }
+  if (const auto* answer = std::get_if<raft::ReadIndexReply>(&message.body)) {
+    if (answer->ok) cluster_time_.observe(answer->cluster_time_ms);
+  }
+  raft_.step(message);
+}
+
+void Replica::note_role(const raft::RoleChange& change) {
+  if (change.role == raft::Role::kCandidate) ++stats_.elections;
+  if (change.leader != raft::kNobody) ++stats_.leader_changes;
+  const bool other_term = !pending_.empty() && pending_.front().id.term != change.term;
+  if (change.role != raft::Role::kLeader || other_term) {
+    // D14: what was proposed may still be committed by another leader.
+    fail_pending("UNKNOWN outcome: this node lost leadership before the write was committed");
+  }
+  if (change.role != raft::Role::kLeader) {
+    fail_unproposed(change.leader == raft::kNobody ? "CLUSTERDOWN leader lost its majority"
+                                                   : "not leader");
+  }
+  if (on_role_change) on_role_change();
+}
+
+void Replica::send(std::vector<raft::Message> messages) {
+  for (raft::Message& message : messages) {
+    if (auto* append = std::get_if<raft::AppendEntries>(&message.body)) {
+      append->cluster_time_ms = cluster_time_.now_ms();
+    } else if (auto* answer = std::get_if<raft::ReadIndexReply>(&message.body)) {
+      answer->cluster_time_ms = cluster_time_.now_ms();
+    }
+    ++stats_.peer_messages_sent;
+    environment_.network.send(std::move(message));
+  }
+}
+
+void Replica::set_members_if_changed() {
+  if (raft_.configuration() == members_told_) return;
+  members_told_ = raft_.configuration();
+  environment_.network.set_members(members_told_);
+}
+
+keyspace::StateHeader Replica::state_header() const {
+  return {.applied_index = applied_.index,
+          .applied_term = applied_.term,
+          .cluster_time_ms = cluster_time_.last_stamp_ms(),
+          .hash_seed = hash_seed_,
+          .configuration = raft::encode_configuration(applied_configuration_),
+          .configuration_index = applied_configuration_index_,
+          .digest = keyspace_.digest()};
+}
+
+storage::Witness Replica::witness() const {
+  // Applied entries are committed and durable here (I8).
+  return {.index = applied_.index, .term = durable_term_};
+}
+
+void Replica::output_grew(const SessionRef& session) {
+  if (on_output) on_output(session);
+}
+
+// How long a request waits for somebody to lead: an election, one that was split, and its first commit.
+uint64_t Replica::leader_wait_ms() const {
+  return std::min(options_.request_timeout_ms, 3 * options_.election_timeout_ms);
+}
+
+// Answers what has waited too long, from the front: later requests are younger.
+void Replica::expire_requests(Session& session, uint64_t now_us) {
+  const uint64_t limit_us = options_.request_timeout_ms * 1000;
+  const uint64_t leader_wait_us = leader_wait_ms() * 1000;
+  while (Request* request = session.front()) {
+    const bool waits_leader = request->state == RequestState::kWaitsLeader;
+    const uint64_t bound_us = waits_leader ? leader_wait_us : limit_us;
+    if (request->unlimited || now_us - request->arrived_us < bound_us) return;
+    const Session::Sequence sequence = session.front_sequence();
+    const SessionRef reference = session.shared_from_this();
+    if (waits_leader) {
+      session.fail(sequence, "CLUSTERDOWN no leader");
+    } else if (request->state == RequestState::kPending) {
+      const bool proposed = request->proposed;
+      fail_write({.session = reference, .sequence = sequence},
+                 proposed ? "UNKNOWN outcome: not committed within request-timeout"
+                          : "UNKNOWN outcome: the log's disk did not answer within request-timeout");
+    } else {
+      session.fail(sequence, request->state == RequestState::kDeferred
+                                 ? "UNKNOWN outcome: not finished within request-timeout"
+                                 : "CLUSTERDOWN no quorum confirmed this read within request-timeout");
+    }
+    output_grew(reference);
+  }
+}
+
+}  // namespace leto::server

@@ -1,0 +1,176 @@
+// Drives the Raft core: hands it what clients, peers, the disk and the clock bring, and carries out what it
+// says. Applies committed entries to the keyspace and answers those who wait. Refuses to know sockets,
+// files and libuv.
+//
+// Invariants: a write is answered OK only when it was applied, hence committed (D12); messages that wait for
+// a write leave only after the disk said it is durable (D1-D3); entries are applied in order, each once; a
+// proposed write that is lost ends as UNKNOWN (D14).
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "command/table.h"
+#include "keyspace/keyspace.h"
+#include "raft/raft.h"
+#include "server/cluster_time.h"
+#include "server/environment.h"
+#include "server/options.h"
+#include "server/session.h"
+#include "server/stats.h"
+#include "server/tick.h"
+#include "server/turn_batch.h"
+
+namespace leto::server {
+
+struct ReplicaParts {
+  const Options& options;
+  const Environment& environment;
+  Stats& stats;
+  keyspace::Keyspace& keyspace;
+};
+
+class Replica {
+ public:
+  Replica(const ReplicaParts& parts, raft::Options raft_options, raft::Recovered recovered,
+          const keyspace::StateHeader& header);
+
+  // Clients. A request is answered now or later, always.
+  void write(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+  void read(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+
+  void on_loop_turn();
+  void on_tick();
+  void on_message(const raft::Message& message);
+  void on_peer_unreachable(raft::NodeId node) { raft_.peer_unreachable(node); }
+  // Answers what has waited longer than request-timeout. Call every 100 ms or so with all sessions.
+  void expire_requests(Session& session, uint64_t now_us);
+
+  raft::Raft& raft() { return raft_; }
+  const raft::Raft& raft() const { return raft_; }
+  ClusterTime& cluster_time() { return cluster_time_; }
+  // The state header as of applied_index, for a cut of the keyspace.
+  keyspace::StateHeader state_header() const;
+  // The highest entry known to be committed and durable here, and the durable term (D16).
+  storage::Witness witness() const;
+  raft::Term durable_term() const { return durable_term_; }
+  size_t unproposed_writes() const { return batch_.commands() + waiting_writes_.size(); }
+  size_t pending_bytes() const { return batch_.bytes() + raft_.uncommitted_bytes(); }
+  // The log index that holds or precedes every write accepted so far, once nothing is unproposed.
+  bool all_proposed() const { return batch_.empty(); }
+  bool disk_full() const { return disk_full_; }
+  // While set, no new write is taken (shutdown).
+  void refuse_writes(std::string error) { refusal_ = std::move(error); }
+  // Called after each applied configuration entry and each role change.
+  std::function<void()> on_configuration_applied;
+  std::function<void()> on_role_change;
+  // Called for each session whose output grew.
+  std::function<void(const SessionRef&)> on_output;
+  // Why a write or read cannot be served at this node at all, e.g. "CLUSTERDOWN joining HOST:PORT"; empty if it can.
+  std::function<std::string()> unavailable;
+
+ private:
+  struct PendingEntry {
+    raft::EntryId id;
+    std::vector<Waiter> waiters;
+  };
+  struct ReadRound {
+    raft::Index index = 0;
+    bool confirmed = false;
+    std::vector<Waiter> waiters;
+  };
+
+  // replica.cc
+  uint64_t leader_wait_ms() const;
+  bool turn_step();
+  void note_role(const raft::RoleChange& change);
+  void send(std::vector<raft::Message> messages);
+  void set_members_if_changed();
+  // replica_writes.cc
+  void add_to_batch(const SessionRef& session, Session::Sequence sequence, resp::Arguments arguments);
+  void propose_pending();
+  bool lingers(uint64_t now_us);
+  uint64_t linger_us() const;
+  bool has_room_for(size_t bytes) const;
+  bool propose_front();
+  void route_waiting_writes();
+  void fail_unproposed(const std::string& error);
+  void fail_pending(const std::string& error);
+  void fail_write(const Waiter& waiter, const std::string& error);
+  std::string write_refusal() const;
+  // replica_store.cc
+  void store(std::vector<raft::Write> writes);
+  void submit_job();
+  void run_job(bool with_vote, std::vector<storage::LogWrite> job);
+  void job_done(storage::WriteResult result);
+  void watch_disk(uint64_t now_us);
+  void load(const std::vector<raft::Load>& loads);
+  // replica_apply.cc
+  void apply(const std::vector<raft::Entry>& entries);
+  void apply_entry(const raft::Entry& entry);
+  void apply_commands(const raft::Entry& entry);
+  void apply_configuration(const raft::Entry& entry);
+  void apply_command(const command::CommandView& view, const command::Stamp& stamp, const Waiter* waiter);
+  // replica_reads.cc
+  void run_read(const SessionRef& session, Session::Sequence sequence);
+  void run_handler(command::Context& context, const command::Command& command);
+  void run_reads_before(const SessionRef& session, Session::Sequence sequence);
+  void run_reads_after(const SessionRef& session, Session::Sequence sequence);
+  void fail_reads_after(const SessionRef& session, Session::Sequence sequence, const std::string& error);
+  bool can_read_now(const Session& session) const;
+  void start_read_round();
+  void serve(const std::vector<raft::ReadReady>& reads);
+  void serve_applied_rounds();
+  void serve_waiter(const Waiter& waiter);
+  void retry_reads();
+  void output_grew(const SessionRef& session);
+  bool work_waits() const;
+
+  const Options& options_;
+  Environment environment_;
+  Stats& stats_;
+  keyspace::Keyspace& keyspace_;
+  ClusterTime cluster_time_;
+  raft::Term durable_term_;
+  raft::Raft raft_;
+
+  const size_t uncommitted_bytes_max_;
+
+  // Writes.
+  TurnBatch batch_;
+  std::deque<Waiter> waiting_writes_;      // No leader is known; in order of arrival.
+  std::deque<PendingEntry> pending_;       // Proposed here, by index.
+  size_t crowd_expected_ = 0;              // Writes answered in the last round: who may come back.
+  uint64_t linger_until_us_ = 0;
+  std::string refusal_;
+
+  // The log's disk.
+  std::deque<raft::Write> store_queue_;
+  std::vector<raft::Write> job_;           // In flight.
+  uint64_t job_started_us_ = 0;
+  uint64_t commit_average_us_ = 0;
+  bool disk_full_ = false;
+  bool disk_stalled_ = false;
+
+  // Apply.
+  raft::EntryId applied_;
+  uint64_t hash_seed_ = 0;
+  raft::Configuration applied_configuration_;
+  raft::Index applied_configuration_index_ = 0;
+  raft::Configuration members_told_;
+  std::string scratch_;
+  command::CommandView view_;
+
+  // Reads.
+  uint64_t next_context_ = 1;
+  std::vector<Waiter> round_collecting_;
+  std::map<uint64_t, ReadRound> rounds_;   // By context: ordered by age.
+  std::vector<Waiter> reads_to_retry_;
+};
+
+}  // namespace leto::server

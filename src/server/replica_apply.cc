@@ -1,0 +1,105 @@
+// Replica: committed entries meet the keyspace, in order, and those who wait for them are answered.
+#include <utility>
+
+#include "base/assert.h"
+#include "base/format.h"
+#include "base/log.h"
+#include "command/entry.h"
+#include "server/replica.h"
+
+namespace leto::server {
+
+void Replica::apply(const std::vector<raft::Entry>& entries) {
+  if (entries.empty()) return;
+  const uint64_t commands_before = stats_.commands_applied;
+  for (const raft::Entry& entry : entries) apply_entry(entry);
+  raft_.applied(applied_.index);
+  keyspace_.on_turn();
+  crowd_expected_ = stats_.commands_applied - commands_before;
+  linger_until_us_ = environment_.clock.monotonic_us() + linger_us();
+}
+
+void Replica::apply_entry(const raft::Entry& entry) {
+  LETO_ASSERT(entry.id.index == applied_.index + 1,
+              base::format("entry %llu applied after %llu",
+                           static_cast<unsigned long long>(entry.id.index),
+                           static_cast<unsigned long long>(applied_.index)));
+  if (entry.kind == raft::EntryKind::kCommands) apply_commands(entry);
+  applied_ = entry.id;
+  if (entry.kind == raft::EntryKind::kConfiguration) apply_configuration(entry);
+  ++stats_.entries_applied;
+}
+
+void Replica::apply_commands(const raft::Entry& entry) {
+  base::Result<command::EntryReader> opened = command::EntryReader::open(*entry.payload);
+  // Unknown semantics stop the node: skipping would make it another state machine.
+  LETO_ASSERT(opened.is_ok(), opened.status().text());
+  command::EntryReader& reader = opened.value();
+  PendingEntry mine;
+  if (!pending_.empty() && pending_.front().id == entry.id) {
+    mine = std::move(pending_.front());
+    pending_.pop_front();
+  }
+  LETO_ASSERT(pending_.empty() || pending_.front().id.index > entry.id.index,
+              "a proposal is applied or was failed when leadership was lost");
+  cluster_time_.observe(reader.header().time_ms);
+  command::Stamp stamp{.version = {.index = entry.id.index},
+                       .time_ms = reader.header().time_ms,
+                       .seed = reader.header().seed};
+  while (reader.next(view_)) {
+    const size_t position = stamp.version.position;
+    const Waiter* waiter = position < mine.waiters.size() ? &mine.waiters[position] : nullptr;
+    apply_command(view_, stamp, waiter);
+    ++stamp.version.position;
+  }
+  LETO_ASSERT(!reader.failed(), base::format("entry %llu is malformed at command %u",
+                                             static_cast<unsigned long long>(entry.id.index),
+                                             stamp.version.position));
+  stats_.commands_applied += stamp.version.position;
+}
+
+void Replica::apply_command(const command::CommandView& view, const command::Stamp& stamp,
+                            const Waiter* waiter) {
+  const command::Command* command = command::find_command(view.arguments.front());
+  LETO_ASSERT(command != nullptr, "an entry names a command that this version does not know");
+  Request* request = nullptr;
+  if (waiter != nullptr && !waiter->session->closed()) {
+    run_reads_before(waiter->session, waiter->sequence);
+    request = waiter->session->find(waiter->sequence);
+    if (request != nullptr && request->state == RequestState::kAnswered) request = nullptr;
+  }
+  scratch_.clear();
+  std::string& out = request == nullptr ? scratch_ : waiter->session->reply_buffer(waiter->sequence);
+  resp::Reply reply(out, request == nullptr ? 2 : waiter->session->client.protocol);
+  command::Context context{.keyspace = keyspace_,
+                           .services = nullptr,
+                           .client = nullptr,
+                           .arguments = view.arguments,
+                           .reply = reply,
+                           .database = view.database,
+                           .stamp = stamp};
+  if (request == nullptr) {
+    command->handler(context);
+    return;
+  }
+  run_handler(context, *command);
+  waiter->session->answered(waiter->sequence);
+  run_reads_after(waiter->session, waiter->sequence);
+  output_grew(waiter->session);
+}
+
+void Replica::apply_configuration(const raft::Entry& entry) {
+  const bool decoded = raft::decode_configuration(*entry.payload, applied_configuration_);
+  LETO_ASSERT(decoded, base::format("entry %llu holds no configuration",
+                                    static_cast<unsigned long long>(entry.id.index)));
+  applied_configuration_index_ = entry.id.index;
+  std::string text;
+  for (const raft::Member& member : applied_configuration_.members) {
+    text += base::format(" %s(%s)", member.id.c_str(), raft::member_role_name(member.role));
+  }
+  LETO_LOG(kNotice, "raft: members as of entry %llu:%s",
+           static_cast<unsigned long long>(entry.id.index), text.c_str());
+  if (on_configuration_applied) on_configuration_applied();
+}
+
+}  // namespace leto::server

@@ -1,0 +1,181 @@
+// Replica: reads. All reads of a turn share one read index; each runs at a place in the apply order that
+// is after everything its client was told and at or after that index.
+//
+// For a pipeline that mixes reads and writes:
+// - a read parsed before the write before it was handed to raft runs right after that write;
+// - a read parsed later runs at applied >= max(its read index, that write);
+// - a read not yet served when a later write of its connection comes to be applied runs right before it;
+// - a read behind a write that ended UNKNOWN fails with it.
+#include <algorithm>
+#include <utility>
+
+#include "server/replica.h"
+
+namespace leto::server {
+namespace {
+
+bool is_unserved_read(const Request& request) {
+  return request.state == RequestState::kFollowsWrite || request.state == RequestState::kWaitsIndex ||
+         request.state == RequestState::kReady;
+}
+
+bool is_unapplied_write(const Request& request) {
+  return request.state == RequestState::kPending || request.state == RequestState::kWaitsLeader;
+}
+
+}  // namespace
+
+void Replica::read(const SessionRef& session, const command::Command& command,
+                   resp::Arguments arguments) {
+  if (can_read_now(*session)) {
+    const auto before = session->output().size();
+    resp::Reply reply(session->output(), session->client.protocol);
+    command::Context context{.keyspace = keyspace_,
+                             .services = nullptr,
+                             .client = nullptr,
+                             .arguments = arguments,
+                             .reply = reply,
+                             .database = session->client.database,
+                             .stamp = {}};
+    run_handler(context, command);
+    ++stats_.reads_served;
+    if (session->output().size() != before) output_grew(session);
+    return;
+  }
+  const Request* write = session->last_write();
+  const bool follows = write != nullptr && !write->proposed;
+  Request request{.state = follows ? RequestState::kFollowsWrite : RequestState::kWaitsIndex,
+                  .database = session->client.database,
+                  .command = &command,
+                  .arrived_us = environment_.clock.monotonic_us(),
+                  .arguments = OwnedArguments(arguments)};
+  const Session::Sequence sequence = session->push(std::move(request));
+  if (!follows) round_collecting_.push_back({.session = session, .sequence = sequence});
+}
+
+// One voter is its own quorum: what it has applied is all that was acknowledged.
+bool Replica::can_read_now(const Session& session) const {
+  return session.idle() && raft_.leads_and_committed_in_term() &&
+         raft_.configuration().voter_count() == 1 && applied_.index == raft_.commit_index();
+}
+
+void Replica::start_read_round() {
+  if (round_collecting_.empty()) return;
+  const uint64_t context = next_context_++;
+  rounds_[context].waiters = std::exchange(round_collecting_, {});
+  ++stats_.read_rounds;
+  raft_.read_index(context);
+}
+
+void Replica::serve(const std::vector<raft::ReadReady>& reads) {
+  for (const raft::ReadReady& ready : reads) {
+    const auto found = rounds_.find(ready.context);
+    if (found == rounds_.end()) continue;
+    if (!ready.ok) {
+      std::vector<Waiter> waiters = std::move(found->second.waiters);
+      rounds_.erase(found);
+      std::move(waiters.begin(), waiters.end(), std::back_inserter(reads_to_retry_));
+      continue;
+    }
+    found->second.index = ready.index;
+    found->second.confirmed = true;
+  }
+  serve_applied_rounds();
+}
+
+void Replica::serve_applied_rounds() {
+  for (auto round = rounds_.begin(); round != rounds_.end();) {
+    if (!round->second.confirmed || round->second.index > applied_.index) {
+      ++round;
+      continue;
+    }
+    for (const Waiter& waiter : round->second.waiters) serve_waiter(waiter);
+    round = rounds_.erase(round);
+  }
+}
+
+// The read index of this read is applied: it runs unless a write of its connection is still before it.
+void Replica::serve_waiter(const Waiter& waiter) {
+  Session& session = *waiter.session;
+  Request* request = session.find(waiter.sequence);
+  if (session.closed() || request == nullptr || request->state != RequestState::kWaitsIndex) return;
+  for (Session::Sequence sequence = session.front_sequence(); sequence < waiter.sequence; ++sequence) {
+    if (!is_unapplied_write(*session.find(sequence))) continue;
+    request->state = RequestState::kReady;
+    return;
+  }
+  run_read(waiter.session, waiter.sequence);
+  output_grew(waiter.session);
+}
+
+// No leader confirmed them: they ask again, until they have waited as long as an election may take.
+void Replica::retry_reads() {
+  if (reads_to_retry_.empty()) return;
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  const uint64_t wait_us = 1000 * leader_wait_ms();
+  for (const Waiter& waiter : std::exchange(reads_to_retry_, {})) {
+    Request* request = waiter.session->find(waiter.sequence);
+    if (waiter.session->closed() || request == nullptr ||
+        request->state != RequestState::kWaitsIndex) {
+      continue;
+    }
+    if (now_us - request->arrived_us < wait_us) {
+      round_collecting_.push_back(waiter);
+      continue;
+    }
+    waiter.session->fail(waiter.sequence, "CLUSTERDOWN no leader");
+    output_grew(waiter.session);
+  }
+}
+
+void Replica::run_read(const SessionRef& session, Session::Sequence sequence) {
+  Request& request = *session->find(sequence);
+  const OwnedArguments arguments = std::move(request.arguments);
+  const std::vector<std::string_view> views = arguments.views();
+  resp::Reply reply(session->reply_buffer(sequence), session->client.protocol);
+  command::Context context{.keyspace = keyspace_,
+                           .services = nullptr,
+                           .client = nullptr,
+                           .arguments = views,
+                           .reply = reply,
+                           .database = request.database,
+                           .stamp = {}};
+  run_handler(context, *request.command);
+  ++stats_.reads_served;
+  session->answered(sequence);
+}
+
+void Replica::run_handler(command::Context& context, const command::Command& command) {
+  command.handler(context);
+  if (!context.reply.wrote_error()) return;
+  stats_.note_error(context.reply.error_code());
+  ++stats_.of(command).failed;
+}
+
+void Replica::run_reads_before(const SessionRef& session, Session::Sequence sequence) {
+  for (Session::Sequence at = session->front_sequence(); at < sequence; ++at) {
+    const Request* request = session->find(at);
+    if (request != nullptr && is_unserved_read(*request)) run_read(session, at);
+  }
+}
+
+void Replica::run_reads_after(const SessionRef& session, Session::Sequence sequence) {
+  for (Session::Sequence at = sequence + 1;; ++at) {
+    const Request* request = session->find(at);
+    if (request == nullptr || is_unapplied_write(*request)) return;
+    const bool runs = request->state == RequestState::kFollowsWrite ||
+                      request->state == RequestState::kReady;
+    if (runs) run_read(session, at);
+  }
+}
+
+void Replica::fail_reads_after(const SessionRef& session, Session::Sequence sequence,
+                               const std::string& error) {
+  for (Session::Sequence at = sequence + 1;; ++at) {
+    const Request* request = session->find(at);
+    if (request == nullptr || is_unapplied_write(*request)) return;
+    if (is_unserved_read(*request)) session->fail(at, error);
+  }
+}
+
+}  // namespace leto::server

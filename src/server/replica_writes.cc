@@ -1,0 +1,155 @@
+// Replica: from a client's write to a proposed log entry, and what happens to writes that are lost.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/format.h"
+#include "base/hash.h"
+#include "server/replica.h"
+
+namespace leto::server {
+namespace {
+
+// The crowd of clients that was just answered gets this part of a commit's time to come back.
+constexpr uint64_t kLingerDivisor = 3;
+constexpr uint64_t kLingerUsMax = 2000;
+
+}  // namespace
+
+// Why this node takes no write now; empty if it does. Nothing of the write has happened.
+std::string Replica::write_refusal() const {
+  if (!refusal_.empty()) return refusal_;
+  if (disk_full_) return "MISCONF Leto cannot write to its log: the disk is full";
+  if (raft_.role() != raft::Role::kLeader && raft_.leader() != raft::kNobody) return "not leader";
+  return {};
+}
+
+void Replica::write(const SessionRef& session, const command::Command& command,
+                    resp::Arguments arguments) {
+  if (const std::string refusal = write_refusal(); !refusal.empty()) {
+    Request refused{.state = RequestState::kDeferred, .command = &command};
+    session->fail(session->push(std::move(refused)), refusal);
+    return;
+  }
+  Request request{.state = RequestState::kPending,
+                  .database = session->client.database,
+                  .command = &command,
+                  .arrived_us = environment_.clock.monotonic_us()};
+  const bool waits = raft_.role() != raft::Role::kLeader || !waiting_writes_.empty();
+  if (waits) {
+    request.state = RequestState::kWaitsLeader;
+    request.arguments = OwnedArguments(arguments);
+    waiting_writes_.push_back({.session = session, .sequence = session->push(std::move(request))});
+    return;
+  }
+  add_to_batch(session, session->push(std::move(request)), arguments);
+}
+
+void Replica::add_to_batch(const SessionRef& session, Session::Sequence sequence,
+                           resp::Arguments arguments) {
+  batch_.add(session, sequence, session->find(sequence)->database, arguments);
+}
+
+// Writes that arrived while no leader was known go on once one is.
+void Replica::route_waiting_writes() {
+  while (!waiting_writes_.empty()) {
+    const bool leads = raft_.role() == raft::Role::kLeader;
+    const std::string refusal = write_refusal();
+    if (!leads && refusal.empty()) return;
+    const Waiter waiter = std::move(waiting_writes_.front());
+    waiting_writes_.pop_front();
+    Request* request = waiter.session->find(waiter.sequence);
+    if (waiter.session->closed() || request == nullptr ||
+        request->state != RequestState::kWaitsLeader) {
+      continue;
+    }
+    if (!refusal.empty()) {
+      fail_write(waiter, refusal);
+      continue;
+    }
+    request->state = RequestState::kPending;
+    const OwnedArguments arguments = std::move(request->arguments);
+    add_to_batch(waiter.session, waiter.sequence, arguments.views());
+  }
+}
+
+// Group commit: while a job of the log is in flight, writes gather for the next one. Right after a commit
+// they wait a moment more, so that the crowd that was just answered is not split in two cohorts.
+void Replica::propose_pending() {
+  if (batch_.empty() || raft_.role() != raft::Role::kLeader) return;
+  while (batch_.first_is_full()) {
+    if (!propose_front()) return;
+  }
+  if (!job_.empty() || !store_queue_.empty()) return;
+  if (lingers(environment_.clock.monotonic_us())) return;
+  propose_front();
+}
+
+uint64_t Replica::linger_us() const {
+  return std::min(commit_average_us_ / kLingerDivisor, kLingerUsMax);
+}
+
+bool Replica::lingers(uint64_t now_us) {
+  if (batch_.commands() >= crowd_expected_ || now_us >= linger_until_us_) return false;
+  environment_.waker.wake_after_us(linger_until_us_ - now_us);
+  return true;
+}
+
+// Whether the core would take `bytes` more now.
+bool Replica::has_room_for(size_t bytes) const {
+  if (raft_.role() != raft::Role::kLeader || raft_.transferring_to() != raft::kNobody) return false;
+  const size_t uncommitted = raft_.uncommitted_bytes();
+  return uncommitted == 0 || uncommitted + bytes <= uncommitted_bytes_max_;
+}
+
+// False if the core does not take it now; it stays where it is.
+bool Replica::propose_front() {
+  ReadyEntry& entry = batch_.front();
+  if (!has_room_for(entry.commands.bytes())) return false;
+  const uint64_t index = raft_.last().index + 1;
+  const command::EntryHeader header{.time_ms = cluster_time_.stamp(),
+                                    .seed = base::mix64(hash_seed_ ^ index)};
+  raft::EntryId id;
+  const raft::ProposeResult result =
+      raft_.propose(std::make_shared<const std::string>(entry.commands.finish(header)), &id);
+  LETO_ASSERT(result == raft::ProposeResult::kAccepted,
+              base::format("propose() gave %d after has_room_for()", static_cast<int>(result)));
+  LETO_ASSERT(pending_.empty() || pending_.back().id.index < id.index, "proposals are in log order");
+  for (const Waiter& waiter : entry.waiters) {
+    if (Request* request = waiter.session->find(waiter.sequence)) request->proposed = true;
+  }
+  ++stats_.entries_proposed;
+  stats_.batch_commands.add(entry.waiters.size());
+  pending_.push_back({.id = id, .waiters = std::move(entry.waiters)});
+  batch_.pop_front();
+  return true;
+}
+
+void Replica::fail_unproposed(const std::string& error) {
+  while (!batch_.empty()) {
+    const std::vector<Waiter> waiters = batch_.front().waiters;
+    batch_.pop_front();
+    for (const Waiter& waiter : waiters) fail_write(waiter, error);
+  }
+}
+
+void Replica::fail_pending(const std::string& error) {
+  std::deque<PendingEntry> lost = std::exchange(pending_, {});
+  for (const PendingEntry& entry : lost) {
+    for (const Waiter& waiter : entry.waiters) fail_write(waiter, error);
+  }
+}
+
+// The write's error, and the same for the reads that were to see it.
+void Replica::fail_write(const Waiter& waiter, const std::string& error) {
+  Session& session = *waiter.session;
+  Request* request = session.find(waiter.sequence);
+  if (session.closed() || request == nullptr || request->state == RequestState::kAnswered) return;
+  if (error.starts_with("UNKNOWN")) ++stats_.unknown_outcomes;
+  stats_.note_error(error);
+  fail_reads_after(waiter.session, waiter.sequence, error);
+  session.fail(waiter.sequence, error);
+  output_grew(waiter.session);
+}
+
+}  // namespace leto::server

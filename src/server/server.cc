@@ -1,0 +1,297 @@
+#include "server/server.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/format.h"
+#include "base/log.h"
+#include "server/own_address.h"
+#include "server/version.h"
+
+namespace leto::server {
+
+namespace {
+
+constexpr uint64_t kTicksPerSecond = 1000 / Loop::kTickMs;
+constexpr uint64_t kPeerBacklog = 128;
+// Descriptors beside those of clients: databases, peers, listeners, the loop's own.
+constexpr uint64_t kFilesReserved = 256;
+// What replies and messages get to leave once the node is done.
+constexpr uint64_t kFinishUs = 100000;
+constexpr uint64_t kLeftoversMs = 100;
+
+// Past everything that could wait: destructors, threads, names being looked up.
+[[noreturn]] void end_at_once(int status) {
+  std::fflush(nullptr);
+  _exit(status);
+}
+
+}  // namespace
+
+Server::Server(Options options)
+    : options_(std::move(options)), client_listener_(loop_), peer_listener_(loop_), clients_(loop_, options_) {}
+
+Server::~Server() { base::set_log_sink(nullptr); }
+
+int Server::run() {
+  if (const base::Status started = start(); !started.is_ok()) {
+    std::fprintf(stderr, "%s\n", started.text().c_str());
+    return 1;
+  }
+  loop_.run();
+  return close_down();
+}
+
+// --- Start -----------------------------------------------------------------------------------------------
+
+base::Status Server::start() {
+  base::Result<storage::DirectoryLock> lock = take_directory_and_ports();
+  if (!lock.is_ok()) return lock.take_status();
+  if (base::Status status = open_log(); !status.is_ok()) return status;
+  LETO_LOG(kNotice, "raftdir is %s", lock.value().path().c_str());
+  say_hello();
+  base::Result<OpenedDirectory> opened = open_directory(options_, std::move(lock.value()));
+  if (!opened.is_ok()) return opened.take_status();
+  directory_ = std::move(opened.value());
+  raise_file_limit();
+  peers_ = std::make_unique<Peers>(loop_, options_, own_self(""));
+  build_node(std::move(directory_.start));
+  loop_.start({.turn = [this] { on_turn(); }, .tick = [this] { on_tick(); }});
+  if (base::Status status = listen(); !status.is_ok()) return status;
+  watch_signals();
+  if (directory_.joins) start_joining();
+  return {};
+}
+
+// A taken port and a taken directory often come together: then the directory says more. A directory that is
+// not there is made only once the ports are known to be free.
+base::Result<storage::DirectoryLock> Server::take_directory_and_ports() {
+  const std::string directory = absolute_directory(options_.raftdir);
+  if (base::Status bound = bind_ports(); !bound.is_ok()) {
+    if (!directory_has_lock(directory)) return bound;
+    base::Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire(directory, options_.id);
+    return lock.is_ok() ? std::move(bound) : lock.take_status();
+  }
+  return storage::DirectoryLock::acquire(directory, options_.id);
+}
+
+base::Status Server::bind_ports() {
+  if (base::Status status = client_listener_.bind_tcp(options_.listen, "listen"); !status.is_ok()) return status;
+  if (base::Status status = peer_listener_.bind_tcp(options_.raftbind, "raftbind"); !status.is_ok()) return status;
+  if (options_.unixsocket.empty()) return {};
+  return client_listener_.bind_unix(options_.unixsocket, options_.unixsocketperm);
+}
+
+base::Status Server::open_log() {
+  base::Result<std::unique_ptr<LogFile>> file = LogFile::open(options_.logfile);
+  if (!file.is_ok()) return file.take_status();
+  log_file_ = std::move(file.value());
+  base::set_log_level(options_.loglevel);
+  base::set_log_sink([this](base::LogLevel level, std::string_view text) { log_file_->write(level, text); });
+  return {};
+}
+
+void Server::say_hello() const {
+  LETO_LOG(kNotice, "Leto %s is starting, process %d", kVersion.data(), static_cast<int>(getpid()));
+}
+
+void Server::raise_file_limit() const {
+  rlimit limit{};
+  const rlim_t wanted = options_.maxclients + kFilesReserved;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || limit.rlim_max >= wanted ? wanted : limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < wanted) {
+    LETO_LOG(kWarning, "this process may open %llu files, so fewer clients than maxclients can be served",
+             static_cast<unsigned long long>(limit.rlim_cur));
+  }
+}
+
+base::Status Server::listen() {
+  base::Status status = client_listener_.listen(
+      options_.tcp_backlog, [this](uv_stream_t* stream, StreamKind kind) { clients_.accept(stream, kind); });
+  if (!status.is_ok()) return status;
+  status = peer_listener_.listen(kPeerBacklog,
+                                 [this](uv_stream_t* stream, StreamKind kind) { peers_->accept(stream, kind); });
+  if (!status.is_ok()) return status;
+  LETO_LOG(kNotice, "node %s: clients at %s%s%s, peers at %s", node_->identity().id.c_str(),
+           options_.listen.text().c_str(), options_.unixsocket.empty() ? "" : " and ", options_.unixsocket.c_str(),
+           options_.raftbind.text().c_str());
+  LETO_LOG(kNotice, "Ready to accept connections");
+  return {};
+}
+
+PeersSelf Server::own_self(const std::string& host) const {
+  return {.identity = directory_.start.identity,
+          .raft_address = own_raft_address(options_, host),
+          .client_address = own_client_address(options_, host)};
+}
+
+// --- The node and what is under it -----------------------------------------------------------------------
+
+void Server::build_node(NodeStart start) {
+  log_disk_ = std::make_unique<UvLogDisk>(loop_, *directory_.log, directory_.checkpoint_frames);
+  keys_disk_ = std::make_unique<UvKeysDisk>(loop_, *directory_.keys);
+  const Environment environment{.log_disk = *log_disk_,
+                                .keys_disk = *keys_disk_,
+                                .network = *peers_,
+                                .clock = loop_,
+                                .waker = loop_};
+  node_ = std::make_unique<Node>(options_, environment, std::move(start));
+  node_->on_shutdown_command = [this](const command::ShutdownRequest& request) {
+    // Not in the middle of the client's request.
+    if (!request.abort) loop_.defer([this] { shut_down("SHUTDOWN was received"); });
+  };
+  node_->on_options_changed = [this] { base::set_log_level(options_.loglevel); };
+  node_->on_sync_delay = [this](uint64_t milliseconds) { log_disk_->set_sync_delay(milliseconds); };
+  peers_->set_hooks({.message = [this](const raft::Message& message) { node_->on_message(message); },
+                     .unreachable = [this](raft::NodeId node) { node_->on_peer_unreachable(node); },
+                     .may_be_adopted = [this] { return node_->may_be_adopted(); },
+                     .adopt = [this](const peer::Adopt& adoption) { return adopt(adoption); },
+                     .stats = &node_->stats()});
+  clients_.set_node(node_.get());
+}
+
+// Synchronous, on the loop: a node that is taken into a cluster has nothing to serve yet.
+base::Status Server::adopt(const peer::Adopt& adoption) {
+  if (!log_disk_->quiet() || keys_disk_->busy() || node_->shutting_down()) return base::Status::error("busy, try again");
+  storage::Identity identity = node_->identity();
+  const uint64_t old_generation = identity.keys_generation;
+  identity.cluster_id = adoption.cluster;
+  identity.cluster_secret = adoption.secret;
+  // A new keys file: the old one may hold the witness of a log that is about to go.
+  identity.keys_generation = old_generation + 1;
+  base::Result<std::unique_ptr<storage::KeyStore>> keys = make_keys(directory_.lock.path(), identity.keys_generation);
+  if (!keys.is_ok()) return keys.take_status();
+  if (base::Status status = directory_.log->reset(identity); !status.is_ok()) return status;
+  LETO_LOG(kNotice, "taken into a cluster; this node begins with nothing of its own");
+  clients_.close_all();
+  const PeersSelf before = peers_->self();
+  node_.reset();
+  keys_disk_.reset();
+  log_disk_.reset();
+  if (const base::Status closed = directory_.keys->close(); !closed.is_ok()) {
+    LETO_LOG(kWarning, "%s", closed.text().c_str());
+  }
+  directory_.keys = std::move(keys.value());
+  remove_keys(directory_.lock.path(), old_generation);
+  peers_->set_self({.identity = identity, .raft_address = before.raft_address, .client_address = before.client_address});
+  NodeStart start;
+  start.identity = identity;
+  start.seed = loop_.monotonic_us();
+  build_node(std::move(start));
+  return {};
+}
+
+void Server::start_joining() {
+  LETO_LOG(kNotice, "joining the cluster of %s", options_.join.text().c_str());
+  joiner_ = std::make_unique<Joiner>(
+      loop_, options_, node_->identity(),
+      Joiner::Hooks{.reached = [this](const std::string& host) {
+                      peers_->set_addresses(own_raft_address(options_, host), own_client_address(options_, host));
+                    },
+                    .joined = [this] { loop_.defer([this] { joiner_.reset(); }); }});
+}
+
+// --- Turns -----------------------------------------------------------------------------------------------
+
+void Server::on_turn() {
+  node_->on_loop_turn();
+  // Peers first: what they are told decides when a write is answered.
+  peers_->on_turn_end();
+  clients_.on_turn_end();
+  log_disk_->on_turn_end();
+  Stats& stats = node_->stats();
+  if (loop_.last_turn_cpu_us() > stats.loop_turn_cpu_usec_max) stats.loop_turn_cpu_usec_max = loop_.last_turn_cpu_us();
+  if (node_finished_) try_to_finish();
+}
+
+void Server::on_tick() {
+  node_->on_tick();
+  peers_->on_tick();
+  if (++ticks_ % kTicksPerSecond == 0) on_second();
+}
+
+void Server::on_second() {
+  clients_.on_second();
+  const raft::Raft& raft = node_->raft();
+  log_file_->set_role(raft.role() == raft::Role::kLeader || raft.configuration().members.size() < 2 ? 'M' : 'S');
+}
+
+// --- The end ---------------------------------------------------------------------------------------------
+
+void Server::watch_signals() {
+  const std::array<int, 2> numbers = {SIGTERM, SIGINT};
+  for (size_t index = 0; index < numbers.size(); ++index) {
+    uv_signal_init(loop_.uv(), &signals_[index]);
+    signals_[index].data = this;
+    uv_signal_start(
+        &signals_[index], [](uv_signal_t* handle, int number) { static_cast<Server*>(handle->data)->on_signal(number); },
+        numbers[index]);
+  }
+  signals_watched_ = true;
+}
+
+void Server::on_signal(int number) {
+  const char* name = number == SIGINT ? "SIGINT" : "SIGTERM";
+  if (node_->shutting_down()) {
+    LETO_LOG(kWarning, "%s again: ending at once", name);
+    end_at_once(1);
+  }
+  shut_down(base::format("%s was received", name));
+}
+
+void Server::shut_down(const std::string& why) {
+  if (node_->shutting_down()) return;
+  LETO_LOG(kNotice, "%s: shutting down", why.c_str());
+  joiner_.reset();
+  log_disk_->end_checkpoints();
+  finish_deadline_us_ = loop_.monotonic_us() + options_.shutdown_timeout_seconds * 1000000 + kFinishUs;
+  node_->begin_shutdown([this] {
+    node_finished_ = true;
+    finish_deadline_us_ = std::min(finish_deadline_us_, loop_.monotonic_us() + kFinishUs);
+    loop_.wake();
+  });
+}
+
+void Server::try_to_finish() {
+  const bool late = loop_.monotonic_us() >= finish_deadline_us_;
+  const bool idle = log_disk_->quiet() && !keys_disk_->busy();
+  if (idle && (late || (clients_.all_sent() && peers_->all_sent()))) return loop_.stop();
+  if (!late) return loop_.wake_after_us(kTicksPerSecond * 10);
+  LETO_LOG(kWarning, "the disk is too slow to wait for; what was acknowledged is in the log");
+  end_at_once(0);
+}
+
+int Server::close_down() {
+  loop_.end_turns();
+  joiner_.reset();
+  client_listener_.close();
+  peer_listener_.close();
+  clients_.close_all();
+  peers_->close_all();
+  node_.reset();
+  log_disk_.reset();
+  keys_disk_.reset();
+  for (uv_signal_t& each : signals_) {
+    if (signals_watched_) uv_close(reinterpret_cast<uv_handle_t*>(&each), nullptr);
+  }
+  int status = 0;
+  for (const base::Status& closed : {directory_.keys->close(), directory_.log->close()}) {
+    if (closed.is_ok()) continue;
+    LETO_LOG(kWarning, "%s", closed.text().c_str());
+    status = 1;
+  }
+  LETO_LOG(kNotice, "Leto is ready to exit, bye bye...");
+  // A name that is still being looked up is not waited for.
+  if (!loop_.run_leftovers(kLeftoversMs)) end_at_once(status);
+  return status;
+}
+
+}  // namespace leto::server

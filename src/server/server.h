@@ -1,0 +1,85 @@
+// The process of one node: what main() runs. Opens the directory and the ports, puts libuv and SQLite under
+// the node, ends it all in order. Refuses to know commands and Raft.
+//
+// Invariants: no port is open before the stores are; the node is destroyed only when no job of its disks is
+// under way; an error at start leaves everything as it was.
+#pragma once
+
+#include <uv.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/status.h"
+#include "server/clients.h"
+#include "server/joiner.h"
+#include "server/listener.h"
+#include "server/log_file.h"
+#include "server/loop.h"
+#include "server/node.h"
+#include "server/options.h"
+#include "server/peers.h"
+#include "server/start.h"
+#include "server/uv_disk.h"
+
+namespace leto::server {
+
+class Server {
+ public:
+  explicit Server(Options options);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Until the node is shut down. The exit status; an error at start is one sentence on stderr.
+  int run();
+
+ private:
+  base::Status start();
+  base::Result<storage::DirectoryLock> take_directory_and_ports();
+  base::Status bind_ports();
+  base::Status open_log();
+  void say_hello() const;
+  void raise_file_limit() const;
+  base::Status listen();
+  PeersSelf own_self(const std::string& host) const;
+
+  void build_node(NodeStart start);
+  base::Status adopt(const peer::Adopt& adoption);
+  void start_joining();
+
+  void on_turn();
+  void on_tick();
+  void on_second();
+  void watch_signals();
+  void on_signal(int number);
+  void shut_down(const std::string& why);
+  // Ends the loop once replies and messages have left and the disks are quiet.
+  void try_to_finish();
+  int close_down();
+
+  Options options_;
+  std::unique_ptr<LogFile> log_file_;
+  Loop loop_;
+  Listener client_listener_;
+  Listener peer_listener_;
+  std::array<uv_signal_t, 2> signals_{};
+  bool signals_watched_ = false;
+
+  OpenedDirectory directory_;
+  std::unique_ptr<UvLogDisk> log_disk_;
+  std::unique_ptr<UvKeysDisk> keys_disk_;
+  Clients clients_;
+  std::unique_ptr<Peers> peers_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<Joiner> joiner_;
+
+  uint64_t ticks_ = 0;
+  bool node_finished_ = false;
+  uint64_t finish_deadline_us_ = 0;
+};
+
+}  // namespace leto::server

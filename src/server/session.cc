@@ -1,0 +1,83 @@
+#include "server/session.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "base/format.h"
+
+namespace leto::server {
+
+OwnedArguments::OwnedArguments(resp::Arguments arguments) {
+  size_t total = 0;
+  for (std::string_view argument : arguments) total += argument.size();
+  bytes_.reserve(total);
+  ends_.reserve(arguments.size());
+  for (std::string_view argument : arguments) {
+    bytes_.append(argument);
+    ends_.push_back(bytes_.size());
+  }
+}
+
+std::vector<std::string_view> OwnedArguments::views() const {
+  std::vector<std::string_view> result;
+  result.reserve(ends_.size());
+  size_t begin = 0;
+  for (size_t end : ends_) {
+    result.push_back(std::string_view(bytes_).substr(begin, end - begin));
+    begin = end;
+  }
+  return result;
+}
+
+Session::Sequence Session::push(Request request) {
+  const bool writes = request.state == RequestState::kPending ||
+                      request.state == RequestState::kWaitsLeader;
+  outstanding_.push_back(std::move(request));
+  const Sequence sequence = first_ + outstanding_.size() - 1;
+  if (writes) last_write_ = sequence;
+  return sequence;
+}
+
+Request* Session::last_write() {
+  Request* request = find(last_write_);
+  return request == nullptr || request->state == RequestState::kAnswered ? nullptr : request;
+}
+
+Request* Session::find(Sequence sequence) {
+  if (sequence < first_ || sequence - first_ >= outstanding_.size()) return nullptr;
+  return &outstanding_[sequence - first_];
+}
+
+std::string& Session::reply_buffer(Sequence sequence) {
+  Request* request = find(sequence);
+  LETO_ASSERT(request != nullptr && request->state != RequestState::kAnswered,
+              base::format("request %llu of client %llu answered twice",
+                           static_cast<unsigned long long>(sequence),
+                           static_cast<unsigned long long>(client.id)));
+  return sequence == first_ ? output_ : request->reply;
+}
+
+void Session::answered(Sequence sequence) {
+  Request* request = find(sequence);
+  LETO_ASSERT(request != nullptr && request->state != RequestState::kAnswered,
+              "a request is answered exactly once");
+  request->state = RequestState::kAnswered;
+  while (!outstanding_.empty() && outstanding_.front().state == RequestState::kAnswered) {
+    output_.append(outstanding_.front().reply);
+    outstanding_.pop_front();
+    ++first_;
+  }
+}
+
+void Session::fail(Sequence sequence, std::string_view error) {
+  resp::Reply(reply_buffer(sequence), client.protocol).error(error);
+  answered(sequence);
+}
+
+void Session::close() {
+  closed_ = true;
+  outstanding_.clear();
+  output_.clear();
+}
+
+}  // namespace leto::server

@@ -1,0 +1,99 @@
+// One client's conversation with the node, without its socket: which requests are outstanding, and the
+// rule that replies leave in the order of the requests. Refuses to know uv and Raft.
+//
+// Invariants: outstanding requests are numbered consecutively; output() holds the replies of all requests
+// before the first outstanding one, whole; a request is answered exactly once.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "command/client.h"
+#include "command/table.h"
+
+namespace leto::server {
+
+// Arguments that outlive the parser's buffer: one allocation for the bytes, one for the views.
+class OwnedArguments {
+ public:
+  OwnedArguments() = default;
+  explicit OwnedArguments(resp::Arguments arguments);
+  // Valid until this is moved or destroyed.
+  std::vector<std::string_view> views() const;
+  size_t bytes() const { return bytes_.size(); }
+
+ private:
+  std::string bytes_;
+  std::vector<size_t> ends_;
+};
+
+enum class RequestState : uint8_t {
+  kAnswered,       // `reply` is whole; it waits for those before it.
+  kWaitsLeader,    // A write, not proposed: no leader is known, or the disk's turn has not come.
+  kPending,        // A write in this turn's batch or in the log; `reply` comes at apply.
+  kFollowsWrite,   // A read that runs at the place of the write before it.
+  kWaitsIndex,     // A read whose read index is not confirmed or not applied yet.
+  kReady,          // A read that may run once the writes before it were applied.
+  kDeferred,       // Something else that answers later, by its ticket.
+};
+
+struct Request {
+  RequestState state = RequestState::kAnswered;
+  bool proposed = false;            // A write that was handed to raft: if it is lost, its outcome is unknown.
+  bool unlimited = false;           // Not subject to request-timeout.
+  uint32_t database = 0;
+  const command::Command* command = nullptr;
+  uint64_t arrived_us = 0;
+  OwnedArguments arguments{};       // Of reads and of writes that wait for a leader.
+  std::string reply{};
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  using Sequence = uint64_t;
+  command::Client client;
+
+  // Bytes that may be written to the client now. The owner takes them away.
+  std::string& output() { return output_; }
+  bool idle() const { return outstanding_.empty(); }
+  size_t outstanding() const { return outstanding_.size(); }
+
+  // Adds a request behind the others; returns its number.
+  Sequence push(Request request);
+  // Null once it was answered and left.
+  Request* find(Sequence sequence);
+  Request* front() { return outstanding_.empty() ? nullptr : &outstanding_.front(); }
+  Request* back() { return outstanding_.empty() ? nullptr : &outstanding_.back(); }
+  Sequence front_sequence() const { return first_; }
+  // The youngest write, or null if it was answered. Writes are answered in order: then all were.
+  Request* last_write();
+
+  // Where the reply of the request must be written: output() itself if it is the first outstanding one,
+  // else the request's own buffer. Then call answered().
+  std::string& reply_buffer(Sequence sequence);
+  // The reply of `sequence` is whole: it and all answered ones behind it move to output().
+  void answered(Sequence sequence);
+  // reply_buffer + error text + answered.
+  void fail(Sequence sequence, std::string_view error);
+
+  bool closed() const { return closed_; }
+  // The connection is gone: nothing is answered any more.
+  void close();
+
+  bool in_active_list = false;   // The node's list of sessions with output to flush.
+
+ private:
+  std::deque<Request> outstanding_;
+  Sequence first_ = 1;           // Of outstanding_.front().
+  Sequence last_write_ = 0;      // 0: none yet.
+  std::string output_;
+  bool closed_ = false;
+};
+
+using SessionRef = std::shared_ptr<Session>;
+
+}  // namespace leto::server

@@ -1,0 +1,182 @@
+#include "server/start.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "server/own_address.h"
+#include "server/secure_random.h"
+
+namespace leto::server {
+
+namespace {
+
+using base::Result;
+using base::Status;
+
+constexpr size_t kClusterIdBytes = 16;
+constexpr size_t kClusterSecretBytes = 32;
+// So that the nodes of a cluster do not all checkpoint at the same moment.
+constexpr uint64_t kCheckpointJitter = 256;
+
+std::string made_id() { return base::format("node-%08llx", static_cast<unsigned long long>(secure_random_number() >> 32)); }
+
+raft::Configuration founding_configuration(const Options& options, const storage::Identity& identity) {
+  raft::Configuration configuration;
+  configuration.members.push_back({.node = identity.node,
+                                   .id = identity.id,
+                                   .role = raft::MemberRole::kVoter,
+                                   .raft_address = own_raft_address(options, ""),
+                                   .client_address = own_client_address(options, "")});
+  return configuration;
+}
+
+// Log, term and first configuration, then the cluster's id: a founding that is cut off in between has a log
+// and no cluster, and is recognised by that.
+Status found_cluster(const Options& options, OpenedDirectory& opened) {
+  raft::Recovered& recovered = opened.start.recovered;
+  storage::Identity& identity = opened.start.identity;
+  if (recovered.last.index == 0) {
+    const raft::Configuration configuration = founding_configuration(options, identity);
+    const raft::Entry first{.id = {.term = 1, .index = 1},
+                            .kind = raft::EntryKind::kConfiguration,
+                            .payload = std::make_shared<const std::string>(raft::encode_configuration(configuration))};
+    const raft::HardState hard_state{.term = 1, .voted_for = raft::kNobody};
+    const storage::LogWrite write{.hard_state = hard_state, .truncate_from = std::nullopt, .append = {first}};
+    if (opened.log->write({write}) != storage::WriteResult::kDurable) {
+      return Status::error(opened.lock.path() + ": the disk is full");
+    }
+    recovered.hard_state = hard_state;
+    recovered.last = first.id;
+    recovered.terms = {{.first = 1, .term = 1}};
+    recovered.configurations = {{.index = 1, .configuration = configuration}};
+  }
+  identity.cluster_id = secure_random_bytes(kClusterIdBytes);
+  identity.cluster_secret = secure_random_bytes(kClusterSecretBytes);
+  opened.start.founding = true;
+  return opened.log->set_identity(identity);
+}
+
+bool is_member(const raft::Recovered& recovered, raft::NodeId node) {
+  for (const raft::ConfigurationAt& each : recovered.configurations) {
+    if (each.configuration.find(node) != nullptr) return true;
+  }
+  return false;
+}
+
+Status make_identity(const Options& options, OpenedDirectory& opened) {
+  storage::Identity& identity = opened.start.identity;
+  identity.id = options.id.empty() ? made_id() : options.id;
+  identity.node = secure_random_number();
+  return opened.log->set_identity(identity);
+}
+
+Status settle_identity(const Options& options, OpenedDirectory& opened) {
+  std::optional<storage::Identity> kept = opened.log->identity();
+  storage::Identity& identity = opened.start.identity;
+  if (kept) {
+    identity = std::move(*kept);
+    if (!options.id.empty() && options.id != identity.id) {
+      return Status::error(base::format("%s belongs to node %s, not to %s; give this node its own -raftdir",
+                                        opened.lock.path().c_str(), identity.id.c_str(), options.id.c_str()));
+    }
+  } else if (Status made = make_identity(options, opened); !made.is_ok()) {
+    return made;
+  }
+  return opened.lock.set_id(identity.id);
+}
+
+// Whether this node founds a cluster, joins one, or goes on in its own.
+Status settle_cluster(const Options& options, OpenedDirectory& opened) {
+  NodeStart& start = opened.start;
+  if (!start.identity.cluster_id.empty()) {
+    // Taken in, but not yet in the configuration when it stopped: it asks again, which does no harm.
+    opened.joins = options.join.is_set() && !is_member(start.recovered, start.identity.node);
+    if (options.join.is_set() && !opened.joins) {
+      LETO_LOG(kNotice, "-join %s is ignored: %s is a member of its cluster already", options.join.text().c_str(),
+               start.identity.id.c_str());
+    }
+    return {};
+  }
+  if (!options.join.is_set()) return found_cluster(options, opened);
+  opened.joins = true;
+  if (start.recovered.last.index == 0) return {};
+  // A founding that was cut off before it had a cluster; now the node is wanted elsewhere.
+  start.recovered = {};
+  return opened.log->reset(start.identity);
+}
+
+Status load_keys(OpenedDirectory& opened) {
+  NodeStart& start = opened.start;
+  Result<std::unique_ptr<storage::KeyStore>> keys = storage::KeyStore::open(
+      {.directory = opened.lock.path(), .vfs = "", .generation = start.identity.keys_generation});
+  if (!keys.is_ok()) return keys.take_status();
+  opened.keys = std::move(keys.value());
+  start.header = opened.keys->header();
+  start.witness = opened.keys->witness();
+  Status loaded = opened.keys->load([&](uint32_t database, std::string_view key, keyspace::Item item) {
+    start.keyspace.load(database, key, std::move(item));
+  });
+  if (!loaded.is_ok()) return loaded;
+  if (start.keyspace.digest() == start.header.digest) return {};
+  return Status::error(base::format(
+      "%s: the keys file is damaged: its digest is %s, but its keys give %s; move the directory away and join again",
+      opened.lock.path().c_str(), start.header.digest.hex().c_str(), start.keyspace.digest().hex().c_str()));
+}
+
+}  // namespace
+
+std::string absolute_directory(const std::string& directory) {
+  if (char* found = realpath(directory.c_str(), nullptr); found != nullptr) {
+    const std::string absolute = found;
+    std::free(found);
+    return absolute;
+  }
+  if (directory.starts_with('/')) return directory;
+  char* working = getcwd(nullptr, 0);
+  const std::string absolute = (working == nullptr ? std::string(".") : std::string(working)) + "/" + directory;
+  std::free(working);
+  return absolute;
+}
+
+bool directory_exists(const std::string& directory) {
+  struct stat found {};
+  return ::stat(directory.c_str(), &found) == 0;
+}
+
+bool directory_has_lock(const std::string& directory) { return directory_exists(directory + "/LOCK"); }
+
+Result<OpenedDirectory> open_directory(const Options& options, storage::DirectoryLock lock) {
+  OpenedDirectory opened;
+  opened.lock = std::move(lock);
+  storage::LogStoreOptions log_options;
+  log_options.directory = opened.lock.path();
+  log_options.checkpoint_frames += secure_random_number() % kCheckpointJitter;
+  opened.checkpoint_frames = log_options.checkpoint_frames;
+  Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(log_options);
+  if (!log.is_ok()) return log.take_status();
+  opened.log = std::move(log.value());
+  opened.start.recovered = opened.log->recovered();
+  opened.start.seed = secure_random_number();
+  if (Status status = settle_identity(options, opened); !status.is_ok()) return status;
+  if (Status status = settle_cluster(options, opened); !status.is_ok()) return status;
+  if (Status status = load_keys(opened); !status.is_ok()) return status;
+  return opened;
+}
+
+void remove_keys(const std::string& directory, uint64_t generation) {
+  const std::string file = base::format("%s/keys-%llu.db", directory.c_str(), static_cast<unsigned long long>(generation));
+  for (const char* suffix : {"-wal", "-shm", "-journal", ""}) ::unlink((file + suffix).c_str());
+}
+
+Result<std::unique_ptr<storage::KeyStore>> make_keys(const std::string& directory, uint64_t generation) {
+  remove_keys(directory, generation);
+  return storage::KeyStore::open({.directory = directory, .vfs = "", .generation = generation});
+}
+
+}  // namespace leto::server

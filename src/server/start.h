@@ -1,0 +1,43 @@
+// From options to an open data directory: the lock, raft.db, who this node is, the keys file, the loaded
+// keyspace. Blocking, before the loop runs. Refuses to know sockets.
+//
+// Invariants: on an error nothing that was there is changed; a founding that was cut off is finished by the
+// next start; an identity, once made, never changes but by being taken into a cluster.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+#include "server/node.h"
+#include "server/options.h"
+#include "storage/directory.h"
+#include "storage/key_store.h"
+#include "storage/log_store.h"
+
+namespace leto::server {
+
+struct OpenedDirectory {
+  storage::DirectoryLock lock;
+  std::unique_ptr<storage::LogStore> log;
+  uint64_t checkpoint_frames = 0;    // As the log was opened with.
+  std::unique_ptr<storage::KeyStore> keys;
+  NodeStart start;
+  bool joins = false;                // -join is to be followed: this node is in no configuration yet.
+};
+
+// The directory as it is given, made absolute if it exists, else under the working directory.
+std::string absolute_directory(const std::string& directory);
+bool directory_exists(const std::string& directory);
+// Whether a process that may still live has left a lock there.
+bool directory_has_lock(const std::string& directory);
+
+// Everything behind the lock. An error is one sentence.
+base::Result<OpenedDirectory> open_directory(const Options& options, storage::DirectoryLock lock);
+
+// The keys file of `identity` with an empty keyspace, for a node that is taken into a cluster; what a file of that
+// generation had before is gone.
+base::Result<std::unique_ptr<storage::KeyStore>> make_keys(const std::string& directory, uint64_t generation);
+void remove_keys(const std::string& directory, uint64_t generation);
+
+}  // namespace leto::server

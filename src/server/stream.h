@@ -1,0 +1,92 @@
+// One byte stream to somebody else: a TCP or unix socket. The only place that reads and writes sockets, so
+// that TLS can be put under it. Refuses to know what the bytes mean.
+//
+// Invariants: at most one write is in flight; what it does not take stays with the caller; after on_end()
+// nothing is called any more. A Stream may be destroyed at any time, also in its own callbacks.
+#pragma once
+
+#include <uv.h>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/status.h"
+#include "server/loop.h"
+
+namespace leto::server {
+
+class StreamUser {
+ public:
+  // Valid within the call only.
+  virtual void on_bytes(std::string_view bytes) = 0;
+  // UV_EOF, or why the stream broke. No call follows.
+  virtual void on_end(int error) = 0;
+  // The write that was in flight is done: the next may follow.
+  virtual void on_written() = 0;
+
+ protected:
+  ~StreamUser() = default;
+};
+
+enum class StreamKind : uint8_t { kTcp, kUnix };
+
+class Stream {
+ public:
+  Stream(Loop& loop, StreamKind kind);
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // Before anything is read or written.
+  void set_user(StreamUser* user) { user_ = user; }
+  // An error is negative, as libuv's.
+  int accept_from(uv_stream_t* listener);
+  uv_stream_t* handle();
+  uv_tcp_t* tcp_handle();
+
+  // Idempotent.
+  void start_reading();
+  void stop_reading();
+  bool reading() const { return reading_; }
+
+  // Takes all of `bytes` and leaves it empty: what the socket takes at once is sent, the rest goes into the write
+  // in flight. 0; UV_EAGAIN if one is in flight already, then nothing was taken; or why the stream is broken: the
+  // caller closes it, no on_end() follows.
+  int write(std::string& bytes);
+  bool write_in_flight() const;
+  // Bytes taken that the kernel has not.
+  size_t unsent_bytes() const;
+
+  void set_no_delay();
+  // Seconds; 0 turns it off. As Redis: three probes, a third of that time apart.
+  void set_keepalive(uint64_t seconds);
+  int file_descriptor() const;
+  // "127.0.0.1:5379", "[::1]:5379"; of a unix socket its path and ":0".
+  std::string remote_address() const;
+  std::string local_address() const;
+  // The other side's address alone, "127.0.0.1"; empty for a unix socket.
+  std::string remote_host() const;
+  std::string local_host() const;
+  bool remote_is_this_machine() const;   // Loopback or a unix socket.
+
+ private:
+  struct Body;
+  void ended(int error);
+  int start_write(std::string& bytes, size_t offset);
+
+  Body* body_;
+  StreamUser* user_ = nullptr;
+  Loop& loop_;
+  StreamKind kind_;
+  bool reading_ = false;
+};
+
+// "127.0.0.1" / "::1" of a socket address; an IPv4 address in IPv6's clothes is shown as IPv4.
+std::string host_text(const sockaddr_storage& address);
+uint16_t port_of(const sockaddr_storage& address);
+// True for 127.0.0.0/8 and ::1.
+bool is_loopback(std::string_view host);
+
+}  // namespace leto::server

@@ -1,0 +1,180 @@
+#include "server/uv_disk.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/format.h"
+#include "base/log.h"
+
+namespace leto::server {
+
+UvLogDisk::UvLogDisk(Loop& loop, storage::LogStore& store, uint64_t checkpoint_frames)
+    : loop_(loop), store_(store), checkpoint_frames_(checkpoint_frames), counters_(store.counters()) {
+  request_.data = this;
+}
+
+UvLogDisk::~UvLogDisk() { LETO_ASSERT(!in_flight_, "a job of raft.db outlives its owner"); }
+
+void UvLogDisk::write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) {
+  LETO_ASSERT(!busy(), "a second write of raft.db before the first is durable");
+  waiting_write_ = {.writes = std::move(writes), .done = std::move(done)};
+  vote_pending_ = with_vote;
+  start_next();
+}
+
+void UvLogDisk::read(const raft::Load& load, Read done) {
+  // Started at the end of the turn: a write of this turn goes before it.
+  reads_.push_back({.load = load, .done = std::move(done)});
+  loop_.wake();
+}
+
+bool UvLogDisk::write_now(const std::vector<storage::LogWrite>& writes, storage::WriteResult& result) {
+  const uint64_t before_us = loop_.monotonic_us();
+  if (!quiet() || sync_delay_ms_ != 0 || wants_checkpoint()) return false;
+  if (times_.commits < kCommitsMeasuredMin || times_.average_us > kFastCommitUs) return false;
+  if (before_us < loop_writes_barred_until_us_) return false;
+  result = store_.write(writes);
+  last_write_us_ = loop_.monotonic_us();
+  note_commit(last_write_us_ - before_us);
+  counters_ = store_.counters();
+  checkpoint_due_ = store_.checkpoint_due();
+  vote_pending_ = false;
+  return true;
+}
+
+void UvLogDisk::note_commit(uint64_t took_us) {
+  ++times_.commits;
+  times_.last_us = took_us;
+  times_.average_us = times_.commits == 1 ? took_us : (times_.average_us * 7 + took_us) / 8;
+  times_.commit_us.add(took_us);
+  if (took_us > kSlowCommitUs || times_.average_us > kFastCommitUs) {
+    loop_writes_barred_until_us_ = loop_.monotonic_us() + kSlowPauseUs;
+  }
+}
+
+bool UvLogDisk::wants_checkpoint() const {
+  if (!checkpoint_due_ || !checkpoints_allowed_ || vote_pending_) return false;
+  const bool forced = counters_.wal_frames >= checkpoint_frames_ * kForcedCheckpointFactor;
+  return forced || uv_hrtime() / 1000 - last_write_us_ > kIdleUs;
+}
+
+void UvLogDisk::on_turn_end() {
+  // The messages of a vote have left with this turn.
+  if (!busy()) vote_pending_ = false;
+  start_next();
+  if (!in_flight_ && wants_checkpoint()) start(Kind::kCheckpoint);
+}
+
+void UvLogDisk::start_next() {
+  if (in_flight_) return;
+  const bool read_first = !reads_.empty() && (last_ == Kind::kWrite || !waiting_write_);
+  if (read_first) {
+    job_ = {.kind = Kind::kRead, .load = reads_.front().load};
+    read_ = std::move(reads_.front().done);
+    reads_.pop_front();
+    start(Kind::kRead);
+  } else if (waiting_write_) {
+    job_ = {.kind = Kind::kWrite, .writes = std::move(waiting_write_->writes), .sync_delay_ms = sync_delay_ms_};
+    written_ = std::move(waiting_write_->done);
+    waiting_write_.reset();
+    start(Kind::kWrite);
+  }
+}
+
+void UvLogDisk::start(Kind kind) {
+  if (kind == Kind::kCheckpoint) job_ = {.kind = kind};
+  in_flight_ = true;
+  writing_ = kind == Kind::kWrite;
+  last_ = kind;
+  const int code = uv_queue_work(
+      loop_.uv(), &request_, [](uv_work_t* request) { static_cast<UvLogDisk*>(request->data)->work(); },
+      [](uv_work_t* request, int) { static_cast<UvLogDisk*>(request->data)->work_done(); });
+  LETO_ASSERT(code == 0, base::format("uv_queue_work: %s", uv_strerror(code)));
+}
+
+// In the worker thread.
+void UvLogDisk::work() {
+  if (job_.kind == Kind::kWrite) {
+    if (job_.sync_delay_ms != 0) std::this_thread::sleep_for(std::chrono::milliseconds(job_.sync_delay_ms));
+    const uint64_t before_ns = uv_hrtime();
+    job_.result = store_.write(job_.writes);
+    job_.took_us = (uv_hrtime() - before_ns) / 1000;
+  } else if (job_.kind == Kind::kRead) {
+    job_.entries = store_.read(job_.load.from, job_.load.last, job_.load.max_bytes);
+  } else {
+    job_.status = store_.checkpoint();
+  }
+  job_.counters = store_.counters();
+  job_.checkpoint_due = store_.checkpoint_due();
+}
+
+void UvLogDisk::work_done() {
+  Job job = std::exchange(job_, {});
+  in_flight_ = writing_ = false;
+  counters_ = job.counters;
+  checkpoint_due_ = job.checkpoint_due;
+  // Each callback may ask for the next job.
+  if (job.kind == Kind::kWrite) {
+    last_write_us_ = loop_.monotonic_us();
+    note_commit(job.took_us + job.sync_delay_ms * 1000);
+    std::exchange(written_, nullptr)(job.result);
+  } else if (job.kind == Kind::kRead) {
+    std::exchange(read_, nullptr)(std::move(*job.entries));
+  } else if (!job.status.is_ok()) {
+    LETO_LOG(kWarning, "raft.db: the checkpoint failed and is tried again: %s", job.status.text().c_str());
+    last_write_us_ = loop_.monotonic_us() + kSlowPauseUs;
+  }
+  // A write that waited behind a read or a checkpoint waits no longer; reads go with the turn's end.
+  if (busy()) start_next();
+}
+
+UvKeysDisk::UvKeysDisk(Loop& loop, storage::KeyStore& store) : loop_(loop), store_(store) { request_.data = this; }
+
+UvKeysDisk::~UvKeysDisk() { LETO_ASSERT(!in_flight_, "a job of the keys file outlives its owner"); }
+
+void UvKeysDisk::flush(keyspace::Cut cut, storage::Witness witness, Flushed done) {
+  LETO_ASSERT(!busy(), "a second job of the keys file");
+  job_ = {.cut = std::move(cut), .witness = witness};
+  flushed_ = std::move(done);
+  start();
+}
+
+void UvKeysDisk::write_witness(storage::Witness witness, std::function<void(base::Status)> done) {
+  LETO_ASSERT(!busy(), "a second job of the keys file");
+  job_ = {.cut = std::nullopt, .witness = witness};
+  witness_written_ = std::move(done);
+  start();
+}
+
+void UvKeysDisk::start() {
+  in_flight_ = true;
+  const int code = uv_queue_work(
+      loop_.uv(), &request_, [](uv_work_t* request) { static_cast<UvKeysDisk*>(request->data)->work(); },
+      [](uv_work_t* request, int) { static_cast<UvKeysDisk*>(request->data)->work_done(); });
+  LETO_ASSERT(code == 0, base::format("uv_queue_work: %s", uv_strerror(code)));
+}
+
+// In the worker thread.
+void UvKeysDisk::work() {
+  job_.status = job_.cut ? store_.flush(*job_.cut, job_.witness) : store_.write_witness(job_.witness);
+  // Not on anybody's path: the flush is durable in the WAL already.
+  if (job_.status.is_ok() && job_.cut) job_.checkpoint_status = store_.checkpoint();
+}
+
+void UvKeysDisk::work_done() {
+  Job job = std::exchange(job_, {});
+  in_flight_ = false;
+  if (!job.checkpoint_status.is_ok()) {
+    LETO_LOG(kWarning, "keys file: the checkpoint failed and is tried again after the next flush: %s",
+             job.checkpoint_status.text().c_str());
+  }
+  if (job.cut) {
+    std::exchange(flushed_, nullptr)(job.status, std::move(*job.cut));
+  } else {
+    std::exchange(witness_written_, nullptr)(std::move(job.status));
+  }
+}
+
+}  // namespace leto::server
