@@ -88,8 +88,7 @@ void Dictionary::remove(Node* node) {
   free_node(node);
   ++buckets_touched_;
   --node_count_;
-  // Two, so that the table shrinks faster than its nodes go.
-  for (int i = 0; i < 2 && node_count_ * kSparse < bucket_count_; ++i) join_one();
+  for (size_t i = 0; i < kJoinsPerRemoval && node_count_ * kSparse < bucket_count_; ++i) join_one();
 }
 
 bool Dictionary::remove_some(size_t count) {

@@ -68,8 +68,10 @@ class Dictionary {
 
   static size_t node_bytes(size_t key_size);
 
-  // Splitting or joining one bucket touches two; a removal joins at most two buckets.
-  static constexpr size_t kBucketsPerStep = 4;
+  // One node fewer is four buckets too many: so the table shrinks as fast as its nodes go.
+  static constexpr size_t kJoinsPerRemoval = 5;
+  // Splitting or joining one bucket touches two.
+  static constexpr size_t kBucketsPerStep = 2 * kJoinsPerRemoval;
 
  private:
   static constexpr size_t kSegmentBuckets = 4096;

@@ -159,7 +159,10 @@ Keyspace& Keyspace::operator=(Keyspace&& other) noexcept {
   if (this == &other) return *this;
   const std::unique_ptr<State> old = std::move(state_);
   state_ = std::move(other.state_);
-  if (old != nullptr && state_ != nullptr) old->bury_in(*state_->graveyard);
+  if (old == nullptr || state_ == nullptr) return *this;
+  state_->hits += old->hits;
+  state_->misses += old->misses;
+  old->bury_in(*state_->graveyard);
   return *this;
 }
 

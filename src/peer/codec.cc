@@ -213,7 +213,7 @@ ReadBody body_reader(FrameType type) {
 base::Status read_head(FrameType type, MessageReader& reader, Message& message) {
   const ReadBody read = body_reader(type);
   if (read == nullptr) {
-    return base::Status::error(base::format("a %s frame (%u) is no Raft message", frame_type_name(type),
+    return base::Status::error(base::format("%s (frame type %u) is no Raft message", frame_type_name(type),
                                             static_cast<unsigned>(type)));
   }
   route_fields(reader, message);

@@ -27,7 +27,7 @@ bool Raft::State::is_sane_append(const Message& message) const {
 }
 
 void Raft::State::on_append_entries(const Message& message) {
-  if (leads()) return drop(message, "an append in a term that this node leads");
+  if (leads() && message.term == term()) return drop(message, "an append in a term that this node leads");
   become_follower(message.term, message.from, "a leader appends");
   reset_election_timer();
   leader_heard = true;

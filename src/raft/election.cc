@@ -44,8 +44,8 @@ bool Raft::State::may_campaign() const {
 }
 
 void Raft::State::tick_election() {
-  if (!may_campaign()) return;
   ++election_elapsed;
+  if (!may_campaign()) return forget_silent_leader();
   if (is_only_voter()) {
     // Nobody else can be elected, so there is nothing to wait for; but a founder might be a member of
     // another cluster that came up empty, and acknowledges nothing until that had time to show.
@@ -56,14 +56,21 @@ void Raft::State::tick_election() {
   if (election_elapsed >= election_timeout) ask_pre_votes();
 }
 
+// Who may not campaign must learn, too, that nobody leads any more: its clients ask.
+void Raft::State::forget_silent_leader() {
+  if (leader != kNobody && election_elapsed >= election_timeout)
+    become_follower(term(), kNobody, "heard no leader for an election timeout");
+}
+
 void Raft::State::ask_pre_votes() {
   LETO_ASSERT(!disk_stalled || is_only_voter(), "D17: a pre-vote of a node whose disk is stalled");
   reset_election_timer();
+  const bool is_repeated = role == Role::kPreCandidate;
   role = Role::kPreCandidate;
   leader = kNobody;
   fail_forwarded_reads();
   granted.assign(1, self);
-  log_role("heard no leader, asks for pre-votes");
+  if (!is_repeated) log_role("heard no leader, asks for pre-votes");
   for (const Member& member : configuration().members) {
     if (member.node == self || !configuration().is_voter(member.node)) continue;
     Message message = to(member.node, RequestVote{.pre_vote = true, .transfer = false, .last = log.last()});

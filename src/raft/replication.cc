@@ -85,7 +85,8 @@ void Raft::State::on_refused(Progress& peer, const Message& message) {
   if (!is_answer || reply.previous_index <= peer.match) return drop(message, "it refuses an append of long ago");
   if (reply.hint.index > reply.previous_index) return drop(message, "its hint lies behind what it refuses");
   const Index before = std::min(reply.hint.index, reply.previous_index - 1);
-  peer.probe(log.last_at_most(before, reply.hint.term).index + 1);
+  // Below the log's base nothing can be sent: the peer then waits for a snapshot, and is not probed in vain.
+  peer.probe(std::min(before, log.last_at_most(before, reply.hint.term).index) + 1);
 }
 
 void Raft::State::tick_leader() {

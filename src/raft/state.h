@@ -131,6 +131,7 @@ struct Raft::State {
   void tick_election();
   bool may_campaign() const;
   void reset_election_timer();
+  void forget_silent_leader();
   void ask_pre_votes();
   void campaign(bool transfer);
   void count_own_vote();

@@ -4,8 +4,6 @@
 #include <charconv>
 #include <cmath>
 
-#include "base/format.h"
-
 namespace leto::resp {
 
 namespace {
@@ -25,18 +23,13 @@ void put_count(std::string& out, char prefix, size_t count) {
   put_number(out, prefix, static_cast<int64_t>(count));
 }
 
-// The shortest digits that read back as `value`, in the form "%.17g" would choose.
+// The shortest digits that read back as `value`.
 std::string number_text(double value) {
   if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
   if (std::isnan(value)) return "nan";
-  constexpr int kDigitsMax = 17;
-  for (int digits = 1; digits < kDigitsMax; ++digits) {
-    std::string text = base::format("%.*g", digits, value);
-    double back = 0;
-    std::from_chars(text.data(), text.data() + text.size(), back);
-    if (back == value) return text;
-  }
-  return base::format("%.*g", kDigitsMax, value);
+  constexpr size_t kDigitsMax = 32;
+  char digits[kDigitsMax];
+  return {digits, std::to_chars(digits, digits + kDigitsMax, value).ptr};
 }
 
 }  // namespace

@@ -32,12 +32,14 @@ struct Listener::Socket {
 namespace {
 
 // What bind() says, as a person would.
-std::string why_not_bound(const std::string& address, const char* option, int error) {
+std::string why_not_bound(const Address& address, const char* option, int error) {
+  std::string place = base::format("port %u", unsigned{address.port});
+  if (!address.host.empty()) place += " of " + address.host;
   if (error == EADDRINUSE) {
-    return base::format("%s: address %s is in use by another program, often a running Redis; stop it or choose another -%s",
-                        option, address.c_str(), option);
+    return base::format("%s is in use by another program, often a running Redis; stop that, or choose another -%s",
+                        place.c_str(), option);
   }
-  return base::format("%s: address %s cannot be used: %s", option, address.c_str(), std::strerror(error));
+  return base::format("%s cannot be used as -%s: %s", place.c_str(), option, std::strerror(error));
 }
 
 // A bound socket, or -1 with errno.
@@ -79,7 +81,8 @@ base::Result<std::vector<sockaddr_storage>> resolve(const Address& address, cons
   addrinfo* found = nullptr;
   const int code = getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
   if (code != 0) {
-    return base::Status::error(base::format("%s: host '%s' is not known: %s", option, address.host.c_str(), gai_strerror(code)));
+    return base::Status::error(
+        base::format("%s: host '%s' is not known: %s", option, address.host.c_str(), gai_strerror(code)));
   }
   std::vector<sockaddr_storage> addresses;
   for (const addrinfo* each = found; each != nullptr; each = each->ai_next) {
@@ -134,7 +137,7 @@ base::Status Listener::bind_tcp(const Address& address, const char* option) {
     if (bind_one(every_interface(address.port, true).front(), true)) return base::Status::ok();
     // A machine without IPv6.
     if (errno == EADDRINUSE || !bind_one(every_interface(address.port, false).front(), false)) {
-      return base::Status::error(why_not_bound(address.text(), option, errno));
+      return base::Status::error(why_not_bound(address, option, errno));
     }
     return base::Status::ok();
   }
@@ -152,7 +155,7 @@ base::Status Listener::bind_tcp(const Address& address, const char* option) {
     if (problem == EADDRINUSE) break;
   }
   if (bound > 0 && problem != EADDRINUSE) return base::Status::ok();
-  return base::Status::error(why_not_bound(address.text(), option, problem));
+  return base::Status::error(why_not_bound(address, option, problem));
 }
 
 base::Status Listener::bind_unix(const std::string& path, uint64_t mode) {
@@ -180,7 +183,8 @@ base::Status Listener::make_unix_socket() {
   sockets_.push_back(socket);
   const int code = uv_pipe_bind(&socket->handle.pipe, unix_path_.c_str());
   if (code != 0) {
-    return base::Status::error(base::format("unixsocket: '%s' cannot be made: %s", unix_path_.c_str(), uv_strerror(code)));
+    return base::Status::error(
+        base::format("unixsocket: '%s' cannot be made: %s", unix_path_.c_str(), uv_strerror(code)));
   }
   unix_made_ = true;
   if (unix_mode_ != 0) ::chmod(unix_path_.c_str(), static_cast<mode_t>(unix_mode_));
@@ -214,7 +218,8 @@ uint16_t Listener::port() const {
   int size = sizeof address;
   for (Socket* socket : sockets_) {
     if (socket->kind != StreamKind::kTcp) continue;
-    if (uv_tcp_getsockname(&socket->handle.tcp, reinterpret_cast<sockaddr*>(&address), &size) == 0) return port_of(address);
+    const int code = uv_tcp_getsockname(&socket->handle.tcp, reinterpret_cast<sockaddr*>(&address), &size);
+    if (code == 0) return port_of(address);
   }
   return 0;
 }

@@ -4,7 +4,9 @@ namespace leto::server {
 
 namespace {
 
-bool names_one_machine(const std::string& host) { return !host.empty() && host != "0.0.0.0" && host != "::" && host != "*"; }
+bool names_one_machine(const std::string& host) {
+  return !host.empty() && host != "0.0.0.0" && host != "::" && host != "*";
+}
 
 std::string own_address(const Address& advertised, const Address& bound, const std::string& host) {
   if (advertised.is_set()) return advertised.text();

@@ -141,8 +141,17 @@ void Peers::connect(Peer& peer) {
 
 void Peers::forget_parted(uint64_t now_ms) {
   std::erase_if(peers_, [&](const auto& each) {
-    return !each.second.in_configuration && now_ms >= each.second.parting_at_ms;
+    const bool parted = !each.second.in_configuration && now_ms >= each.second.parting_at_ms;
+    if (parted) close_accepted(each.first);
+    return parted;
   });
+}
+
+// If it dials again, the handshake tells it why not.
+void Peers::close_accepted(raft::NodeId node) {
+  for (const auto& each : accepted_) {
+    if (each->proved() && each->node() == node) each->close();
+  }
 }
 
 base::Result<Address> Peers::dialed_address(const raft::Member& member) const {

@@ -110,6 +110,7 @@ class Peers final : public Network {
   Peer& make_peer(const raft::Member& member);
   void connect(Peer& peer);
   void forget_parted(uint64_t now_ms);
+  void close_accepted(raft::NodeId node);
   void forget_closed();
   size_t unproved() const;
   void refuse_stranger(Stream& stream);

@@ -103,6 +103,7 @@ class Replica {
   void fail_pending(const std::string& error);
   void fail_write(const Waiter& waiter, const std::string& error);
   std::string write_refusal() const;
+  std::string refusal_for(const command::Command& command, resp::Arguments arguments) const;
   // replica_store.cc
   void store(std::vector<raft::Write> writes);
   void submit_job();
@@ -122,7 +123,9 @@ class Replica {
   void run_reads_before(const SessionRef& session, Session::Sequence sequence);
   void run_reads_after(const SessionRef& session, Session::Sequence sequence);
   void fail_reads_after(const SessionRef& session, Session::Sequence sequence, const std::string& error);
-  bool can_read_now(const Session& session) const;
+  bool read_now(const SessionRef& session, const command::Command& command, resp::Arguments arguments,
+                ReadConsistency wanted);
+  bool sees_all_acknowledged(ReadConsistency wanted) const;
   void start_read_round();
   void serve(const std::vector<raft::ReadReady>& reads);
   void serve_applied_rounds();

@@ -27,36 +27,56 @@ bool is_unapplied_write(const Request& request) {
 
 void Replica::read(const SessionRef& session, const command::Command& command,
                    resp::Arguments arguments) {
-  if (can_read_now(*session)) {
-    const auto before = session->output().size();
-    resp::Reply reply(session->output(), session->client.protocol);
-    command::Context context{.keyspace = keyspace_,
-                             .services = nullptr,
-                             .client = nullptr,
-                             .arguments = arguments,
-                             .reply = reply,
-                             .database = session->client.database,
-                             .stamp = {}};
-    run_handler(context, command);
-    ++stats_.reads_served;
-    if (session->output().size() != before) output_grew(session);
-    return;
-  }
+  const ReadConsistency wanted =
+      session->client.readonly ? ReadConsistency::kLocal : options_.read_consistency;
+  if (session->idle() && read_now(session, command, arguments, wanted)) return;
   const Request* write = session->last_write();
-  const bool follows = write != nullptr && !write->proposed;
+  const bool follows = write != nullptr && (!write->proposed || wanted == ReadConsistency::kLocal);
   Request request{.state = follows ? RequestState::kFollowsWrite : RequestState::kWaitsIndex,
                   .database = session->client.database,
                   .command = &command,
                   .arrived_us = environment_.clock.monotonic_us(),
                   .arguments = OwnedArguments(arguments)};
   const Session::Sequence sequence = session->push(std::move(request));
-  if (!follows) round_collecting_.push_back({.session = session, .sequence = sequence});
+  if (follows) return;
+  if (wanted == ReadConsistency::kLocal) {
+    run_read(session, sequence);
+  } else {
+    round_collecting_.push_back({.session = session, .sequence = sequence});
+  }
 }
 
-// One voter is its own quorum: what it has applied is all that was acknowledged.
-bool Replica::can_read_now(const Session& session) const {
-  return session.idle() && raft_.leads_and_committed_in_term() &&
-         raft_.configuration().voter_count() == 1 && applied_.index == raft_.commit_index();
+// False if the read has to wait for a read index; then nothing was answered.
+bool Replica::read_now(const SessionRef& session, const command::Command& command,
+                       resp::Arguments arguments, ReadConsistency wanted) {
+  if (wanted != ReadConsistency::kLocal && !sees_all_acknowledged(wanted)) return false;
+  std::string& output = session->output();
+  const size_t before = output.size();
+  resp::Reply reply(output, session->client.protocol);
+  command::Context context{.keyspace = keyspace_,
+                           .services = nullptr,
+                           .client = nullptr,
+                           .arguments = arguments,
+                           .reply = reply,
+                           .database = session->client.database,
+                           .stamp = {}};
+  run_handler(context, command);
+  if (wanted == ReadConsistency::kLease && !sees_all_acknowledged(wanted)) {
+    // D18: the lease ran out while the read ran; what it saw may be old.
+    output.resize(before);
+    return false;
+  }
+  ++stats_.reads_served;
+  output_grew(session);
+  return true;
+}
+
+// Whether this node's applied state holds every write that anybody was told of, without asking others: one
+// voter is its own quorum, and under a lease nobody else can have led since.
+bool Replica::sees_all_acknowledged(ReadConsistency wanted) const {
+  if (!raft_.leads_and_committed_in_term() || applied_.index != raft_.commit_index()) return false;
+  if (raft_.configuration().voter_count() == 1) return true;
+  return wanted == ReadConsistency::kLease && raft_.lease_holds();
 }
 
 void Replica::start_read_round() {

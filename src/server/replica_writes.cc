@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/format.h"
 #include "base/hash.h"
+#include "command/key_slot.h"
 #include "server/replica.h"
 
 namespace leto::server {
@@ -13,6 +14,7 @@ namespace {
 // The crowd of clients that was just answered gets this part of a commit's time to come back.
 constexpr uint64_t kLingerDivisor = 3;
 constexpr uint64_t kLingerUsMax = 2000;
+constexpr const char* kNotLeader = "not leader";
 
 }  // namespace
 
@@ -20,14 +22,30 @@ constexpr uint64_t kLingerUsMax = 2000;
 std::string Replica::write_refusal() const {
   if (!refusal_.empty()) return refusal_;
   if (disk_full_) return "MISCONF Leto cannot write to its log: the disk is full";
-  if (raft_.role() != raft::Role::kLeader && raft_.leader() != raft::kNobody) return "not leader";
+  if (raft_.role() != raft::Role::kLeader && raft_.leader() != raft::kNobody) return kNotLeader;
   return {};
+}
+
+// The same for one write: its size, and where to take it if redirects are wanted.
+std::string Replica::refusal_for(const command::Command& command, resp::Arguments arguments) const {
+  std::string refusal = write_refusal();
+  if (refusal == kNotLeader && options_.follower_writes == FollowerWrites::kRedirect) {
+    const raft::Member* leader = raft_.configuration().find(raft_.leader());
+    if (leader == nullptr || leader->client_address.empty()) return refusal;
+    const std::string_view key = arguments[static_cast<size_t>(command.first_key)];
+    return base::format("MOVED %u %s", command::key_slot(key), leader->client_address.c_str());
+  }
+  if (!refusal.empty()) return refusal;
+  const size_t size = command::EntryBuilder::encoded_size(arguments);
+  if (size <= options_.max_entry_bytes) return {};
+  return base::format("ERR the command has %zu bytes, more than max-entry-bytes", size);
 }
 
 void Replica::write(const SessionRef& session, const command::Command& command,
                     resp::Arguments arguments) {
-  if (const std::string refusal = write_refusal(); !refusal.empty()) {
+  if (const std::string refusal = refusal_for(command, arguments); !refusal.empty()) {
     Request refused{.state = RequestState::kDeferred, .command = &command};
+    stats_.note_error(refusal);
     session->fail(session->push(std::move(refused)), refusal);
     return;
   }

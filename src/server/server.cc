@@ -75,10 +75,10 @@ base::Result<storage::DirectoryLock> Server::take_directory_and_ports() {
   const std::string directory = absolute_directory(options_.raftdir);
   if (base::Status bound = bind_ports(); !bound.is_ok()) {
     if (!directory_has_lock(directory)) return bound;
-    base::Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire(directory, options_.id);
+    base::Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire(directory, "");
     return lock.is_ok() ? std::move(bound) : lock.take_status();
   }
-  return storage::DirectoryLock::acquire(directory, options_.id);
+  return storage::DirectoryLock::acquire(directory, "");
 }
 
 base::Status Server::bind_ports() {
@@ -160,7 +160,8 @@ void Server::build_node(NodeStart start) {
 
 // Synchronous, on the loop: a node that is taken into a cluster has nothing to serve yet.
 base::Status Server::adopt(const peer::Adopt& adoption) {
-  if (!log_disk_->quiet() || keys_disk_->busy() || node_->shutting_down()) return base::Status::error("busy, try again");
+  const bool busy = !log_disk_->quiet() || keys_disk_->busy() || node_->shutting_down();
+  if (busy) return base::Status::error("busy, try again");
   storage::Identity identity = node_->identity();
   const uint64_t old_generation = identity.keys_generation;
   identity.cluster_id = adoption.cluster;
@@ -172,7 +173,8 @@ base::Status Server::adopt(const peer::Adopt& adoption) {
   if (base::Status status = directory_.log->reset(identity); !status.is_ok()) return status;
   LETO_LOG(kNotice, "taken into a cluster; this node begins with nothing of its own");
   clients_.close_all();
-  const PeersSelf before = peers_->self();
+  PeersSelf self = peers_->self();
+  self.identity = identity;
   node_.reset();
   keys_disk_.reset();
   log_disk_.reset();
@@ -181,7 +183,7 @@ base::Status Server::adopt(const peer::Adopt& adoption) {
   }
   directory_.keys = std::move(keys.value());
   remove_keys(directory_.lock.path(), old_generation);
-  peers_->set_self({.identity = identity, .raft_address = before.raft_address, .client_address = before.client_address});
+  peers_->set_self(std::move(self));
   NodeStart start;
   start.identity = identity;
   start.seed = loop_.monotonic_us();
@@ -208,7 +210,7 @@ void Server::on_turn() {
   clients_.on_turn_end();
   log_disk_->on_turn_end();
   Stats& stats = node_->stats();
-  if (loop_.last_turn_cpu_us() > stats.loop_turn_cpu_usec_max) stats.loop_turn_cpu_usec_max = loop_.last_turn_cpu_us();
+  stats.loop_turn_cpu_usec_max = std::max(stats.loop_turn_cpu_usec_max, loop_.last_turn_cpu_us());
   if (node_finished_) try_to_finish();
 }
 
@@ -231,9 +233,10 @@ void Server::watch_signals() {
   for (size_t index = 0; index < numbers.size(); ++index) {
     uv_signal_init(loop_.uv(), &signals_[index]);
     signals_[index].data = this;
-    uv_signal_start(
-        &signals_[index], [](uv_signal_t* handle, int number) { static_cast<Server*>(handle->data)->on_signal(number); },
-        numbers[index]);
+    const auto received = [](uv_signal_t* handle, int number) {
+      static_cast<Server*>(handle->data)->on_signal(number);
+    };
+    uv_signal_start(&signals_[index], received, numbers[index]);
   }
   signals_watched_ = true;
 }

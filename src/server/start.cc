@@ -24,7 +24,9 @@ constexpr size_t kClusterSecretBytes = 32;
 // So that the nodes of a cluster do not all checkpoint at the same moment.
 constexpr uint64_t kCheckpointJitter = 256;
 
-std::string made_id() { return base::format("node-%08llx", static_cast<unsigned long long>(secure_random_number() >> 32)); }
+std::string made_id() {
+  return base::format("node-%08llx", static_cast<unsigned long long>(secure_random_number() >> 32));
+}
 
 raft::Configuration founding_configuration(const Options& options, const storage::Identity& identity) {
   raft::Configuration configuration;
@@ -170,7 +172,8 @@ Result<OpenedDirectory> open_directory(const Options& options, storage::Director
 }
 
 void remove_keys(const std::string& directory, uint64_t generation) {
-  const std::string file = base::format("%s/keys-%llu.db", directory.c_str(), static_cast<unsigned long long>(generation));
+  const std::string file =
+      base::format("%s/keys-%llu.db", directory.c_str(), static_cast<unsigned long long>(generation));
   for (const char* suffix : {"-wal", "-shm", "-journal", ""}) ::unlink((file + suffix).c_str());
 }
 

@@ -29,8 +29,12 @@ base::Status failed(const char* action, const std::string& path) {
 base::Status check_usable(const std::string& path) {
   struct stat found = {};
   if (stat(path.c_str(), &found) != 0) return failed("use the data directory", path);
-  if (!S_ISDIR(found.st_mode)) return base::Status::error(path + " is not a directory: raftdir must name one");
-  if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) return failed("read and write the data directory", path);
+  if (!S_ISDIR(found.st_mode)) {
+    return base::Status::error(path + " is not a directory: raftdir must name one");
+  }
+  if (access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
+    return failed("read and write the data directory", path);
+  }
   return {};
 }
 
@@ -84,8 +88,8 @@ base::Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory,
   if (lock.file_ < 0) return failed("open", file);
   if (flock(lock.file_, LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return failed("lock", file);
-    return base::Status::error(base::format("%s is in use by %s; give this node its own -raftdir", lock.path_.c_str(),
-                                            holder(lock.file_).c_str()));
+    return base::Status::error(base::format("%s is in use by %s; give this node its own -raftdir",
+                                            lock.path_.c_str(), holder(lock.file_).c_str()));
   }
   if (base::Status status = lock.set_id(id); !status.is_ok()) return status;
   return lock;

@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <charconv>
 #include <functional>
 #include <optional>
 #include <tuple>
@@ -30,9 +31,12 @@ constexpr size_t kDigestDigits = 32;
 
 // Two halves of 16 hexadecimal digits.
 bool parse_digest(const std::string& text, keyspace::Digest& digest) {
-  if (text.size() != kDigestDigits || text.find_first_not_of("0123456789abcdef") != std::string::npos) return false;
-  digest.high = std::stoull(text.substr(0, kDigestDigits / 2), nullptr, 16);
-  digest.low = std::stoull(text.substr(kDigestDigits / 2), nullptr, 16);
+  if (text.size() != kDigestDigits || text.find_first_not_of("0123456789abcdef") != std::string::npos) {
+    return false;
+  }
+  const char* middle = text.data() + kDigestDigits / 2;
+  std::from_chars(text.data(), middle, digest.high, 16);
+  std::from_chars(middle, middle + kDigestDigits / 2, digest.low, 16);
   return true;
 }
 
@@ -88,8 +92,11 @@ class SqliteKeyStore : public KeyStore {
 
 base::Status SqliteKeyStore::start() {
   const std::string name = base::format("/keys-%llu.db", Number{options_.generation});
-  base::Result<std::unique_ptr<Database>> opened = Database::open(
-      {.path = options_.directory + name, .vfs = options_.vfs, .exclusive = false, .cache_bytes = kCacheBytes});
+  base::Result<std::unique_ptr<Database>> opened =
+      Database::open({.path = options_.directory + name,
+                      .vfs = options_.vfs,
+                      .exclusive = false,
+                      .cache_bytes = kCacheBytes});
   if (!opened.is_ok()) return opened.take_status();
   database_ = std::move(opened.value());
   meta_.emplace(*database_);

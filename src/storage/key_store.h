@@ -35,14 +35,15 @@ class KeyStore {
   static base::Result<std::unique_ptr<KeyStore>> open(const KeyStoreOptions& options);
   virtual ~KeyStore() = default;
 
-  virtual keyspace::StateHeader header() const = 0;   // As of the last committed flush; zeros for a new file.
+  // As of the last committed flush; zeros for a new file.
+  virtual keyspace::StateHeader header() const = 0;
   virtual Witness witness() const = 0;
   // Calls `sink` for every key. The digest of what it gave is compared with the header's by the caller.
   using Sink = std::function<void(uint32_t database, std::string_view key, keyspace::Item item)>;
   virtual base::Status load(const Sink& sink) = 0;
 
-  // One transaction, durable when it returns. On error nothing of the cut is in the file (it may be tried again),
-  // except after a failed fsync: then the process has ended.
+  // One transaction, durable when it returns. On error nothing of the cut is in the file (it may be tried
+  // again), except after a failed fsync: then the process has ended.
   virtual base::Status flush(const keyspace::Cut& cut, const Witness& witness) = 0;
   virtual base::Status write_witness(const Witness& witness) = 0;
   // A PASSIVE checkpoint of what there is.

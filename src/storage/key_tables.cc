@@ -30,8 +30,9 @@ std::string shown(std::string_view key) {
 }
 
 base::Status damaged_value(const Database& database, uint32_t db, std::string_view key) {
-  return base::Status::error(base::format("%s: damaged: key \"%s\" of database %u has a wrong checksum or missing parts",
-                                          database.path().c_str(), shown(key).c_str(), db));
+  return base::Status::error(
+      base::format("%s: damaged: key \"%s\" of database %u has a wrong checksum or missing parts",
+                   database.path().c_str(), shown(key).c_str(), db));
 }
 
 uint32_t chunk_crc(uint64_t object, uint64_t position, std::string_view bytes) {
@@ -62,7 +63,8 @@ struct KeyTables::Row {
 
   uint32_t crc(uint64_t name) const {
     std::string head;
-    for (const uint64_t field : {name, type, version.index, uint64_t{version.position}, deadline_ms, object, size}) {
+    for (const uint64_t field :
+         {name, type, version.index, uint64_t{version.position}, deadline_ms, object, size}) {
       base::put_u64(head, field);
     }
     base::put_string(head, key);
@@ -84,8 +86,9 @@ int KeyTables::create(Database& database) {
 base::Status KeyTables::open(Database& database) {
   const std::string keys = table("keys_", name_), chunks = table("chunks_", name_);
   const std::pair<Statement*, std::string> statements[] = {
-      {&put_, "REPLACE INTO " + keys + "(key, type, version_index, version_position, deadline_ms, object, size, crc, "
-              "value) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&put_, "REPLACE INTO " + keys +
+                  "(key, type, version_index, version_position, deadline_ms, object, size, crc, value)"
+                  " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)"},
       {&erase_, "DELETE FROM " + keys + " WHERE key = ?"},
       {&find_object_, "SELECT object FROM " + keys + " WHERE key = ?"},
       {&put_chunk_, "INSERT INTO " + chunks + "(object, position, crc, bytes) VALUES(?, ?, ?, ?)"},
@@ -176,8 +179,9 @@ base::Status KeyTables::load(Database& database, uint32_t db, const Visit& visit
                   .version = {.index = rows.integer(2), .position = static_cast<uint32_t>(position)},
                   .deadline_ms = rows.integer(4), .object = rows.integer(5), .size = rows.integer(6),
                   .value = rows.bytes(8)};
-    const bool sound = row.type == static_cast<uint64_t>(keyspace::Type::kString) && position <= UINT32_MAX &&
-                       rows.integer(7) == row.crc(name_) && (row.object != 0 || row.size == row.value.size());
+    const bool sound = row.type == static_cast<uint64_t>(keyspace::Type::kString) &&
+                       position <= UINT32_MAX && rows.integer(7) == row.crc(name_) &&
+                       (row.object != 0 || row.size == row.value.size());
     if (!sound) return damaged_value(database, db, row.key);
     std::string value(row.value);
     if (row.object != 0) status = load_chunks(database, row, value);
@@ -208,7 +212,8 @@ base::Status KeyTables::load_chunks(Database& database, const Row& row, std::str
 
 int Namespaces::create(Database& database) {
   return database.execute(
-      "CREATE TABLE databases(db INTEGER PRIMARY KEY, namespace INTEGER NOT NULL UNIQUE, crc INTEGER NOT NULL)");
+      "CREATE TABLE databases(db INTEGER PRIMARY KEY, namespace INTEGER NOT NULL UNIQUE,"
+      " crc INTEGER NOT NULL)");
 }
 
 void Namespaces::forget() {
@@ -253,11 +258,14 @@ int Namespaces::make_view(Database& database) {
     const Number name = tables_[db]->name();
     if (!selects.empty()) selects += " UNION ALL ";
     selects += base::format(
-        "SELECT %u AS db, CAST(key AS TEXT) AS key, CASE object WHEN 0 THEN CAST(value AS TEXT) ELSE (SELECT "
-        "group_concat(CAST(bytes AS TEXT), '') FROM (SELECT bytes FROM chunks_%llu c WHERE c.object = k.object ORDER "
-        "BY c.position)) END AS value, CASE deadline_ms WHEN 0 THEN NULL ELSE datetime(deadline_ms / 1000, "
-        "'unixepoch') END AS expires FROM keys_%llu k WHERE deadline_ms = 0 OR deadline_ms >= (SELECT CAST(value AS "
-        "INTEGER) FROM meta WHERE name = 'cluster_time_ms')", db, name, name);
+        "SELECT %u AS db, CAST(key AS TEXT) AS key,"
+        " CASE object WHEN 0 THEN CAST(value AS TEXT) ELSE (SELECT group_concat(CAST(bytes AS TEXT), '')"
+        " FROM (SELECT bytes FROM chunks_%llu c WHERE c.object = k.object ORDER BY c.position)) END AS "
+        "value,"
+        " CASE deadline_ms WHEN 0 THEN NULL ELSE datetime(deadline_ms / 1000, 'unixepoch') END AS expires"
+        " FROM keys_%llu k WHERE deadline_ms = 0 OR deadline_ms >="
+        " (SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'cluster_time_ms')",
+        db, name, name);
   }
   return database.execute("DROP VIEW IF EXISTS strings; CREATE VIEW strings AS " + selects);
 }

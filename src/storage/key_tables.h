@@ -4,7 +4,9 @@
 //
 //   databases     db, namespace, crc
 //   keys_<ns>     key, type, version_index, version_position, deadline_ms, object, size, crc, value
-//   chunks_<ns>   object, position, crc, bytes     (values above kInlineBytesMax: object is not 0, value is empty)
+//   chunks_<ns>   object, position, crc, bytes: of values above kInlineBytesMax; their row in keys_<ns> has
+//   an
+//                 object, and an empty value
 #pragma once
 
 #include <array>

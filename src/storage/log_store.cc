@@ -1,6 +1,6 @@
-// raft.db's one connection and what is written through it. Reading at start is in log_tables.cc, rows are in
-// segment.cc. Invariant: shape_ says what the file holds as of the last commit, or within a transaction, as of
-// the last statement; a transaction that fails puts it back.
+// raft.db's one connection and what is written through it. Reading at start is in log_tables.cc, rows are
+// in segment.cc. Invariant: shape_ says what the file holds as of the last commit, or within a transaction,
+// as of the last statement; a transaction that fails puts it back.
 #include "storage/log_store.h"
 
 #include <sqlite3.h>
@@ -41,7 +41,8 @@ class SqliteLogStore : public LogStore {
   raft::Recovered recovered() const override { return recovered_; }
   base::Status reset(const Identity& identity) override;
   WriteResult write(const std::vector<LogWrite>& writes) override;
-  base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last, size_t max_bytes) override;
+  base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last,
+                                              size_t max_bytes) override;
   bool checkpoint_due() const override { return database_->wal_frames() >= options_.checkpoint_frames; }
   base::Status checkpoint() override;
   LogStoreCounters counters() const override;
@@ -83,8 +84,11 @@ class SqliteLogStore : public LogStore {
 // --- Start and end -----------------------------------------------------------------------------------
 
 base::Status SqliteLogStore::start() {
-  base::Result<std::unique_ptr<Database>> opened = Database::open({
-      .path = options_.directory + "/raft.db", .vfs = options_.vfs, .exclusive = true, .cache_bytes = kCacheBytes});
+  base::Result<std::unique_ptr<Database>> opened =
+      Database::open({.path = options_.directory + "/raft.db",
+                      .vfs = options_.vfs,
+                      .exclusive = true,
+                      .cache_bytes = kCacheBytes});
   if (!opened.is_ok()) return opened.take_status();
   database_ = std::move(opened.value());
   meta_.emplace(*database_);
@@ -109,7 +113,8 @@ base::Status SqliteLogStore::start() {
 
 base::Status SqliteLogStore::create() {
   if (base::Status status = database_->set_up(); !status.is_ok()) return status;
-  const int code = within_transaction("make its tables", [this] { return create_log_tables(*database_, *meta_); });
+  const int code =
+      within_transaction("make its tables", [this] { return create_log_tables(*database_, *meta_); });
   return code == SQLITE_OK ? base::Status() : base::Status::error(failure_);
 }
 
@@ -134,8 +139,8 @@ base::Status SqliteLogStore::close() {
   if (dead_) return base::Status::error(database_->path() + ": a write failed before");
   base::Status status = database_->checkpoint_whole();
   writer_.close();
-  for (Statement* statement : {&add_segment_, &seal_segment_, &drop_segment_, &add_term_, &add_configuration_,
-                               &cut_terms_, &cut_configurations_, &term_at_}) {
+  for (Statement* statement : {&add_segment_, &seal_segment_, &drop_segment_, &add_term_,
+                               &add_configuration_, &cut_terms_, &cut_configurations_, &term_at_}) {
     *statement = Statement();
   }
   meta_.reset();
@@ -177,7 +182,8 @@ WriteResult SqliteLogStore::write(const std::vector<LogWrite>& writes) {
 }
 
 base::Status SqliteLogStore::set_identity(const Identity& identity) {
-  if (transaction("write the identity", [&] { return write_identity(*meta_, identity); }) == WriteResult::kFull) {
+  if (transaction("write the identity", [&] { return write_identity(*meta_, identity); }) ==
+      WriteResult::kFull) {
     return base::Status::error(database_->path() + ": cannot write the identity: the disk is full");
   }
   identity_ = identity;
@@ -299,11 +305,13 @@ int SqliteLogStore::drop_segment() {
 }
 
 int SqliteLogStore::truncate(raft::Index from) {
-  LETO_ASSERT(from > recovered_.base.index, base::format("truncation at %llu, log starts behind %llu", Number{from},
-                                                         Number{recovered_.base.index}));
+  LETO_ASSERT(from > recovered_.base.index, base::format("truncation at %llu, log starts behind %llu",
+                                                         Number{from}, Number{recovered_.base.index}));
   if (from > shape_.last.index) return SQLITE_OK;
   int code = SQLITE_OK;
-  while (code == SQLITE_OK && !shape_.segments.empty() && shape_.segments.back().first >= from) code = drop_segment();
+  while (code == SQLITE_OK && !shape_.segments.empty() && shape_.segments.back().first >= from) {
+    code = drop_segment();
+  }
   if (code == SQLITE_OK && !shape_.segments.empty()) code = shorten_last_segment(from);
   cut_terms_.bind(1, from);
   if (code == SQLITE_OK) code = cut_terms_.run();
@@ -317,7 +325,8 @@ int SqliteLogStore::shorten_last_segment(raft::Index from) {
   Segment& segment = shape_.segments.back();
   if (segment.end() > from) {
     const std::string table = segment_table(segment.first);
-    const int code = database_->execute(base::format("DELETE FROM %s WHERE idx >= %llu", table.c_str(), Number{from}));
+    const int code =
+        database_->execute(base::format("DELETE FROM %s WHERE idx >= %llu", table.c_str(), Number{from}));
     uint64_t bytes = 0;
     if (code != SQLITE_OK) return code;
     const base::Status status = database_->query("SELECT sum(length(payload)) FROM " + table, bytes);
@@ -351,15 +360,19 @@ int SqliteLogStore::drop_everything(const Identity& identity) {
 
 // --- Reading back ------------------------------------------------------------------------------------
 
-base::Result<std::vector<raft::Entry>> SqliteLogStore::read(raft::Index from, raft::Index last, size_t max_bytes) {
+base::Result<std::vector<raft::Entry>> SqliteLogStore::read(raft::Index from, raft::Index last,
+                                                            size_t max_bytes) {
   std::vector<raft::Entry> entries;
   if (dead_) return base::Status::error(database_->path() + ": a write failed before");
   ReadRange range{.from = from, .last = std::min(last, shape_.last.index), .bytes_max = max_bytes};
-  auto segment = std::upper_bound(shape_.segments.begin(), shape_.segments.end(), from,
-                                  [](raft::Index index, const Segment& other) { return index < other.first; });
+  auto segment =
+      std::upper_bound(shape_.segments.begin(), shape_.segments.end(), from,
+                       [](raft::Index index, const Segment& other) { return index < other.first; });
   if (segment == shape_.segments.begin()) return entries;
   for (--segment; segment != shape_.segments.end() && range.from <= range.last; ++segment) {
-    if (base::Status status = read_segment(*database_, *segment, range, entries); !status.is_ok()) return status;
+    if (base::Status status = read_segment(*database_, *segment, range, entries); !status.is_ok()) {
+      return status;
+    }
   }
   return entries;
 }

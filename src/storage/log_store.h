@@ -75,7 +75,8 @@ class LogStore {
   virtual WriteResult write(const std::vector<LogWrite>& writes) = 0;
   // Entries [from, last], whole, at most max_bytes but at least one. Fewer if the log ends before.
   // A row with a wrong CRC is an error that names the file and index.
-  virtual base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last, size_t max_bytes) = 0;
+  virtual base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last,
+                                                      size_t max_bytes) = 0;
 
   // A PASSIVE checkpoint if one is due; never in the job that carries a vote.
   virtual bool checkpoint_due() const = 0;

@@ -27,7 +27,7 @@ base::Status for_each_row(Database& database, const std::string& sql,
   for (; code == SQLITE_ROW; code = rows.step()) {
     if (base::Status status = visit(rows); !status.is_ok()) return status;
   }
-  return code == SQLITE_DONE ? base::Status() : database.error(sql, code);
+  return code == SQLITE_DONE ? base::Status() : database.error("run " + sql, code);
 }
 
 base::Status read_identity(Meta& meta, std::optional<Identity>& identity) {
@@ -45,36 +45,44 @@ base::Status read_identity(Meta& meta, std::optional<Identity>& identity) {
 // The log starts at index 1, and each segment where the one before ends.
 base::Status read_segments(Database& database, LogContents& contents) {
   raft::Index expected = contents.recovered.base.index + 1;
-  return for_each_row(database, "SELECT first, bytes FROM segments ORDER BY first", [&](const Statement& row) {
-    const raft::Index first = row.integer(0);
-    if (first != expected) {
-      return damaged(database, base::format("the segment after entry %llu starts at %llu: entries between are missing "
-                                            "or doubled", Number{expected - 1}, Number{first}));
-    }
-    base::Result<Segment> segment = measure_segment(database, first);
-    if (!segment.is_ok()) return segment.take_status();
-    segment.value().bytes = row.integer(1);
-    contents.segments.push_back(segment.value());
-    expected = segment.value().end();
-    return base::Status();
-  });
+  return for_each_row(
+      database, "SELECT first, bytes FROM segments ORDER BY first", [&](const Statement& row) {
+        const raft::Index first = row.integer(0);
+        if (first != expected) {
+          return damaged(
+              database,
+              base::format("the segment after entry %llu starts at %llu: entries between are missing "
+                           "or doubled",
+                           Number{expected - 1}, Number{first}));
+        }
+        base::Result<Segment> segment = measure_segment(database, first);
+        if (!segment.is_ok()) return segment.take_status();
+        segment.value().bytes = row.integer(1);
+        contents.segments.push_back(segment.value());
+        expected = segment.value().end();
+        return base::Status();
+      });
 }
 
 base::Status read_terms(Database& database, LogContents& contents) {
   std::vector<raft::TermRun>& terms = contents.recovered.terms;
   const raft::Index last = contents.segments.empty() ? 0 : contents.segments.back().end() - 1;
   raft::TermRun before{.first = contents.recovered.base.index, .term = contents.recovered.base.term};
-  base::Status status = for_each_row(database, "SELECT first, term FROM terms ORDER BY first", [&](const Statement& row) {
-    const raft::TermRun run{.first = row.integer(0), .term = row.integer(1)};
-    if (run.first <= before.first || run.first > last || run.term <= before.term) {
-      return damaged(database, base::format("table terms says that term %llu starts at entry %llu, after term %llu at "
-                                            "%llu in a log that ends at %llu", Number{run.term}, Number{run.first},
-                                            Number{before.term}, Number{before.first}, Number{last}));
-    }
-    terms.push_back(run);
-    before = run;
-    return base::Status();
-  });
+  base::Status status =
+      for_each_row(database, "SELECT first, term FROM terms ORDER BY first", [&](const Statement& row) {
+        const raft::TermRun run{.first = row.integer(0), .term = row.integer(1)};
+        if (run.first <= before.first || run.first > last || run.term <= before.term) {
+          return damaged(
+              database,
+              base::format("table terms says that term %llu starts at entry %llu, after term %llu at "
+                           "%llu in a log that ends at %llu",
+                           Number{run.term}, Number{run.first}, Number{before.term}, Number{before.first},
+                           Number{last}));
+        }
+        terms.push_back(run);
+        before = run;
+        return base::Status();
+      });
   if (!status.is_ok() || last == 0) return status;
   if (terms.empty() || terms.front().first != contents.segments.front().first) {
     return damaged(database, "table terms does not cover the first entry");
@@ -97,7 +105,9 @@ base::Status read_configuration(Database& database, LogContents& contents, raft:
   for (const Segment& segment : contents.segments) {
     if (index < segment.first || index >= segment.end()) continue;
     ReadRange range{.from = index, .last = index, .bytes_max = 0};
-    if (base::Status status = read_segment(database, segment, range, entries); !status.is_ok()) return status;
+    if (base::Status status = read_segment(database, segment, range, entries); !status.is_ok()) {
+      return status;
+    }
   }
   raft::ConfigurationAt found{.index = index, .configuration = {}};
   if (entries.empty() || entries[0].kind != raft::EntryKind::kConfiguration ||

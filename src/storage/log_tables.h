@@ -2,8 +2,11 @@
 // state, which segments there are, where terms start, where configurations are. Checks what it reads.
 // Refuses to know of writing entries and of commits.
 //
-//   meta            format, term, voted_for, and the identity: id, node, cluster_id, cluster_secret, keys_generation
-//   segments        first (index of log_<first>'s first entry), bytes (payloads; 0 while it is the last segment)
+//   meta            format, term, voted_for, and the identity: id, node, cluster_id, cluster_secret,
+//                   keys_generation
+//   segments        first: the index of log_<first>'s first entry; bytes: of its payloads, 0 while it is
+//   the
+//                   last segment
 //   terms           first, term: the entries from `first` to before the next row's have this term
 //   configurations  idx: the entries of kind kConfiguration
 #pragma once
@@ -33,7 +36,8 @@ int create_log_tables(Database& database, Meta& meta);
 int write_identity(Meta& meta, const Identity& identity);
 int write_hard_state(Meta& meta, const raft::HardState& hard_state);
 
-// Reads and checks. Writes nothing. An error names the file, and the entry or row that is damaged or missing.
+// Reads and checks. Writes nothing. An error names the file, and the entry or row that is damaged or
+// missing.
 base::Status read_log(Database& database, Meta& meta, LogContents& contents);
 
 }  // namespace leto::storage

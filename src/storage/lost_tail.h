@@ -6,8 +6,8 @@
 
 namespace leto::storage {
 
-// `applied`: StateHeader::applied_index. True: the node must neither vote nor acknowledge nor campaign under
-// this identity.
+// `applied`: StateHeader::applied_index. True: the node must neither vote nor acknowledge nor campaign
+// under this identity.
 inline bool lost_tail(const raft::Recovered& recovered, const Witness& witness, uint64_t applied) {
   return recovered.last.index < witness.index || recovered.hard_state.term < witness.term ||
          recovered.last.index < applied;

@@ -21,8 +21,9 @@ uint32_t row_crc(std::string_view name, std::string_view value) {
 }
 
 base::Status damaged(const Database& database, std::string_view name) {
-  return base::Status::error(base::format("%s: damaged: the row '%.*s' of table meta has a wrong checksum or value",
-                                          database.path().c_str(), static_cast<int>(name.size()), name.data()));
+  return base::Status::error(
+      base::format("%s: damaged: the row '%.*s' of table meta has a wrong checksum or value",
+                   database.path().c_str(), static_cast<int>(name.size()), name.data()));
 }
 
 }  // namespace
@@ -51,8 +52,9 @@ base::Status Meta::open(FileKind kind) {
   uint64_t found = 0;
   if (base::Status status = database_.query("PRAGMA application_id", found); !status.is_ok()) return status;
   if (found != static_cast<uint64_t>(kind)) {
-    return base::Status::error(base::format("%s: a database, but not one of Leto's of this kind (application_id %llu)",
-                                            database_.path().c_str(), static_cast<unsigned long long>(found)));
+    return base::Status::error(
+        base::format("%s: a database, but not one of Leto's of this kind (application_id %llu)",
+                     database_.path().c_str(), static_cast<unsigned long long>(found)));
   }
   base::Status status = database_.prepare("SELECT value, crc FROM meta WHERE name = ?", get_);
   if (!status.is_ok()) return status;
@@ -60,9 +62,9 @@ base::Status Meta::open(FileKind kind) {
   read("format", format, status);
   if (!status.is_ok()) return status;
   if (format > kFormat) {
-    return base::Status::error(base::format("%s has format %llu, this leto reads up to %llu", database_.name().c_str(),
-                                            static_cast<unsigned long long>(format),
-                                            static_cast<unsigned long long>(kFormat)));
+    return base::Status::error(
+        base::format("%s has format %llu, this leto reads up to %llu", database_.name().c_str(),
+                     static_cast<unsigned long long>(format), static_cast<unsigned long long>(kFormat)));
   }
   if (format == 0) return damaged(database_, "format");
   status = database_.prepare("REPLACE INTO meta(name, value, crc) VALUES(?, ?, ?)", set_);

@@ -46,8 +46,8 @@ base::Status check_row(const Database& database, const Statement& row, raft::Ind
       row.integer(kCrc) == row_crc(id, kind, row.bytes(kPayload))) {
     return {};
   }
-  return base::Status::error(base::format("%s: damaged: entry %llu has a wrong checksum", database.path().c_str(),
-                                          Number{expected}));
+  return base::Status::error(base::format("%s: damaged: entry %llu has a wrong checksum",
+                                          database.path().c_str(), Number{expected}));
 }
 
 raft::Entry to_entry(const Statement& row) {
@@ -57,7 +57,8 @@ raft::Entry to_entry(const Statement& row) {
 }
 
 base::Status missing(const Database& database, raft::Index index) {
-  return base::Status::error(base::format("%s: damaged: entry %llu is missing", database.path().c_str(), Number{index}));
+  return base::Status::error(
+      base::format("%s: damaged: entry %llu is missing", database.path().c_str(), Number{index}));
 }
 
 }  // namespace
@@ -67,7 +68,8 @@ std::string segment_table(raft::Index first) { return "log_" + std::to_string(fi
 int SegmentWriter::open(Database& database, raft::Index first) {
   close();
   const base::Status status = database.prepare(
-      "INSERT INTO " + segment_table(first) + "(idx, term, kind, crc, payload) VALUES(?, ?, ?, ?, ?)", insert_);
+      "INSERT INTO " + segment_table(first) + "(idx, term, kind, crc, payload) VALUES(?, ?, ?, ?, ?)",
+      insert_);
   if (!status.is_ok()) return database.last_code();
   first_ = first;
   return SQLITE_OK;
@@ -93,7 +95,8 @@ base::Status read_segment(Database& database, const Segment& segment, ReadRange&
   while (range.from <= last) {
     const int code = rows.step();
     if (code == SQLITE_DONE) return missing(database, range.from);
-    if (code != SQLITE_ROW) return database.error(base::format("read entry %llu", Number{range.from}), code);
+    if (code != SQLITE_ROW)
+      return database.error(base::format("read entry %llu", Number{range.from}), code);
     const uint64_t size = rows.bytes(kPayload).size();
     if (!entries.empty() && size > range.bytes_max) {
       range.last = range.from - 1;
@@ -127,8 +130,9 @@ base::Status verify_segment(Database& database, Segment& segment, const std::vec
   rows.bind(1, segment.first);
   rows.bind(2, segment.end() - 1);
   segment.bytes = 0;
-  auto next = std::upper_bound(terms.begin(), terms.end(), segment.first,
-                               [](raft::Index index, const raft::TermRun& run) { return index < run.first; });
+  auto next =
+      std::upper_bound(terms.begin(), terms.end(), segment.first,
+                       [](raft::Index index, const raft::TermRun& run) { return index < run.first; });
   for (raft::Index index = segment.first; index < segment.end(); ++index) {
     const int code = rows.step();
     if (code == SQLITE_DONE) return missing(database, index);
@@ -136,8 +140,9 @@ base::Status verify_segment(Database& database, Segment& segment, const std::vec
     if (base::Status status = check_row(database, rows, index); !status.is_ok()) return status;
     if (next != terms.end() && next->first == index) ++next;
     if (next == terms.begin() || std::prev(next)->term != rows.integer(kTerm)) {
-      return base::Status::error(base::format("%s: damaged: entry %llu has term %llu, table terms says otherwise",
-                                              database.path().c_str(), Number{index}, Number{rows.integer(kTerm)}));
+      return base::Status::error(
+          base::format("%s: damaged: entry %llu has term %llu, table terms says otherwise",
+                       database.path().c_str(), Number{index}, Number{rows.integer(kTerm)}));
     }
     segment.bytes += rows.bytes(kPayload).size();
   }

@@ -1,6 +1,6 @@
 // The segments of the log: tables log_<first index>, each with consecutive entries, dropped whole. Turns
-// rows into entries and back, and checks each row it reads: its CRC32C covers index, term, kind and payload.
-// Refuses to know of transactions, terms' order and what lies before or behind a segment.
+// rows into entries and back, and checks each row it reads: its CRC32C covers index, term, kind and
+// payload. Refuses to know of transactions, terms' order and what lies before or behind a segment.
 #pragma once
 
 #include <cstdint>
@@ -45,7 +45,8 @@ struct ReadRange {
 };
 
 // Appends the range's entries to `entries`, as far as the segment has them, and takes their bytes off
-// range.bytes_max. `from` is moved behind the last one read. A wrong CRC or a missing index is an error that names it.
+// range.bytes_max. `from` is moved behind the last one read. A wrong CRC or a missing index is an error
+// that names it.
 base::Status read_segment(Database& database, const Segment& segment, ReadRange& range,
                           std::vector<raft::Entry>& entries);
 

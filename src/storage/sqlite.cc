@@ -16,6 +16,9 @@ namespace {
 
 constexpr size_t kGrowStepBytes = 64 << 10;  // SQLite writes less than 128 KiB at once.
 
+// How long a database with readers waits for one of them that recovers the WAL's index.
+constexpr int kPatienceMs = 1000;
+
 // The files this process has open for writing. Guarded, as jobs on different files run side by side.
 class Claims {
  public:
@@ -77,13 +80,15 @@ void Statement::bind(int parameter, uint64_t value) {
 void Statement::bind_blob(int parameter, std::string_view bytes) {
   const char* data = bytes.empty() ? "" : bytes.data();
   const int code = sqlite3_bind_blob64(handle_, parameter, data, bytes.size(), SQLITE_STATIC);
-  LETO_ASSERT(code == SQLITE_OK, base::format("parameter %d, %zu bytes, code %d", parameter, bytes.size(), code));
+  LETO_ASSERT(code == SQLITE_OK,
+              base::format("parameter %d, %zu bytes, code %d", parameter, bytes.size(), code));
 }
 
 void Statement::bind_text(int parameter, std::string_view bytes) {
   const char* data = bytes.empty() ? "" : bytes.data();
   const int code = sqlite3_bind_text64(handle_, parameter, data, bytes.size(), SQLITE_STATIC, SQLITE_UTF8);
-  LETO_ASSERT(code == SQLITE_OK, base::format("parameter %d, %zu bytes, code %d", parameter, bytes.size(), code));
+  LETO_ASSERT(code == SQLITE_OK,
+              base::format("parameter %d, %zu bytes, code %d", parameter, bytes.size(), code));
 }
 
 int Statement::step() { return sqlite3_step(handle_); }
@@ -156,7 +161,9 @@ base::Status Database::look() {
   if (base::Status status = set_pragma("locking_mode", locking, locking); !status.is_ok()) return status;
   if (base::Status status = set_pragma("mmap_size", "0", "0"); !status.is_ok()) return status;
   uint64_t tables = 0;
-  if (base::Status status = query("SELECT count(*) FROM sqlite_schema", tables); !status.is_ok()) return status;
+  if (base::Status status = query("SELECT count(*) FROM sqlite_schema", tables); !status.is_ok()) {
+    return status;
+  }
   is_new_ = tables == 0;
   return {};
 }
@@ -167,7 +174,9 @@ base::Status Database::set_pragma(const char* name, const std::string& value, co
   Statement statement;
   const std::string set = base::format("PRAGMA %s=%s", name, value.c_str());
   if (const int code = execute(set); code != SQLITE_OK) return error(set, code);
-  if (base::Status status = prepare(base::format("PRAGMA %s", name), statement); !status.is_ok()) return status;
+  if (base::Status status = prepare(base::format("PRAGMA %s", name), statement); !status.is_ok()) {
+    return status;
+  }
   const int code = statement.step();
   // An in-memory VFS has no memory mapping to set, and says nothing.
   if (code == SQLITE_DONE && expected == "0") return {};
@@ -185,13 +194,14 @@ base::Status Database::set_up() {
     std::string expected;
   };
   const std::string cache = "-" + std::to_string(options_.cache_bytes >> 10);
+  const std::string patience = options_.exclusive ? "0" : std::to_string(kPatienceMs);
   const Pragma pragmas[] = {
       {"page_size", "4096", "4096"},         {"auto_vacuum", "0", "0"},
       {"cache_size", cache, cache},          {"temp_store", "MEMORY", "2"},
       {"secure_delete", "OFF", "0"},         {"cell_size_check", "ON", "1"},
       {"journal_mode", "wal", "wal"},        {"synchronous", "FULL", "2"},
       {"wal_autocheckpoint", "0", "0"},      {"journal_size_limit", "-1", "-1"},
-      {"recursive_triggers", "OFF", "0"},    {"busy_timeout", "0", "0"},
+      {"recursive_triggers", "OFF", "0"},    {"busy_timeout", patience, patience},
   };
   for (const Pragma& pragma : pragmas) {
     base::Status status = set_pragma(pragma.name, pragma.value, pragma.expected);
@@ -242,7 +252,7 @@ base::Status Database::query(const std::string& sql, uint64_t& value) {
   Statement statement;
   if (base::Status status = prepare(sql, statement); !status.is_ok()) return status;
   const int code = statement.step();
-  if (code != SQLITE_ROW && code != SQLITE_DONE) return error(sql, code);
+  if (code != SQLITE_ROW && code != SQLITE_DONE) return error("run " + sql, code);
   value = code == SQLITE_ROW ? statement.integer(0) : 0;
   return {};
 }
@@ -288,7 +298,8 @@ base::Status Database::checkpoint_whole() {
   const int code = checkpoint(whole);
   if (code != SQLITE_OK) return error("checkpoint it", code);
   if (whole) return {};
-  return base::Status::error(options_.path + ": cannot checkpoint it: another process reads it; end that one");
+  return base::Status::error(options_.path +
+                             ": cannot checkpoint it: another process reads it; end that one");
 }
 
 base::Status Database::grow_wal(size_t bytes) {

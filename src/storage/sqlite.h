@@ -47,7 +47,8 @@ class Statement {
   int step();
   // step() for statements without rows, then reset(): SQLITE_OK or an error.
   int run();
-  // Lets go of the read transaction and of bound bytes. Every use ends with it: an unreset SELECT pins the WAL.
+  // Lets go of the read transaction and of bound bytes. Every use ends with it: an unreset SELECT pins the
+  // WAL.
   void reset();
 
   uint64_t integer(int column) const;
@@ -80,8 +81,8 @@ struct DatabaseOptions {
 
 class Database {
  public:
-  // Opens or makes the file and takes ownership of it. Writes nothing to a file that has tables. An error says
-  // "FILE: ..." and why: in use, not a database, not accessible.
+  // Opens or makes the file and takes ownership of it. Writes nothing to a file that has tables. An error
+  // says "FILE: ..." and why: in use, not a database, not accessible.
   static base::Result<std::unique_ptr<Database>> open(const DatabaseOptions& options);
   ~Database();
   Database(const Database&) = delete;

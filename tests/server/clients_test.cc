@@ -1,0 +1,249 @@
+// Connections and Clients against a node on fakes: real sockets, no disk.
+#include "server/clients.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "server/listener.h"
+#include "tests/server/fake_environment.h"
+#include "tests/server/loop_fixture.h"
+
+namespace leto::server {
+namespace {
+
+using test::TestClient;
+using test::wait_for_condition;
+
+const std::string kPing = "*1\r\n$4\r\nPING\r\n";
+const std::string kPong = "+PONG\r\n";
+const std::string kSet = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n";
+
+struct ServerUnderTest {
+  ServerUnderTest() {
+    it.lead();
+    clients.set_node(&*it.node);
+    REQUIRE(listener.bind_tcp({.host = "127.0.0.1", .port = 0}, "listen").is_ok());
+    port = listener.port();
+    REQUIRE(listener.listen(128, [this](uv_stream_t* stream, StreamKind kind) { clients.accept(stream, kind); }).is_ok());
+    loop.start({.turn =
+                    [this] {
+                      it.turn();
+                      if (disk_answers && it.disk.busy()) it.finish_all_disk();
+                      clients.on_turn_end();
+                    },
+                .tick = nullptr});
+  }
+  ~ServerUnderTest() {
+    clients.close_all();
+    loop.end_turns();
+  }
+  template <typename Condition>
+  bool wait(Condition condition) {
+    return wait_for_condition(loop, condition);
+  }
+
+  test::NodeUnderTest it;
+  Loop loop;
+  Clients clients{loop, it.options};
+  Listener listener{loop};
+  uint16_t port = 0;
+  bool disk_answers = true;
+};
+
+TEST_CASE("a pipeline is answered in order") {
+  ServerUnderTest server;
+  TestClient client(server.loop, server.port);
+  client.send(kPing + kSet + "*2\r\n$3\r\nGET\r\n$1\r\na\r\n" + kPing + "ECHO inline\r\n");
+  CHECK(client.receives("+PONG\r\n+OK\r\n$1\r\nb\r\n+PONG\r\n$6\r\ninline\r\n"));
+  CHECK(server.it.node->stats().connections_received == 1);
+  CHECK(server.it.node->stats().input_bytes > 0);
+}
+
+TEST_CASE("a request may come in any number of pieces") {
+  ServerUnderTest server;
+  TestClient client(server.loop, server.port);
+  for (const char byte : kSet) {
+    client.send(std::string_view(&byte, 1));
+    uv_run(server.loop.uv(), UV_RUN_NOWAIT);
+  }
+  CHECK(client.receives("+OK\r\n"));
+}
+
+TEST_CASE("a write is not answered before the disk has it, and those behind it wait") {
+  ServerUnderTest server;
+  server.disk_answers = false;
+  TestClient client(server.loop, server.port);
+  client.send(kSet + kPing);
+  REQUIRE(server.wait([&] { return server.it.disk.busy(); }));
+  for (int turn = 0; turn < 5; ++turn) uv_run(server.loop.uv(), UV_RUN_NOWAIT);
+  CHECK(client.received.empty());
+  server.disk_answers = true;
+  server.loop.wake();
+  CHECK(client.receives("+OK\r\n+PONG\r\n"));
+}
+
+TEST_CASE("after QUIT nothing is executed, and the connection is closed once everything was answered") {
+  ServerUnderTest server;
+  TestClient client(server.loop, server.port);
+  client.send(kSet + "QUIT\r\n" + kPing);
+  CHECK(client.receives("+OK\r\n+OK\r\n"));
+  CHECK(client.is_closed());
+  CHECK(client.received == "+OK\r\n+OK\r\n");
+  CHECK(server.clients.size() == 0);
+}
+
+TEST_CASE("a protocol error is answered behind the replies before it, then the connection is closed") {
+  ServerUnderTest server;
+  TestClient client(server.loop, server.port);
+  client.send(kSet + "*1\r\n+bad\r\n" + kPing);
+  CHECK(client.is_closed());
+  CHECK(client.received.starts_with("+OK\r\n-ERR Protocol error"));
+  CHECK(client.received.find("PONG") == std::string::npos);
+  CHECK(server.it.node->stats().protocol_errors == 1);
+}
+
+TEST_CASE("a client that has ended its sending side still gets its answers") {
+  ServerUnderTest server;
+  TestClient client(server.loop, server.port);
+  client.send(kSet + kPing);
+  client.finish_sending();
+  CHECK(client.is_closed());
+  CHECK(client.received == "+OK\r\n+PONG\r\n");
+}
+
+TEST_CASE("a client that goes away is forgotten, with requests outstanding too") {
+  ServerUnderTest server;
+  server.disk_answers = false;
+  TestClient client(server.loop, server.port);
+  client.send(kSet);
+  REQUIRE(server.wait([&] { return server.it.disk.busy(); }));
+  client.close();
+  REQUIRE(server.wait([&] { return server.clients.size() == 1; }));
+  server.disk_answers = true;
+  server.loop.wake();
+  CHECK(server.wait([&] { return server.clients.size() == 0; }));
+}
+
+TEST_CASE("a pipeline longer than what may be outstanding is paused, not lost") {
+  ServerUnderTest server;
+  server.disk_answers = false;
+  TestClient client(server.loop, server.port);
+  constexpr size_t kRequests = 3 * Connection::kOutstandingMax;
+  std::string requests = kSet, replies = "+OK\r\n";
+  for (size_t count = 1; count < kRequests; ++count) {
+    requests += kPing;
+    replies += kPong;
+  }
+  client.send(requests);
+  REQUIRE(server.wait([&] { return server.it.node->stats().commands_processed >= Connection::kOutstandingMax; }));
+  for (int turn = 0; turn < 20; ++turn) uv_run(server.loop.uv(), UV_RUN_NOWAIT);
+  CHECK(server.it.node->stats().commands_processed == Connection::kOutstandingMax);
+  server.disk_answers = true;
+  server.loop.wake();
+  CHECK(client.receives(replies));
+}
+
+TEST_CASE("a client that does not read its replies is not read from, and passes the limit only if it is low") {
+  ServerUnderTest server;
+  TestClient client(server.loop, server.port);
+  client.stop_reading();
+  const std::string echo = "*2\r\n$4\r\nECHO\r\n$100000\r\n" + std::string(100000, 'e') + "\r\n";
+  std::string requests;
+  for (int count = 0; count < 200; ++count) requests += echo;
+  client.send(requests);
+  uint64_t processed = 0;
+  REQUIRE(server.wait([&] {
+    const uint64_t before = std::exchange(processed, server.it.node->stats().commands_processed);
+    return processed > 10 && processed == before && processed < 200;
+  }));
+  CHECK(server.clients.size() == 1);
+  client.start_reading();
+  CHECK(server.wait([&] { return client.received.size() == 200 * (100000 + 11); }));
+}
+
+TEST_CASE("past the hard output limit a client is disconnected") {
+  ServerUnderTest server;
+  server.it.options.client_output_buffer_limit.normal = {.hard_bytes = 200000, .soft_bytes = 0, .soft_seconds = 0};
+  TestClient client(server.loop, server.port);
+  client.stop_reading();
+  const std::string echo = "*2\r\n$4\r\nECHO\r\n$500000\r\n" + std::string(500000, 'e') + "\r\n";
+  for (int count = 0; count < 40; ++count) client.send(echo);
+  CHECK(server.wait([&] { return server.clients.size() == 0; }));
+}
+
+TEST_CASE("beyond maxclients a client is told so and closed") {
+  ServerUnderTest server;
+  server.it.options.maxclients = 1;
+  TestClient first(server.loop, server.port);
+  first.send(kPing);
+  REQUIRE(first.receives(kPong));
+  TestClient second(server.loop, server.port);
+  CHECK(second.is_closed());
+  CHECK(second.received == "-ERR max number of clients reached\r\n");
+  CHECK(server.it.node->stats().rejected_connections == 1);
+}
+
+TEST_CASE("before AUTH large requests are refused, after it they are not") {
+  ServerUnderTest server;
+  server.it.options.requirepass = "secret";
+  TestClient rude(server.loop, server.port);
+  rude.send("*11\r\n");
+  CHECK(rude.is_closed());
+  CHECK(rude.received.find("unauthenticated multibulk length") != std::string::npos);
+  TestClient polite(server.loop, server.port);
+  polite.send("*1\r\n$4\r\nPING\r\n*2\r\n$4\r\nAUTH\r\n$6\r\nsecret\r\n*2\r\n$4\r\nECHO\r\n$20000\r\n" +
+              std::string(20000, 'e') + "\r\n");
+  CHECK(polite.receives("-NOAUTH Authentication required.\r\n+OK\r\n$20000\r\n" + std::string(20000, 'e') + "\r\n"));
+}
+
+TEST_CASE("an idle client is closed after `timeout`, one that waits for an answer is not") {
+  ServerUnderTest server;
+  server.it.options.timeout_seconds = 1;
+  server.disk_answers = false;
+  TestClient idle(server.loop, server.port);
+  TestClient waiting(server.loop, server.port);
+  waiting.send(kSet);
+  REQUIRE(server.wait([&] { return server.clients.size() == 2 && server.it.disk.busy(); }));
+  const uint64_t begin_us = server.loop.monotonic_us();
+  Timer seconds(server.loop);
+  std::function<void()> again = [&] {
+    server.clients.on_second();
+    seconds.start(100, again);
+  };
+  again();
+  CHECK(idle.is_closed());
+  CHECK(server.loop.monotonic_us() - begin_us >= 900000);
+  CHECK(server.clients.size() == 1);
+}
+
+TEST_CASE("a unix socket is served like any other, with the mode that was asked for") {
+  ServerUnderTest server;
+  Listener unix_listener(server.loop);
+  char pattern[] = "/tmp/leto-clients-test-XXXXXX";
+  REQUIRE(mkdtemp(pattern) != nullptr);
+  const std::string path = std::string(pattern) + "/socket";
+  REQUIRE(unix_listener.bind_unix(path, 0600).is_ok());
+  REQUIRE(unix_listener
+              .listen(8, [&](uv_stream_t* stream, StreamKind kind) { server.clients.accept(stream, kind); })
+              .is_ok());
+  Listener second(server.loop);
+  CHECK_FALSE(second.bind_unix(path, 0).is_ok());
+  uv_pipe_t pipe{};
+  uv_connect_t request{};
+  int connected = 1;
+  uv_pipe_init(server.loop.uv(), &pipe, 0);
+  request.data = &connected;
+  uv_pipe_connect(&request, &pipe, path.c_str(),
+                  [](uv_connect_t* done, int status) { *static_cast<int*>(done->data) = status; });
+  REQUIRE(server.wait([&] { return connected <= 0 && server.clients.size() == 1; }));
+  CHECK(connected == 0);
+  CHECK(server.it.node->clients().front()->address == path + ":0");
+  uv_close(reinterpret_cast<uv_handle_t*>(&pipe), nullptr);
+  unix_listener.close();
+  CHECK(server.wait([&] { return server.clients.size() == 0; }));
+  CHECK(rmdir(pattern) == 0);   // The socket's file is gone.
+}
+
+}  // namespace
+}  // namespace leto::server

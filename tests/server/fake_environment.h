@@ -1,0 +1,153 @@
+// An environment for unit tests of a node: a log disk that finishes when told, a network that remembers,
+// clocks that stand still.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "resp/request_parser.h"
+#include "server/environment.h"
+#include "server/node.h"
+#include "server/options.h"
+
+namespace leto::server::test {
+
+class FakeLogDisk final : public LogDisk {
+ public:
+  void write(std::vector<storage::LogWrite> writes, bool, Written done) override {
+    in_flight = std::move(writes);
+    done_ = std::move(done);
+  }
+  void read(const raft::Load&, Read) override {}
+  bool busy() const override { return done_ != nullptr; }
+  storage::LogStoreCounters counters() const override { return {}; }
+  bool write_now(const std::vector<storage::LogWrite>&, storage::WriteResult&) override { return false; }
+  // The job in flight ends.
+  void finish(storage::WriteResult result) {
+    Written done = std::exchange(done_, nullptr);
+    done(result);
+  }
+  std::vector<storage::LogWrite> in_flight;
+
+ private:
+  Written done_;
+};
+
+class FakeKeysDisk final : public KeysDisk {
+ public:
+  void flush(keyspace::Cut cut, storage::Witness, Flushed done) override {
+    cut_ = std::move(cut);
+    done_ = std::move(done);
+  }
+  void write_witness(storage::Witness, std::function<void(base::Status)> done) override {
+    done(base::Status::ok());
+  }
+  bool busy() const override { return done_ != nullptr; }
+  void finish(base::Status status) {
+    Flushed done = std::exchange(done_, nullptr);
+    done(status, std::move(*cut_));
+    cut_.reset();
+  }
+
+ private:
+  std::optional<keyspace::Cut> cut_;
+  Flushed done_;
+};
+
+class FakeNetwork final : public Network {
+ public:
+  void send(raft::Message message) override { sent.push_back(std::move(message)); }
+  void set_members(const raft::Configuration& configuration) override { members = configuration; }
+  void adopt(const std::string&, raft::NodeId, const std::string&, Dialed done) override {
+    dialed = std::move(done);
+  }
+  std::vector<raft::Message> sent;
+  raft::Configuration members;
+  Dialed dialed;
+};
+
+class FakeClock final : public Clock {
+ public:
+  uint64_t monotonic_us() override { return now_us; }
+  uint64_t wall_ms() override { return wall; }
+  uint64_t now_us = 1000000;
+  uint64_t wall = 1700000000000;
+};
+
+class FakeWaker final : public Waker {
+ public:
+  void wake() override { woken = true; }
+  void wake_after_us(uint64_t) override {}
+  bool woken = false;
+};
+
+// A node on fakes. With `others` it is one voter of several, node 1.
+class NodeUnderTest {
+ public:
+  explicit NodeUnderTest(size_t voters = 1) {
+    NodeStart start;
+    start.identity = {.id = "id1", .node = 1, .cluster_id = "0123456789abcdef", .cluster_secret = "s"};
+    raft::Configuration configuration;
+    for (raft::NodeId number = 1; number <= voters; ++number) {
+      raft::Member member;
+      member.node = number;
+      member.id = "id" + std::to_string(number);
+      member.client_address = "10.0.0." + std::to_string(number) + ":5379";
+      configuration.members.push_back(std::move(member));
+    }
+    start.recovered.hard_state = {.term = 1, .voted_for = raft::kNobody};
+    start.recovered.last = {.term = 1, .index = 1};
+    start.recovered.terms = {{.first = 1, .term = 1}};
+    start.recovered.configurations = {{.index = 1, .configuration = configuration}};
+    start.header.applied_index = 1;
+    start.header.applied_term = 1;
+    start.header.configuration = raft::encode_configuration(configuration);
+    start.header.configuration_index = 1;
+    node.emplace(options, Environment{disk, keys, network, clock, waker}, std::move(start));
+  }
+
+  void turn() {
+    do {
+      waker.woken = false;
+      node->on_loop_turn();
+    } while (waker.woken);
+  }
+  void finish_disk(storage::WriteResult result = storage::WriteResult::kDurable) {
+    disk.finish(result);
+    turn();
+  }
+  void finish_all_disk() {
+    turn();
+    while (disk.busy()) finish_disk();
+  }
+  void ticks(int count) {
+    for (int tick = 0; tick < count; ++tick) {
+      clock.now_us += kTickMs * 1000;
+      node->on_tick();
+      turn();
+    }
+  }
+  // One voter: ticks until it leads and has committed in its term.
+  void lead() {
+    for (int tick = 0; tick < 200 && !node->raft().leads_and_committed_in_term(); ++tick) {
+      ticks(1);
+      finish_all_disk();
+    }
+  }
+  void send(const SessionRef& session, const std::vector<std::string_view>& arguments) {
+    node->execute(session, arguments);
+  }
+  static std::string take(const SessionRef& session) { return std::exchange(session->output(), {}); }
+
+  Options options;
+  FakeLogDisk disk;
+  FakeKeysDisk keys;
+  FakeNetwork network;
+  FakeClock clock;
+  FakeWaker waker;
+  std::optional<Node> node;
+};
+
+}  // namespace leto::server::test

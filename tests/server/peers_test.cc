@@ -1,0 +1,309 @@
+#include "server/peers.h"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "tests/server/loop_fixture.h"
+
+namespace leto::server {
+namespace {
+
+using test::TestClient;
+using test::wait_for_condition;
+
+const std::string kCluster(16, 'c');
+const std::string kSecret(32, 's');
+
+// One node's peer side: a port, a Peers, and what it was told.
+struct TestPeer {
+  TestPeer(Loop& owner, raft::NodeId node, const std::string& secret = kSecret) : loop(owner) {
+    identity = {.id = "id" + std::to_string(node), .node = node, .cluster_id = kCluster, .cluster_secret = secret};
+    open(0);
+  }
+  void open(uint16_t wanted) {
+    listener = std::make_unique<Listener>(loop);
+    REQUIRE(listener->bind_tcp({.host = "127.0.0.1", .port = wanted}, "raftbind").is_ok());
+    port = listener->port();
+    peers = std::make_unique<Peers>(loop, options, PeersSelf{.identity = identity, .raft_address = address(),
+                                                             .client_address = "127.0.0.1:1"});
+    peers->set_hooks({.message = [this](const raft::Message& message) { received.push_back(message); },
+                      .unreachable = [this](raft::NodeId) { ++unreachable; },
+                      .may_be_adopted = [this] { return adoptable; },
+                      .adopt =
+                          [this](const peer::Adopt& adoption) {
+                            adopted_into = adoption.cluster;
+                            return adoption_answer.empty() ? base::Status::ok() : base::Status::error(adoption_answer);
+                          },
+                      .stats = &stats});
+    REQUIRE(listener->listen(16, [this](uv_stream_t* stream, StreamKind kind) { peers->accept(stream, kind); }).is_ok());
+  }
+  std::string address() const { return "127.0.0.1:" + std::to_string(port); }
+  raft::Member member() const {
+    return {.node = identity.node, .id = identity.id, .raft_address = address(), .client_address = ""};
+  }
+  void vote_request(raft::NodeId to, raft::Term term) {
+    peers->send({.from = identity.node, .to = to, .term = term, .body = raft::RequestVote{}});
+  }
+
+  Loop& loop;
+  Options options;
+  storage::Identity identity;
+  Stats stats;
+  std::unique_ptr<Listener> listener;
+  std::unique_ptr<Peers> peers;
+  uint16_t port = 0;
+  bool adoptable = false;
+  std::string adoption_answer;
+  std::string adopted_into;
+  std::vector<raft::Message> received;
+  int unreachable = 0;
+};
+
+// A loop with any number of nodes; their turns and ticks.
+struct Nodes {
+  Nodes() {
+    base::set_log_sink([](base::LogLevel, std::string_view) {});
+    loop.start({.turn =
+                    [this] {
+                      for (TestPeer* each : all) each->peers->on_turn_end();
+                    },
+                .tick =
+                    [this] {
+                      for (TestPeer* each : all) each->peers->on_tick();
+                    }});
+  }
+  ~Nodes() {
+    loop.end_turns();
+    base::set_log_sink(nullptr);
+  }
+  TestPeer& add(raft::NodeId node, const std::string& secret = kSecret) {
+    kept.push_back(std::make_unique<TestPeer>(loop, node, secret));
+    all.push_back(kept.back().get());
+    return *kept.back();
+  }
+  void introduce(const std::vector<TestPeer*>& members) {
+    raft::Configuration configuration;
+    for (const TestPeer* each : members) configuration.members.push_back(each->member());
+    for (TestPeer* each : members) each->peers->set_members(configuration);
+  }
+  template <typename Condition>
+  bool wait(Condition condition) {
+    return wait_for_condition(loop, condition);
+  }
+  Loop loop;
+  std::vector<std::unique_ptr<TestPeer>> kept;
+  std::vector<TestPeer*> all;
+};
+
+raft::Message append(raft::NodeId from, raft::NodeId to, size_t bytes) {
+  raft::AppendEntries body;
+  body.entries.push_back({.id = {.term = 1, .index = 1},
+                          .kind = raft::EntryKind::kCommands,
+                          .payload = std::make_shared<const std::string>(bytes, 'x')});
+  return {.from = from, .to = to, .term = 1, .body = std::move(body)};
+}
+
+TEST_CASE("members connect, and a message arrives as it was sent") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  REQUIRE(nodes.wait([&] { return one.peers->connected_to(2) && two.peers->connected_to(1); }));
+  one.vote_request(2, 7);
+  REQUIRE(nodes.wait([&] { return !two.received.empty(); }));
+  CHECK(two.received[0].from == 1);
+  CHECK(two.received[0].term == 7);
+  CHECK(std::holds_alternative<raft::RequestVote>(two.received[0].body));
+  CHECK(one.received.empty());
+  CHECK(one.stats.peer_messages_sent == 1);
+  CHECK(two.stats.peer_messages_received == 1);
+}
+
+TEST_CASE("a message that is sent while the peer is being dialed is not lost") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  one.vote_request(2, 3);
+  REQUIRE(nodes.wait([&] { return !two.received.empty(); }));
+  CHECK(one.stats.peer_messages_dropped == 0);
+}
+
+TEST_CASE("an entry of some megabytes travels in parts and arrives whole") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  one.peers->send(append(1, 2, 9 << 20));
+  one.peers->send(append(1, 2, 100));
+  REQUIRE(nodes.wait([&] { return two.received.size() == 2; }));
+  const auto& large = std::get<raft::AppendEntries>(two.received[0].body);
+  CHECK(*large.entries.at(0).payload == std::string(9 << 20, 'x'));
+  CHECK(std::get<raft::AppendEntries>(two.received[1].body).entries.at(0).size() == 100);
+}
+
+TEST_CASE("what does not fit into the queue of a peer is dropped and told, not kept") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  constexpr size_t kEntry = 1 << 20;
+  const size_t fit = PeerConnection::kBulkQueueBytesMax / kEntry;
+  for (size_t sent = 0; sent < fit + 10; ++sent) one.peers->send(append(1, 2, kEntry));
+  CHECK(one.stats.peer_messages_dropped >= 10);
+  REQUIRE(nodes.wait([&] { return one.unreachable > 0 && two.received.size() == one.stats.peer_messages_sent; }));
+  CHECK(two.received.size() < fit + 1);
+}
+
+TEST_CASE("a message to a node that is no member is dropped and told") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  one.vote_request(99, 1);
+  CHECK(one.stats.peer_messages_dropped == 1);
+  REQUIRE(nodes.wait([&] { return one.unreachable == 1; }));
+}
+
+TEST_CASE("nodes with different secrets do not come together") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2, std::string(32, 't'));
+  nodes.introduce({&one, &two});
+  one.vote_request(2, 1);
+  REQUIRE(nodes.wait([&] { return one.unreachable > 0; }));
+  CHECK_FALSE(one.peers->connected_to(2));
+  CHECK(two.received.empty());
+}
+
+TEST_CASE("a peer that comes back is connected to again, and its break is told") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  REQUIRE(nodes.wait([&] { return one.peers->connected_to(2); }));
+  const uint16_t port = two.port;
+  two.peers->close_all();
+  two.listener.reset();
+  REQUIRE(nodes.wait([&] { return !one.peers->connected_to(2) && one.unreachable > 0; }));
+  two.open(port);
+  REQUIRE(nodes.wait([&] { return one.peers->connected_to(2); }));
+  one.vote_request(2, 9);
+  REQUIRE(nodes.wait([&] { return !two.received.empty(); }));
+}
+
+TEST_CASE("a node answers a leader that its own configuration does not have yet") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& fresh = nodes.add(2);
+  raft::Configuration configuration;
+  configuration.members = {leader.member(), fresh.member()};
+  leader.peers->set_members(configuration);
+  REQUIRE(nodes.wait([&] { return fresh.peers->connected_to(1); }));
+  fresh.vote_request(1, 2);
+  REQUIRE(nodes.wait([&] { return !leader.received.empty(); }));
+}
+
+TEST_CASE("a member that left is let go, but not before it could be told so") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  REQUIRE(nodes.wait([&] { return one.peers->connected_to(2) && two.peers->connected_to(1); }));
+  raft::Configuration alone;
+  alone.members = {one.member()};
+  one.peers->set_members(alone);
+  CHECK(one.peers->connected_to(2));
+  REQUIRE(nodes.wait([&] { return !one.peers->connected_to(2) && !two.peers->connected_to(1); }));
+}
+
+base::Result<Network::Found> adopt(Nodes& nodes, TestPeer& leader, TestPeer& joiner, raft::NodeId expected) {
+  std::optional<base::Result<Network::Found>> answer;
+  leader.peers->adopt(joiner.address(), expected, joiner.identity.id,
+                      [&](base::Result<Network::Found> found) { answer = std::move(found); });
+  CHECK_FALSE(answer.has_value());
+  REQUIRE(nodes.wait([&] { return answer.has_value(); }));
+  return std::move(*answer);
+}
+
+TEST_CASE("a node that is in no cluster is taken in, and told where") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& joiner = nodes.add(2);
+  storage::Identity empty = joiner.identity;
+  empty.cluster_id.clear();
+  empty.cluster_secret.clear();
+  joiner.peers->set_self({.identity = empty, .raft_address = joiner.address(), .client_address = "127.0.0.1:2"});
+  joiner.adoptable = true;
+  base::Result<Network::Found> found = adopt(nodes, leader, joiner, 2);
+  REQUIRE(found.is_ok());
+  CHECK(found.value().member.node == 2);
+  CHECK(found.value().member.id == "id2");
+  CHECK(found.value().member.client_address == "127.0.0.1:2");
+  CHECK(joiner.adopted_into == kCluster);
+}
+
+TEST_CASE("a node of this cluster is found without being taken in again") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& member = nodes.add(2);
+  CHECK(adopt(nodes, leader, member, 2).is_ok());
+  CHECK(member.adopted_into.empty());
+}
+
+TEST_CASE("nobody else is taken in: another node than expected, a member of another cluster, an unwilling one") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& other = nodes.add(2);
+  CHECK_FALSE(adopt(nodes, leader, other, 3).is_ok());
+  storage::Identity foreign = other.identity;
+  foreign.cluster_id = std::string(16, 'd');
+  other.peers->set_self({.identity = foreign, .raft_address = other.address(), .client_address = ""});
+  base::Result<Network::Found> refused = adopt(nodes, leader, other, 2);
+  REQUIRE_FALSE(refused.is_ok());
+  CHECK(refused.status().text().find("member of another cluster") != std::string::npos);
+  other.adoptable = true;
+  other.adoption_answer = "busy, try again";
+  base::Result<Network::Found> busy = adopt(nodes, leader, other, 2);
+  REQUIRE_FALSE(busy.is_ok());
+  CHECK(busy.status().text().find("busy, try again") != std::string::npos);
+}
+
+TEST_CASE("an address where nobody listens, or that is none, is answered with a reason") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& gone = nodes.add(2);
+  gone.listener.reset();
+  CHECK_FALSE(adopt(nodes, leader, gone, 2).is_ok());
+  std::string why;
+  leader.peers->adopt("nonsense", 0, "id2", [&](base::Result<Network::Found> found) { why = found.status().text(); });
+  REQUIRE(nodes.wait([&] { return !why.empty(); }));
+  CHECK(why == "'nonsense' is no address");
+}
+
+TEST_CASE("bytes that are no frame close the connection") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestClient stranger(nodes.loop, one.port);
+  stranger.send("GET / HTTP/1.1\r\nHost: here\r\n\r\n");
+  CHECK(stranger.is_closed());
+}
+
+TEST_CASE("who does not prove itself is disconnected within about a second, and there is a bound on how many wait") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  std::vector<std::unique_ptr<TestClient>> strangers;
+  for (size_t number = 0; number <= Peers::kUnprovedMax; ++number) {
+    strangers.push_back(std::make_unique<TestClient>(nodes.loop, one.port));
+  }
+  const uint64_t begin_us = nodes.loop.monotonic_us();
+  CHECK(strangers.back()->is_closed());   // One too many.
+  CHECK(nodes.loop.monotonic_us() - begin_us < AcceptedPeer::kHandshakeTimeoutMs * 500);
+  CHECK_FALSE(strangers.front()->ended);
+  CHECK(strangers.front()->is_closed());
+}
+
+}  // namespace
+}  // namespace leto::server

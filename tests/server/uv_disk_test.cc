@@ -1,0 +1,270 @@
+#include "server/uv_disk.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "tests/server/loop_fixture.h"
+
+namespace leto::server {
+namespace {
+
+using test::wait_for_condition;
+
+// A log store that notes who calls what, and holds its jobs while told to.
+class FakeLogStore final : public storage::LogStore {
+ public:
+  std::optional<storage::Identity> identity() const override { return std::nullopt; }
+  base::Status set_identity(const storage::Identity&) override { return {}; }
+  raft::Recovered recovered() const override { return {}; }
+  base::Status reset(const storage::Identity&) override { return {}; }
+  storage::WriteResult write(const std::vector<storage::LogWrite>&) override {
+    note("write");
+    ++commits;
+    return result;
+  }
+  base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index, size_t) override {
+    note("read" + std::to_string(from));
+    return std::vector<raft::Entry>{};
+  }
+  bool checkpoint_due() const override { return frames >= 10; }
+  base::Status checkpoint() override {
+    note("checkpoint");
+    frames = 0;
+    return {};
+  }
+  storage::LogStoreCounters counters() const override { return {.commits = commits, .wal_frames = frames}; }
+  base::Status close() override { return {}; }
+
+  void note(const std::string& call) {
+    on_loop_thread = std::this_thread::get_id() == loop_thread;
+    calls += call + " ";
+    std::unique_lock lock(mutex);
+    released.wait(lock, [this] { return !held; });
+  }
+  void hold() { held = true; }
+  void release() {
+    {
+      const std::lock_guard lock(mutex);
+      held = false;
+    }
+    released.notify_all();
+  }
+
+  std::thread::id loop_thread = std::this_thread::get_id();
+  storage::WriteResult result = storage::WriteResult::kDurable;
+  std::string calls;
+  uint64_t commits = 0;
+  uint64_t frames = 0;
+  bool on_loop_thread = false;
+
+ private:
+  std::mutex mutex;
+  std::condition_variable released;
+  bool held = false;
+};
+
+struct DiskUnderTest {
+  static constexpr uint64_t kCheckpointFrames = 10;
+  DiskUnderTest() {
+    loop.start({.turn = [this] { disk.on_turn_end(); }, .tick = nullptr});
+  }
+  void write() {
+    disk.write({}, false, [this](storage::WriteResult result) {
+      ++written;
+      last_result = result;
+    });
+  }
+  bool write_now() {
+    storage::WriteResult result{};
+    return disk.write_now({}, result);
+  }
+  bool wait_quiet() {
+    return wait_for_condition(loop, [this] { return disk.quiet(); });
+  }
+  Loop loop;
+  FakeLogStore store;
+  UvLogDisk disk{loop, store, kCheckpointFrames};
+  int written = 0;
+  storage::WriteResult last_result = storage::WriteResult::kDurable;
+};
+
+TEST_CASE("a write runs in a worker and is announced on the loop, with what became of it") {
+  DiskUnderTest it;
+  it.store.result = storage::WriteResult::kFull;
+  it.write();
+  CHECK(it.disk.busy());
+  CHECK(it.written == 0);
+  REQUIRE(it.wait_quiet());
+  CHECK(it.written == 1);
+  CHECK(it.last_result == storage::WriteResult::kFull);
+  CHECK_FALSE(it.store.on_loop_thread);
+  CHECK(it.disk.counters().commits == 1);
+  CHECK(it.disk.times().commits == 1);
+}
+
+TEST_CASE("reads and writes take turns, so that neither starves") {
+  DiskUnderTest it;
+  it.store.hold();
+  it.write();
+  int reads = 0;
+  const auto read = [&](base::Result<std::vector<raft::Entry>> entries) { reads += entries.is_ok(); };
+  it.disk.read({.from = 1}, read);
+  it.disk.read({.from = 2}, read);
+  uv_run(it.loop.uv(), UV_RUN_NOWAIT);
+  CHECK(reads == 0);
+  it.store.release();
+  REQUIRE(wait_for_condition(it.loop, [&] { return it.written == 1; }));
+  it.write();   // Accepted though a read is under way.
+  CHECK(it.disk.busy());
+  REQUIRE(it.wait_quiet());
+  CHECK(reads == 2);
+  CHECK(it.written == 2);
+  CHECK(it.store.calls == "write read1 write read2 ");
+}
+
+TEST_CASE("a read waits for the end of the turn, so that a write of the same turn goes first") {
+  DiskUnderTest it;
+  it.disk.read({.from = 7}, [](auto) {});
+  it.write();
+  REQUIRE(it.wait_quiet());
+  CHECK(it.store.calls == "write read7 ");
+}
+
+TEST_CASE("a checkpoint waits for an idle moment") {
+  DiskUnderTest it;
+  it.store.frames = DiskUnderTest::kCheckpointFrames;
+  it.write();
+  REQUIRE(it.wait_quiet());
+  it.write();
+  REQUIRE(it.wait_quiet());
+  CHECK(it.store.calls == "write write ");
+  Timer idle(it.loop);
+  bool waited = false;
+  idle.start(UvLogDisk::kIdleUs / 1000 + 5, [&] { waited = true; });
+  REQUIRE(wait_for_condition(it.loop, [&] { return waited && it.disk.quiet() && it.store.frames == 0; }));
+  CHECK(it.store.calls == "write write checkpoint ");
+}
+
+TEST_CASE("far past its limit a checkpoint waits for nothing but the messages of a vote") {
+  DiskUnderTest it;
+  it.store.frames = DiskUnderTest::kCheckpointFrames * UvLogDisk::kForcedCheckpointFactor;
+  std::string calls_at_announcement;
+  it.disk.write({}, true, [&](storage::WriteResult) { calls_at_announcement = it.store.calls; });
+  REQUIRE(wait_for_condition(it.loop, [&] { return it.store.frames == 0 && it.disk.quiet(); }));
+  CHECK(calls_at_announcement == "write ");
+  CHECK(it.store.calls == "write checkpoint ");
+}
+
+TEST_CASE("no checkpoint begins once the end has begun") {
+  DiskUnderTest it;
+  it.store.frames = DiskUnderTest::kCheckpointFrames * UvLogDisk::kForcedCheckpointFactor;
+  it.disk.end_checkpoints();
+  it.write();
+  REQUIRE(it.wait_quiet());
+  for (int turn = 0; turn < 3; ++turn) uv_run(it.loop.uv(), UV_RUN_NOWAIT);
+  CHECK(it.store.calls == "write ");
+}
+
+TEST_CASE("the loop itself writes only once the disk is known to be fast, and only if nothing waits") {
+  DiskUnderTest it;
+  for (uint64_t commit = 0; commit < UvLogDisk::kCommitsMeasuredMin; ++commit) {
+    CHECK_FALSE(it.write_now());
+    it.write();
+    REQUIRE(it.wait_quiet());
+  }
+  CHECK(it.write_now());
+  CHECK(it.store.on_loop_thread);
+  it.disk.set_sync_delay(1);
+  CHECK_FALSE(it.write_now());
+  it.disk.set_sync_delay(0);
+  it.disk.read({.from = 1}, [](auto) {});
+  CHECK_FALSE(it.write_now());
+  REQUIRE(it.wait_quiet());
+}
+
+TEST_CASE("a delayed commit counts as slow, and the loop keeps its hands off the disk for a while") {
+  DiskUnderTest it;
+  for (uint64_t commit = 0; commit <= UvLogDisk::kCommitsMeasuredMin; ++commit) {
+    it.write();
+    REQUIRE(it.wait_quiet());
+  }
+  REQUIRE(it.write_now());
+  const uint64_t begin_us = it.loop.monotonic_us();
+  it.disk.set_sync_delay(6);
+  it.write();
+  REQUIRE(it.wait_quiet());
+  CHECK(it.loop.monotonic_us() - begin_us >= 6000);
+  CHECK(it.disk.times().last_us >= 6000);
+  it.disk.set_sync_delay(0);
+  CHECK_FALSE(it.write_now());
+}
+
+class FakeKeyStore final : public storage::KeyStore {
+ public:
+  keyspace::StateHeader header() const override { return {}; }
+  storage::Witness witness() const override { return {}; }
+  base::Status load(const Sink&) override { return {}; }
+  base::Status flush(const keyspace::Cut& cut, const storage::Witness& witness) override {
+    flushed_index = cut.header.applied_index;
+    witnessed = witness.index;
+    return fails ? base::Status::error("the disk is full") : base::Status::ok();
+  }
+  base::Status write_witness(const storage::Witness& witness) override {
+    witnessed = witness.index;
+    return {};
+  }
+  base::Status checkpoint() override {
+    ++checkpoints;
+    return {};
+  }
+  base::Status close() override { return {}; }
+  uint64_t flushed_index = 0;
+  uint64_t witnessed = 0;
+  int checkpoints = 0;
+  bool fails = false;
+};
+
+TEST_CASE("a flush gives its cut back, whether it succeeded or not") {
+  Loop loop;
+  loop.start({});
+  FakeKeyStore store;
+  UvKeysDisk disk(loop, store);
+  keyspace::Keyspace keyspace;
+  for (const bool fails : {false, true}) {
+    store.fails = fails;
+    keyspace::StateHeader header;
+    header.applied_index = 7;
+    std::string said = "nothing";
+    uint64_t came_back = 0;
+    disk.flush(keyspace.freeze(header), {.index = 6, .term = 1}, [&](const base::Status& status, keyspace::Cut cut) {
+      said = status.is_ok() ? "" : status.text();
+      came_back = cut.header.applied_index;
+    });
+    CHECK(disk.busy());
+    REQUIRE(wait_for_condition(loop, [&] { return !disk.busy(); }));
+    CHECK(said == (fails ? "the disk is full" : ""));
+    CHECK(came_back == 7);
+    CHECK(store.flushed_index == 7);
+    CHECK(store.witnessed == 6);
+  }
+  CHECK(store.checkpoints == 1);
+}
+
+TEST_CASE("a witness is written without a cut") {
+  Loop loop;
+  loop.start({});
+  FakeKeyStore store;
+  UvKeysDisk disk(loop, store);
+  bool written = false;
+  disk.write_witness({.index = 9, .term = 2}, [&](base::Status status) { written = status.is_ok(); });
+  REQUIRE(wait_for_condition(loop, [&] { return written; }));
+  CHECK(store.witnessed == 9);
+  CHECK(store.checkpoints == 0);
+}
+
+}  // namespace
+}  // namespace leto::server
