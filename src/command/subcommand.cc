@@ -66,7 +66,7 @@ constexpr bool is_sorted_and_named() {
     const Subcommand& subcommand = kSubcommands[i];
     if (i > 0 && kSubcommands[i - 1].name >= subcommand.name) return false;
     if (!subcommand.name.starts_with(subcommand.parent)) return false;
-    if (subcommand.name[subcommand.parent.size()] != '|' || subcommand.handler == nullptr) return false;
+    if (subcommand.name[subcommand.parent.size()] != '|') return false;
   }
   return true;
 }

@@ -83,7 +83,7 @@ constexpr bool is_sound(const Command& command) {
   const bool has_keys = command.first_key != 0;
   const bool touches_keys = (command.flags & (kWrite | kReadOnly)) != 0;
   const bool both = (command.flags & kWrite) != 0 && (command.flags & kReadOnly) != 0;
-  return is_lower(command.name) && command.handler != nullptr && command.arity != 0 && !both &&
+  return is_lower(command.name) && command.arity != 0 && !both &&
          (touches_keys || !has_keys) && (!has_keys || command.key_step > 0) && !command.summary.empty();
 }
 

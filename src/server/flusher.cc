@@ -9,12 +9,20 @@ namespace leto::server {
 namespace {
 
 constexpr uint64_t kWitnessRetryUs = 500000;
+constexpr uint64_t kFlushRetryUs = 1000000;
+// Nothing was applied for so long: what changed is flushed within a second.
+constexpr uint64_t kIdleUs = 500000;
 
 }  // namespace
 
-Flusher::Flusher(Replica& replica, keyspace::Keyspace& keyspace, const Environment& environment,
-                 Stats& stats)
-    : replica_(replica), keyspace_(keyspace), environment_(environment), stats_(stats) {}
+Flusher::Flusher(Replica& replica, const ReplicaParts& parts)
+    : replica_(replica),
+      options_(parts.options),
+      keyspace_(parts.keyspace),
+      environment_(parts.environment),
+      stats_(parts.stats),
+      started_us_(environment_.clock.monotonic_us()),
+      flushed_index_(replica.raft().applied_index()) {}
 
 void Flusher::flush(Done done) {
   new_wishes_.push_back({.index = 0, .done = std::move(done)});
@@ -33,11 +41,25 @@ void Flusher::advance() {
   }
   if (flushing_ || witnessing_ || environment_.keys_disk.busy()) return;
   witness_if_due();
-  if (witnessing_ || wishes_.empty()) return;
+  if (witnessing_) return;
+  if (is_wished() || is_due()) start();
+}
+
+bool Flusher::is_wished() const {
   const raft::Index applied = replica_.raft().applied_index();
-  const bool ready = std::any_of(wishes_.begin(), wishes_.end(),
-                                 [applied](const Wish& wish) { return wish.index <= applied; });
-  if (ready) start();
+  return std::any_of(wishes_.begin(), wishes_.end(),
+                     [applied](const Wish& wish) { return wish.index <= applied; });
+}
+
+bool Flusher::is_due() {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  if (const raft::Index applied = replica_.raft().applied_index(); applied != seen_applied_) {
+    seen_applied_ = applied;
+    changed_us_ = now_us;
+  }
+  if (keyspace_.dirty_keys() == 0 || now_us < retry_us_) return false;
+  return now_us - changed_us_ >= kIdleUs || now_us - started_us_ >= options_.flush_interval_ms * 1000 ||
+         keyspace_.dirty_bytes() >= options_.flush_bytes;
 }
 
 // D16: after a term change the witness follows, so that a log that lost its tail is told from a sound one.
@@ -83,6 +105,7 @@ void Flusher::finished(const base::Status& status, keyspace::Cut cut) {
     ++stats_.flush_failures;
     LETO_LOG(kWarning, "keys: a flush failed, its keys stay in memory: %s", status.text().c_str());
     keyspace_.restore(std::move(cut));
+    retry_us_ = environment_.clock.monotonic_us() + kFlushRetryUs;
   }
   for (const Done& done : std::exchange(in_flight_, {})) done(status);
   environment_.waker.wake();

@@ -1,5 +1,6 @@
-// Writes the keyspace behind: takes cuts of it and hands them to the keys file. SNAPSHOT and shutdown ask
-// for one. Refuses to know tables and files.
+// Writes the keyspace behind: takes cuts of it and hands them to the keys file: every flush-interval, by
+// flush-bytes, soon when nothing changes any more, and when SNAPSHOT or a shutdown asks for it. Refuses to
+// know tables and files.
 //
 // Invariants: one flush at a time; a failed flush's keys count as changed again.
 #pragma once
@@ -17,7 +18,7 @@ namespace leto::server {
 class Flusher {
  public:
   using Done = std::function<void(const base::Status&)>;
-  Flusher(Replica& replica, keyspace::Keyspace& keyspace, const Environment& environment, Stats& stats);
+  Flusher(Replica& replica, const ReplicaParts& parts);
 
   // Everything accepted before this call will be durable in the keys file when `done` is called, or the status
   // says why not.
@@ -32,11 +33,14 @@ class Flusher {
     raft::Index index = 0;   // To be applied before the cut is taken.
     Done done;
   };
+  bool is_wished() const;
+  bool is_due();
   void start();
   void witness_if_due();
   void finished(const base::Status& status, keyspace::Cut cut);
 
   Replica& replica_;
+  const Options& options_;
   keyspace::Keyspace& keyspace_;
   Environment environment_;
   Stats& stats_;
@@ -47,8 +51,11 @@ class Flusher {
   uint64_t witness_due_us_ = 0;     // Not before; at most two a second.
   bool witnessing_ = false;
   bool flushing_ = false;
-  uint64_t started_us_ = 0;
+  uint64_t started_us_ = 0;         // Of the last flush, or this object.
   uint64_t flushed_index_ = 0;
+  raft::Index seen_applied_ = 0;    // To notice that nothing changes any more:
+  uint64_t changed_us_ = 0;         // when it last did.
+  uint64_t retry_us_ = 0;           // After a failed flush.
 };
 
 }  // namespace leto::server

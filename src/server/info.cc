@@ -195,6 +195,12 @@ void raft_section(std::string& out, const InfoSource& source) {
   number(out, "log_first_index", raft.first_index());
   number(out, "log_bytes", log.log_bytes);
   number(out, "flushed_index", source.flusher.flushed_index());
+  number(out, "flush_lag_entries", raft.applied_index() - source.flusher.flushed_index());
+  number(out, "flush_lag_keys", source.node.keyspace().dirty_keys());
+  number(out, "flush_lag_bytes", source.node.keyspace().dirty_bytes());
+  number(out, "flushes", stats.flushes);
+  number(out, "flush_failures", stats.flush_failures);
+  number(out, "flush_usec", stats.flush_microseconds);
   number(out, "elections", stats.elections);
   number(out, "leader_changes", stats.leader_changes);
   number(out, "fsyncs", log.commits);
@@ -206,7 +212,6 @@ void raft_section(std::string& out, const InfoSource& source) {
   number(out, "read_index_rounds", stats.read_rounds);
   number(out, "reads_served", stats.reads_served);
   field(out, "snapshot_in_progress", source.flusher.flushing() ? "1" : "0");
-  number(out, "snapshots", stats.flushes);
   number(out, "peer_messages_sent", stats.peer_messages_sent);
   number(out, "peer_messages_received", stats.peer_messages_received);
   number(out, "peer_messages_dropped", stats.peer_messages_dropped);

@@ -58,15 +58,13 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
     was_member_ = was_member_ || each.configuration.find(identity_.node) != nullptr;
   }
   const raft::Options core = raft_options(options, start);
-  replica_ = std::make_unique<Replica>(ReplicaParts{.options = options_,
-                                                    .environment = environment_,
-                                                    .stats = stats_,
-                                                    .keyspace = keyspace_},
-                                       core, std::move(start.recovered), start.header);
+  const ReplicaParts parts{
+      .options = options_, .environment = environment_, .stats = stats_, .keyspace = keyspace_};
+  replica_ = std::make_unique<Replica>(parts, core, std::move(start.recovered), start.header);
   membership_ = std::make_unique<Membership>(
       *replica_, environment_,
       [this](command::Ticket ticket, const std::string& error) { answer(ticket, error); });
-  flusher_ = std::make_unique<Flusher>(*replica_, keyspace_, environment_, stats_);
+  flusher_ = std::make_unique<Flusher>(*replica_, parts);
   replica_->on_output = [this](const SessionRef& session) { note_output(session); };
   replica_->on_configuration_applied = [this] { on_configuration_applied(); };
   replica_->on_role_change = [this] {

@@ -75,6 +75,8 @@ struct Options {
   uint64_t disk_stall_timeout_ms() const;
   uint64_t max_entry_bytes = 0;
   uint64_t request_timeout_ms = 0;
+  uint64_t flush_interval_ms = 0;
+  uint64_t flush_bytes = 0;
   ReadConsistency read_consistency = ReadConsistency::kLinearizable;
   FollowerWrites follower_writes = FollowerWrites::kError;
 

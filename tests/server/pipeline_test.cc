@@ -265,5 +265,63 @@ TEST_CASE("a command beyond max-entry-bytes is refused before it is proposed") {
   CHECK(!test.disk.busy());
 }
 
+TEST_CASE("changed keys are flushed within a second of the last change, without being asked") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.finish_all_disk();
+  CHECK(!test.keys.busy());
+  test.ticks(100);
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::ok());
+  CHECK(test.node->keyspace().dirty_keys() == 0);
+  test.ticks(1000);
+  CHECK(!test.keys.busy());
+}
+
+TEST_CASE("changed keys are flushed after flush-interval while changes go on") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  uint64_t ticks = 0;
+  for (; ticks < 10000 && !test.keys.busy(); ++ticks) {
+    test.send(session, {"INCR", "k"});
+    test.finish_all_disk();
+    test.ticks(1);
+  }
+  CHECK(ticks * kTickMs >= test.options.flush_interval_ms - 1000);
+  CHECK(ticks * kTickMs <= test.options.flush_interval_ms);
+}
+
+TEST_CASE("changed keys are flushed once flush-bytes have changed") {
+  NodeUnderTest test;
+  test.lead();
+  test.options.flush_bytes = 1 << 20;
+  const SessionRef session = test.node->open_session();
+  const std::string value(600 << 10, 'v');
+  test.send(session, {"SET", "a", value});
+  test.finish_all_disk();
+  CHECK(!test.keys.busy());
+  test.send(session, {"SET", "b", value});
+  test.finish_all_disk();
+  CHECK(test.keys.busy());
+}
+
+TEST_CASE("a failed flush is not tried again at once") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.finish_all_disk();
+  test.ticks(100);
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::error("database or disk is full"));
+  test.ticks(50);
+  CHECK(!test.keys.busy());
+  test.ticks(100);
+  CHECK(test.keys.busy());
+}
+
 }  // namespace
 }  // namespace leto::server::test
