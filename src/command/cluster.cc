@@ -9,7 +9,7 @@ namespace leto::command {
 
 namespace {
 
-constexpr size_t kIdBytesMax = 128;
+constexpr size_t kIdBytesMax = 64;
 constexpr size_t kAddressBytesMax = 300;   // A host name of 253 bytes and a port.
 constexpr uint64_t kPortMax = 65535;
 

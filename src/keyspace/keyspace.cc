@@ -264,6 +264,8 @@ void Keyspace::on_turn() {
   state_->graveyard->dig(kItemsPerTurn);
 }
 
+void Keyspace::seed_tables(uint64_t seed) { Dictionary::set_hash_seed(seed); }
+
 bool Keyspace::work_waits() const {
   return !state_->erased_before.empty() || !state_->graveyard->is_empty();
 }

@@ -104,6 +104,9 @@ class Keyspace {
 
   // Once per turn: a bounded step of freeing what was erased, frozen or replaced.
   void on_turn();
+  // Seeds the tables of the whole process, against keys that were chosen to collide; nothing that leaves the
+  // process depends on it. 0 until called. REQUIRES: no keyspace holds a key yet.
+  static void seed_tables(uint64_t seed);
   // True while on_turn() has more to do.
   bool work_waits() const;
 

@@ -59,14 +59,15 @@ void Raft::State::on_append_reply(const Message& message) {
     peer->stalls = 0;
     if (!peer->in_flight.empty()) peer->probe(peer->in_flight.front().previous + 1);
   }
+  if (reply.read_counter > peer->read_counter) {
+    peer->read_counter = reply.read_counter;
+    serve_rounds();
+  }
+  // Last, as a commit may end the leadership, and `peer` with it.
   if (!reply.accepted) {
     on_refused(*peer, message);
   } else if (reply.match > peer->match) {
     on_accepted(*peer, reply);
-  }
-  if (reply.read_counter > peer->read_counter) {
-    peer->read_counter = reply.read_counter;
-    serve_rounds();
   }
 }
 

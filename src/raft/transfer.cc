@@ -49,8 +49,7 @@ void Raft::State::tick_transfer() {
 
 void Raft::State::on_timeout_now(const Message& message) {
   if (message.from != leader) return drop(message, "it is not the leader's");
-  if (disk_stalled) return drop(message, "D17: the disk is stalled");
-  if (!may_campaign() || !configuration().is_voter(self)) return drop(message, "this node may not campaign");
+  if (!may_campaign() || !configuration().is_voter(self)) return drop(message, "this node may not campaign (D16, D17)");
   campaign(true);
 }
 

@@ -155,7 +155,8 @@ void Connection::on_second() {
   if (output_limit_passed(unsent_bytes())) return close_because("it passed client-output-buffer-limit");
   const uint64_t timeout_ms = clients_.options().timeout_seconds * 1000;
   if (timeout_ms == 0 || !session_->idle()) return;
-  if (clients_.loop().now_ms() - session_->client.last_active_ms > timeout_ms) close_because("it was idle");
+  // The node notes activity by a finer clock, which may be ahead.
+  if (clients_.loop().now_ms() > session_->client.last_active_ms + timeout_ms) close_because("it was idle");
 }
 
 void Connection::close_because(const char* reason) {

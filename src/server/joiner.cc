@@ -1,7 +1,6 @@
 #include "server/joiner.h"
 
 #include <algorithm>
-#include <array>
 #include <initializer_list>
 #include <utility>
 #include <vector>
@@ -134,7 +133,9 @@ void Joiner::on_end(int error) { failed(error == UV_EOF ? "it closed the connect
 
 void Joiner::failed(const std::string& why) {
   disconnect();
-  const std::string text = base::format("cannot join %s: %s", target_.text().c_str(), why.c_str());
+  std::string text = base::format("cannot join %s: %s", target_.text().c_str(), why.c_str());
+  while (text.ends_with('.')) text.pop_back();
+  if (why.starts_with("NOAUTH") || why.starts_with("WRONGPASS")) text += " (say -join-password or -requirepass)";
   if (text == told_) {
     LETO_LOG(kVerbose, "%s; trying again", text.c_str());
   } else {

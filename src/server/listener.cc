@@ -115,7 +115,7 @@ void Listener::close() {
   for (Socket* socket : std::exchange(sockets_, {})) {
     socket->owner = nullptr;
     uv_close(reinterpret_cast<uv_handle_t*>(socket->stream()),
-             [](uv_handle_t* handle) { delete static_cast<Socket*>(handle->data); });   // Unlinks a unix socket, too.
+             [](uv_handle_t* handle) { delete static_cast<Socket*>(handle->data); });
   }
 }
 

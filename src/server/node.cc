@@ -222,6 +222,8 @@ void Node::on_loop_turn() {
   replica_->on_loop_turn();
   membership_->advance();
   flusher_->advance();
+  keyspace_.on_turn();
+  if (keyspace_.work_waits()) environment_.waker.wake();
   if (shutdown_ != Shutdown::kNo) advance_shutdown();
 }
 

@@ -100,6 +100,7 @@ void PeerConnection::connected(base::Result<std::unique_ptr<Stream>> result) {
   if (!result.is_ok()) return broke(result.status().text());
   stream_ = std::move(result.value());
   stream_->set_user(this);
+  stream_->set_kept_capacity(2 * kWriteBytes);
   peers_.tune(*stream_);
   state_ = State::kHandshake;
   deadline_ms_ = peers_.loop().now_ms() + kHandshakeTimeoutMs;

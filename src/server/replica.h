@@ -122,6 +122,8 @@ class Replica {
   void run_handler(command::Context& context, const command::Command& command);
   void run_reads_before(const SessionRef& session, Session::Sequence sequence);
   void run_reads_after(const SessionRef& session, Session::Sequence sequence);
+  // Those not served yet: no place before the write is known any more.
+  void fail_reads_before(const SessionRef& session, Session::Sequence sequence);
   void fail_reads_after(const SessionRef& session, Session::Sequence sequence, const std::string& error);
   bool read_now(const SessionRef& session, const command::Command& command, resp::Arguments arguments,
                 ReadConsistency wanted);

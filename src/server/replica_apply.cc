@@ -14,7 +14,6 @@ void Replica::apply(const std::vector<raft::Entry>& entries) {
   const uint64_t commands_before = stats_.commands_applied;
   for (const raft::Entry& entry : entries) apply_entry(entry);
   raft_.applied(applied_.index);
-  keyspace_.on_turn();
   crowd_expected_ = stats_.commands_applied - commands_before;
   linger_until_us_ = environment_.clock.monotonic_us() + linger_us();
 }

@@ -5,7 +5,8 @@
 // - a read parsed before the write before it was handed to raft runs right after that write;
 // - a read parsed later runs at applied >= max(its read index, that write);
 // - a read not yet served when a later write of its connection comes to be applied runs right before it;
-// - a read behind a write that ended UNKNOWN fails with it.
+// - reads of a connection run in their order: one that may run takes those before it along;
+// - a read behind a write that ended UNKNOWN fails with it, and so does one before it that was not served.
 #include <algorithm>
 #include <utility>
 
@@ -124,6 +125,8 @@ void Replica::serve_waiter(const Waiter& waiter) {
     request->state = RequestState::kReady;
     return;
   }
+  // What covers this read covers those before it, which must not see a later state.
+  run_reads_before(waiter.session, waiter.sequence);
   run_read(waiter.session, waiter.sequence);
   output_grew(waiter.session);
 }
@@ -185,7 +188,17 @@ void Replica::run_reads_after(const SessionRef& session, Session::Sequence seque
     if (request == nullptr || is_unapplied_write(*request)) return;
     const bool runs = request->state == RequestState::kFollowsWrite ||
                       request->state == RequestState::kReady;
-    if (runs) run_read(session, at);
+    if (!runs) continue;
+    run_reads_before(session, at);
+    run_read(session, at);
+  }
+}
+
+void Replica::fail_reads_before(const SessionRef& session, Session::Sequence sequence) {
+  for (Session::Sequence at = session->front_sequence(); at < sequence; ++at) {
+    const Request* request = session->find(at);
+    if (request == nullptr || !is_unserved_read(*request)) continue;
+    session->fail(at, "CLUSTERDOWN the outcome of a later write of this connection is unknown");
   }
 }
 

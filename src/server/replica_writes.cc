@@ -165,6 +165,8 @@ void Replica::fail_write(const Waiter& waiter, const std::string& error) {
   if (session.closed() || request == nullptr || request->state == RequestState::kAnswered) return;
   if (error.starts_with("UNKNOWN")) ++stats_.unknown_outcomes;
   stats_.note_error(error);
+  // Where it will be applied, if ever, is not seen here any more: a read before it might run after it.
+  if (request->proposed) fail_reads_before(waiter.session, waiter.sequence);
   fail_reads_after(waiter.session, waiter.sequence, error);
   session.fail(waiter.sequence, error);
   output_grew(waiter.session);

@@ -12,6 +12,7 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "server/own_address.h"
+#include "server/secure_random.h"
 #include "server/version.h"
 
 namespace leto::server {
@@ -24,6 +25,7 @@ constexpr uint64_t kPeerBacklog = 128;
 constexpr uint64_t kFilesReserved = 256;
 // What replies and messages get to leave once the node is done.
 constexpr uint64_t kFinishUs = 100000;
+constexpr uint64_t kFinishStepUs = 2000;
 constexpr uint64_t kLeftoversMs = 100;
 
 // Past everything that could wait: destructors, threads, names being looked up.
@@ -56,6 +58,7 @@ base::Status Server::start() {
   if (base::Status status = open_log(); !status.is_ok()) return status;
   LETO_LOG(kNotice, "raftdir is %s", lock.value().path().c_str());
   say_hello();
+  keyspace::Keyspace::seed_tables(secure_random_number());
   base::Result<OpenedDirectory> opened = open_directory(options_, std::move(lock.value()));
   if (!opened.is_ok()) return opened.take_status();
   directory_ = std::move(opened.value());
@@ -258,16 +261,17 @@ void Server::shut_down(const std::string& why) {
   finish_deadline_us_ = loop_.monotonic_us() + options_.shutdown_timeout_seconds * 1000000 + kFinishUs;
   node_->begin_shutdown([this] {
     node_finished_ = true;
-    finish_deadline_us_ = std::min(finish_deadline_us_, loop_.monotonic_us() + kFinishUs);
+    send_deadline_us_ = loop_.monotonic_us() + kFinishUs;
     loop_.wake();
   });
 }
 
 void Server::try_to_finish() {
-  const bool late = loop_.monotonic_us() >= finish_deadline_us_;
+  const uint64_t now_us = loop_.monotonic_us();
   const bool idle = log_disk_->quiet() && !keys_disk_->busy();
-  if (idle && (late || (clients_.all_sent() && peers_->all_sent()))) return loop_.stop();
-  if (!late) return loop_.wake_after_us(kTicksPerSecond * 10);
+  const bool sent = (clients_.all_sent() && peers_->all_sent()) || now_us >= send_deadline_us_;
+  if (idle && sent) return loop_.stop();
+  if (now_us < finish_deadline_us_) return loop_.wake_after_us(kFinishStepUs);
   LETO_LOG(kWarning, "the disk is too slow to wait for; what was acknowledged is in the log");
   end_at_once(0);
 }

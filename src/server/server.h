@@ -79,7 +79,8 @@ class Server {
 
   uint64_t ticks_ = 0;
   bool node_finished_ = false;
-  uint64_t finish_deadline_us_ = 0;
+  uint64_t send_deadline_us_ = 0;      // Of replies and messages, once the node is done.
+  uint64_t finish_deadline_us_ = 0;    // Of everything.
 };
 
 }  // namespace leto::server

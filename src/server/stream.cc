@@ -30,9 +30,6 @@ struct Stream::Body {
 
 namespace {
 
-// What a buffer of replies may keep between turns.
-constexpr size_t kKeptCapacity = 64 << 10;
-
 sockaddr_storage remote_of(uv_tcp_t* tcp) {
   sockaddr_storage address{};
   int length = sizeof address;
@@ -134,7 +131,7 @@ int Stream::write(std::string& bytes) {
   if (code == 0 && taken < bytes.size()) code = start_write(bytes, taken);
   if (code != 0) user_ = nullptr;
   bytes.clear();
-  if (bytes.capacity() > kKeptCapacity) bytes.shrink_to_fit();
+  if (bytes.capacity() > kept_capacity_) bytes.shrink_to_fit();
   return code;
 }
 

@@ -55,6 +55,8 @@ class Stream {
   // in flight. 0; UV_EAGAIN if one is in flight already, then nothing was taken; or why the stream is broken: the
   // caller closes it, no on_end() follows.
   int write(std::string& bytes);
+  // What `bytes` may keep of its memory for the next time; 16 KiB if nothing was said.
+  void set_kept_capacity(size_t bytes) { kept_capacity_ = bytes; }
   bool write_in_flight() const;
   // Bytes taken that the kernel has not.
   size_t unsent_bytes() const;
@@ -81,6 +83,7 @@ class Stream {
   Loop& loop_;
   StreamKind kind_;
   bool reading_ = false;
+  size_t kept_capacity_ = 16 << 10;
 };
 
 // "127.0.0.1" / "::1" of a socket address; an IPv4 address in IPv6's clothes is shown as IPv4.

@@ -32,7 +32,7 @@ void UvLogDisk::read(const raft::Load& load, Read done) {
 
 bool UvLogDisk::write_now(const std::vector<storage::LogWrite>& writes, storage::WriteResult& result) {
   const uint64_t before_us = loop_.monotonic_us();
-  if (!quiet() || sync_delay_ms_ != 0 || wants_checkpoint()) return false;
+  if (!quiet() || sync_delay_ms_ != 0 || must_checkpoint()) return false;
   if (times_.commits < kCommitsMeasuredMin || times_.average_us > kFastCommitUs) return false;
   if (before_us < loop_writes_barred_until_us_) return false;
   result = store_.write(writes);
@@ -54,21 +54,26 @@ void UvLogDisk::note_commit(uint64_t took_us) {
   }
 }
 
-bool UvLogDisk::wants_checkpoint() const {
+bool UvLogDisk::may_checkpoint() const {
   if (!checkpoint_due_ || !checkpoints_allowed_ || vote_pending_) return false;
-  const bool forced = counters_.wal_frames >= checkpoint_frames_ * kForcedCheckpointFactor;
-  return forced || uv_hrtime() / 1000 - last_write_us_ > kIdleUs;
+  const uint64_t now_us = loop_.monotonic_us();
+  return now_us >= checkpoint_after_us_ && now_us - last_write_us_ > kIdleUs;
+}
+
+bool UvLogDisk::must_checkpoint() const {
+  if (counters_.wal_frames < checkpoint_frames_ * kForcedCheckpointFactor) return false;
+  return checkpoints_allowed_ && !vote_pending_ && loop_.monotonic_us() >= checkpoint_after_us_;
 }
 
 void UvLogDisk::on_turn_end() {
-  // The messages of a vote have left with this turn.
   if (!busy()) vote_pending_ = false;
   start_next();
-  if (!in_flight_ && wants_checkpoint()) start(Kind::kCheckpoint);
+  if (!in_flight_ && may_checkpoint()) start(Kind::kCheckpoint);
 }
 
 void UvLogDisk::start_next() {
   if (in_flight_) return;
+  if (must_checkpoint()) return start(Kind::kCheckpoint);
   const bool read_first = !reads_.empty() && (last_ == Kind::kWrite || !waiting_write_);
   if (read_first) {
     job_ = {.kind = Kind::kRead, .load = reads_.front().load};
@@ -124,7 +129,7 @@ void UvLogDisk::work_done() {
     std::exchange(read_, nullptr)(std::move(*job.entries));
   } else if (!job.status.is_ok()) {
     LETO_LOG(kWarning, "raft.db: the checkpoint failed and is tried again: %s", job.status.text().c_str());
-    last_write_us_ = loop_.monotonic_us() + kSlowPauseUs;
+    checkpoint_after_us_ = loop_.monotonic_us() + kSlowPauseUs;
   }
   // A write that waited behind a read or a checkpoint waits no longer; reads go with the turn's end.
   if (busy()) start_next();

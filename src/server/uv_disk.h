@@ -3,7 +3,7 @@
 //
 // Invariants: a store is touched by its job while one is in flight, else by the loop alone; after a write a
 // waiting read goes first, after a read a waiting write, so that neither starves; a checkpoint is a job of
-// its own, after the write before it was announced.
+// its own, after the write before it was announced, and never before one that carries a vote.
 #pragma once
 
 #include <uv.h>
@@ -82,7 +82,9 @@ class UvLogDisk final : public LogDisk {
   void work();
   void work_done();
   void note_commit(uint64_t took_us);
-  bool wants_checkpoint() const;
+  // Past the limit by far: before the next write. Else, if one is due: in an idle moment.
+  bool must_checkpoint() const;
+  bool may_checkpoint() const;
 
   Loop& loop_;
   storage::LogStore& store_;
@@ -97,8 +99,9 @@ class UvLogDisk final : public LogDisk {
   std::optional<WaitingWrite> waiting_write_;
   std::deque<WaitingRead> reads_;
   bool checkpoint_due_ = false;
-  bool vote_pending_ = false;   // The last write carried a vote: its messages leave before a checkpoint begins.
+  bool vote_pending_ = false;   // The last write that was handed over carries a vote: no checkpoint before it.
   bool checkpoints_allowed_ = true;
+  uint64_t checkpoint_after_us_ = 0;   // After one that failed.
   uint64_t sync_delay_ms_ = 0;
   uint64_t last_write_us_ = 0;
   uint64_t loop_writes_barred_until_us_ = 0;

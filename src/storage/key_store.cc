@@ -83,7 +83,7 @@ class SqliteKeyStore : public KeyStore {
   Namespaces namespaces_;
   StateHeader header_;
   Witness witness_;
-  uint64_t next_object_ = 1;
+  uint64_t next_object_ = 1;   // Only rises: a flush that failed leaves a gap.
   std::string failure_; // Of the last transaction that failed.
   bool dead_ = false;   // A sync failed, and the process lives on (fatal.h).
 };
@@ -163,14 +163,12 @@ base::Status SqliteKeyStore::fail(const std::string& text, int code) {
 
 // SQLITE_OK once `change` is durable. On an error the file is as before and failure_ says why.
 int SqliteKeyStore::within_transaction(const char* action, const Step& change) {
-  const uint64_t next_object = next_object_;
   int code = database_->begin();
   if (code == SQLITE_OK) code = change();
   if (code == SQLITE_OK) code = database_->commit();
   if (code == SQLITE_OK) return code;
   failure_ = database_->failure(action, code);
   database_->roll_back();
-  next_object_ = next_object;
   return code;
 }
 

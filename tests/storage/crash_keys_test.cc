@@ -1,0 +1,212 @@
+// keys-<generation>.db in foul weather: each single operation of the disk fails once, or the power is cut
+// there. After the crash the file holds one flush whole, the last acknowledged one or the one under way.
+#include <doctest/doctest.h>
+
+#include "base/random.h"
+#include "keyspace/keyspace.h"
+#include "storage/key_tables.h"
+#include "tests/storage/support.h"
+
+namespace leto::storage {
+
+namespace {
+
+using keyspace::Keyspace;
+
+// What a keys file should hold: the header says the digest of the keys.
+struct Expected {
+  keyspace::StateHeader header;
+  Witness witness;
+};
+
+std::string difference(KeyStore& store, const Expected& expected) {
+  const keyspace::StateHeader header = store.header();
+  if (header.applied_index != expected.header.applied_index) return "the applied index";
+  if (header.configuration != expected.header.configuration) return "the configuration";
+  if (!(header.digest == expected.header.digest)) return "the digest in the header";
+  if (store.witness().index != expected.witness.index) return "the witness";
+  Keyspace keys;
+  const base::Status status = store.load([&](uint32_t database, std::string_view key, keyspace::Item item) {
+    keys.load(database, key, std::move(item));
+  });
+  if (!status.is_ok()) return status.text();
+  return keys.recompute_digest() == expected.header.digest ? "" : "the keys";
+}
+
+class Life {
+ public:
+  explicit Life(TestDisk& disk) : disk_(disk) {}
+
+  bool run() {
+    try {
+      return open() && flush() && flush() && witness() && checkpoint() && flush() && close() && open() &&
+             witness() && flush() && close();
+    } catch (const DiskDied&) {
+      return false;
+    }
+  }
+  void end() { store_.reset(); }
+  const Expected& acknowledged() const { return acknowledged_; }
+  const Expected& asked() const { return asked_; }
+
+ private:
+  bool open() {
+    base::Result<std::unique_ptr<KeyStore>> store =
+        KeyStore::open({.directory = "/disk", .vfs = disk_.name(), .generation = 1});
+    if (store.is_ok()) store_ = std::move(store.value());
+    return store.is_ok();
+  }
+
+  bool close() {
+    const bool closed = store_->close().is_ok();
+    store_.reset();
+    return closed;
+  }
+
+  // New keys, changed ones, erased ones; small and large ones; a database more each time.
+  void change_keys() {
+    ++round_;
+    const auto set = [&](uint32_t database, const std::string& key, size_t size) {
+      keys_.set(database, key,
+                {.value = keyspace::make_string(std::string(size, static_cast<char>('a' + round_))),
+                 .version = {.index = round_, .position = database}});
+    };
+    for (uint64_t i = 0; i < 12; ++i) set(0, "key " + std::to_string(i * round_ % 17), 10 * i);
+    if (round_ % 2 == 1) set(static_cast<uint32_t>(round_), "new here", 1);
+    set(0, "large", round_ == 2 ? kInlineBytesMax + 1 : 20);
+    keys_.erase(0, "key " + std::to_string(round_ - 1));
+  }
+
+  bool flush() {
+    change_keys();
+    const keyspace::StateHeader header{.applied_index = round_,
+                                       .configuration = std::string(round_ * 10, 'c'),
+                                       .configuration_index = round_,
+                                       .digest = keys_.digest()};
+    const keyspace::Cut cut = keys_.freeze(header);
+    asked_ = {.header = header, .witness = {.index = round_ * 10, .term = 1}};
+    // The same cut goes in when the fault has passed.
+    if (!store_->flush(cut, asked_.witness).is_ok() && !store_->flush(cut, asked_.witness).is_ok()) {
+      return false;
+    }
+    acknowledged_ = asked_;
+    return true;
+  }
+
+  bool witness() {
+    asked_.witness.index += 5;
+    if (!store_->write_witness(asked_.witness).is_ok()) return false;
+    acknowledged_ = asked_;
+    return true;
+  }
+
+  bool checkpoint() { return store_->checkpoint().is_ok() || store_->checkpoint().is_ok(); }
+
+  TestDisk& disk_;
+  std::unique_ptr<KeyStore> store_;
+  Keyspace keys_;
+  uint64_t round_ = 0;
+  Expected acknowledged_, asked_;
+};
+
+void check_recovery(TestDisk& disk, const Life& life, base::Random& random) {
+  std::string before;
+  {
+    const auto store = open_keys(disk);
+    before = difference(*store, life.acknowledged());
+    if (!before.empty()) CHECK_MESSAGE(difference(*store, life.asked()) == "", before);
+    disk.power_cut(random);
+  }
+  const auto store = open_keys(disk);
+  CHECK(difference(*store, before.empty() ? life.acknowledged() : life.asked()) == "");
+  CHECK(store->write_witness({.index = 1, .term = 1}).is_ok());
+  CHECK_FALSE(disk.had_two_writers());
+}
+
+bool survive(const Fault& fault, bool power_cut, uint64_t seed) {
+  TestDisk disk("crash_keys");
+  base::Random random(seed);
+  disk.add_fault(fault);
+  Life life(disk);
+  const bool finished = life.run();
+  const bool met = disk.times_reached(fault.effect) > 0;
+  if (!met) CHECK(finished);
+  if (power_cut) disk.power_cut(random);
+  else disk.kill();
+  life.end();
+  disk.clear_faults();
+  check_recovery(disk, life, random);
+  return met;
+}
+
+uint64_t survive_each(Fault fault, bool power_cut, uint64_t seed) {
+  uint64_t met = 0;
+  for (fault.at = 1;; ++fault.at) {
+    CAPTURE(fault.at);
+    CAPTURE(effect_name(fault.effect));
+    CAPTURE(seed);
+    if (!survive(fault, power_cut, seed + fault.at)) return met;
+    ++met;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("whichever operation of the keys file's disk fails, it holds one flush whole") {
+  const FatalThrows throws;
+  for (const Effect effect : {Effect::kIoError, Effect::kFull, Effect::kShortWrite}) {
+    Fault fault{.at = 1, .kinds = kAnyOperation, .effect = effect};
+    CHECK(survive_each(fault, false, 1) > 100);
+    fault.sticky = true;
+    CHECK(survive_each(fault, true, 2) > 100);
+  }
+}
+
+TEST_CASE("whichever operation the power is cut at, the keys file holds one flush whole") {
+  const FatalThrows throws;
+  const Fault fault{
+      .at = 1, .kinds = kAnyChange, .effect = Effect::kStop};
+  CHECK(survive_each(fault, false, 1) > 100);
+  for (uint64_t seed = 1; seed <= 2; ++seed) CHECK(survive_each(fault, true, seed * 1000) > 100);
+}
+
+TEST_CASE("whichever sync of the keys file the power is cut at or fails, it holds one flush whole") {
+  const FatalThrows throws;
+  for (const Effect effect : {Effect::kStop, Effect::kIoError, Effect::kForgetfulSync}) {
+    const Fault fault{
+        .at = 1, .kinds = operations(Operation::kSync), .effect = effect};
+    for (uint64_t seed = 1; seed <= 4; ++seed) CHECK(survive_each(fault, true, seed * 1000) > 12);
+  }
+}
+
+TEST_CASE("a recovery of the keys file that is cut short is begun again") {
+  const FatalThrows throws;
+  for (uint64_t at = 5;; at += 13) {
+    uint64_t met = 1;
+    for (uint64_t again = 1; met > 0; ++again) {
+      CAPTURE(at);
+      CAPTURE(again);
+      TestDisk disk("crash_keys_twice");
+      base::Random random(at * 1000 + again);
+      disk.add_fault(
+          {.at = at, .kinds = kAnyChange, .effect = Effect::kStop});
+      Life life(disk);
+      if (life.run()) {
+        CHECK(at > 100);
+        return;
+      }
+      disk.power_cut(random);
+      life.end();
+      disk.add_fault(
+          {.at = again, .kinds = kAnyOperation, .effect = Effect::kStop});
+      const bool refused = !keys_refusal(disk).empty();
+      met = disk.times_reached(Effect::kStop) - 1;
+      CHECK(refused == (met > 0));
+      disk.clear_faults();
+      disk.power_cut(random);
+      check_recovery(disk, life, random);
+    }
+  }
+}
+
+}  // namespace leto::storage

@@ -1,0 +1,295 @@
+// raft.db in foul weather: a workload is run again and again, with each single operation of the disk
+// failing once, and with the power cut there. After the crash everything acknowledged is there, and nothing
+// is half there (D4).
+#include <doctest/doctest.h>
+
+#include "base/format.h"
+#include "base/random.h"
+#include "tests/storage/support.h"
+
+namespace leto::storage {
+
+namespace {
+
+using Entries = std::vector<raft::Entry>;
+
+// What a raft.db should hold.
+struct Model {
+  std::string id;
+  raft::HardState hard_state;
+  Entries log;
+
+  void carry_out(const std::vector<LogWrite>& writes) {
+    for (const LogWrite& write : writes) {
+      if (write.hard_state) hard_state = *write.hard_state;
+      if (write.truncate_from && *write.truncate_from <= log.size()) log.resize(*write.truncate_from - 1);
+      log.insert(log.end(), write.append.begin(), write.append.end());
+    }
+  }
+};
+
+// Empty if the store holds what the model says.
+std::string difference(LogStore& store, const Model& model) {
+  const raft::Recovered found = store.recovered();
+  const std::optional<Identity> identity = store.identity();
+  if ((identity ? identity->id : "") != model.id) return "the identity";
+  if (found.hard_state != model.hard_state) return "the hard state";
+  const raft::EntryId last = model.log.empty() ? raft::EntryId{} : model.log.back().id;
+  if (found.last != last) return base::format("the last entry: %d", static_cast<int>(found.last.index));
+  base::Result<Entries> entries = store.read(1, last.index + 1, 1 << 30);
+  if (!entries.is_ok()) return entries.status().text();
+  if (entries.value().size() != model.log.size()) return "the number of entries";
+  auto run = found.terms.begin();
+  auto configuration = found.configurations.begin();
+  for (size_t i = 0; i < model.log.size(); ++i) {
+    const raft::Entry& wanted = model.log[i];
+    const raft::Entry& entry = entries.value()[i];
+    if (entry.id != wanted.id || entry.kind != wanted.kind || *entry.payload != *wanted.payload) {
+      return "an entry";
+    }
+    if (i == 0 || wanted.id.term != model.log[i - 1].id.term) {
+      if (run == found.terms.end() || run->first != wanted.id.index || run->term != wanted.id.term) {
+        return "a term";
+      }
+      ++run;
+    }
+    if (wanted.kind != raft::EntryKind::kConfiguration) continue;
+    if (configuration == found.configurations.end() || configuration->index != wanted.id.index) {
+      return "a configuration";
+    }
+    ++configuration;
+  }
+  return run == found.terms.end() && configuration == found.configurations.end()
+             ? ""
+             : "too many terms or configurations";
+}
+
+using Job = std::vector<LogWrite>;
+
+// A follower's life: votes, appends, a truncation over two segments, a large entry, configurations.
+std::vector<Job> workload() {
+  std::vector<Job> jobs;
+  raft::Index last = 0;
+  const auto append = [&](raft::Term term, size_t count) {
+    LogWrite write;
+    for (size_t i = 0; i < count; ++i) {
+      ++last;
+      write.append.push_back(
+          make_entry(term, last,
+                     base::format("term %d entry %d ", static_cast<int>(term), static_cast<int>(last)) +
+                         std::string(last * 40, 'x')));
+    }
+    return write;
+  };
+  LogWrite vote;
+  vote.hard_state = raft::HardState{.term = 1, .voted_for = 2};
+  jobs.push_back({vote});
+  jobs.push_back({append(1, 3)});
+  LogWrite configuration;
+  configuration.append.push_back(make_configuration_entry(1, ++last, 1));
+  jobs.push_back({configuration, append(1, 9)});
+  vote.hard_state = raft::HardState{.term = 3, .voted_for = 0};
+  jobs.push_back({vote, append(3, 1), append(3, 2)});
+  LogWrite cut;
+  cut.truncate_from = 6;
+  last = 5;
+  LogWrite replaced = append(4, 4);
+  replaced.truncate_from = cut.truncate_from;
+  replaced.hard_state = raft::HardState{.term = 4, .voted_for = 1};
+  jobs.push_back({replaced, append(4, 6)});
+  LogWrite large;
+  large.append.push_back(make_entry(4, ++last, std::string(30000, 'l')));
+  jobs.push_back({large});
+  jobs.push_back({append(4, 2), append(5, 2)});
+  return jobs;
+}
+
+// One life of a node on a disk that may fail at any time.
+class Life {
+ public:
+  explicit Life(TestDisk& disk) : disk_(disk) {}
+
+  // False if the process ended before the workload did.
+  bool run() {
+    try {
+      return open() && identify() && write(0, 4) && close() && open() && write(4, jobs_.size()) && close();
+    } catch (const DiskDied&) {
+      return false;
+    }
+  }
+  void end() { store_.reset(); }
+
+  // What it was told is durable, and what it had asked for beyond.
+  const Model& acknowledged() const { return acknowledged_; }
+  const Model& asked() const { return asked_; }
+
+ private:
+  bool open() {
+    base::Result<std::unique_ptr<LogStore>> store = LogStore::open(small_log(disk_));
+    if (store.is_ok()) store_ = std::move(store.value());
+    return store.is_ok();
+  }
+
+  bool close() {
+    const bool closed = store_->close().is_ok();
+    store_.reset();
+    return closed;
+  }
+
+  bool identify() {
+    asked_.id = "id1";
+    Identity identity;
+    identity.id = "id1";
+    identity.node = 5;
+    if (!store_->set_identity(identity).is_ok()) return false;
+    acknowledged_ = asked_;
+    return true;
+  }
+
+  bool write(size_t from, size_t end) {
+    for (size_t i = from; i < end; ++i) {
+      asked_.carry_out(jobs_[i]);
+      // A full disk is tried again: a fault that comes once has gone by then.
+      if (store_->write(jobs_[i]) == WriteResult::kFull && store_->write(jobs_[i]) == WriteResult::kFull) {
+        return false;
+      }
+      acknowledged_ = asked_;
+      // Its only error here is a full disk, which hurts nobody.
+      if (store_->checkpoint_due() && !store_->checkpoint().is_ok()) continue;
+    }
+    return true;
+  }
+
+  TestDisk& disk_;
+  const std::vector<Job> jobs_ = workload();
+  std::unique_ptr<LogStore> store_;
+  Model acknowledged_, asked_;
+};
+
+// Opens after a crash. What it finds must be what was acknowledged or what was asked for; and what it has
+// said once must be there after the next power cut.
+void check_recovery(TestDisk& disk, const Life& life, base::Random& random) {
+  std::string before;
+  {
+    const auto store = open_log(small_log(disk));
+    before = difference(*store, life.acknowledged());
+    if (!before.empty()) CHECK_MESSAGE(difference(*store, life.asked()) == "", before);
+    disk.power_cut(random);
+  }
+  const auto store = open_log(small_log(disk));
+  CHECK(difference(*store, before.empty() ? life.acknowledged() : life.asked()) == "");
+  const raft::EntryId last = store->recovered().last;
+  LogWrite write;
+  write.append.push_back(make_entry(last.term + 1, last.index + 1, "life goes on"));
+  CHECK(store->write({write}) == WriteResult::kDurable);
+  CHECK_FALSE(disk.had_two_writers());
+}
+
+enum class Crash : uint8_t { kKill, kPowerCut };
+
+// Runs the workload with `fault` and the crash; false if the fault was not met any more.
+bool survive(Fault fault, Crash crash, uint64_t seed) {
+  TestDisk disk("crash_log");
+  base::Random random(seed);
+  disk.add_fault(fault);
+  Life life(disk);
+  const bool finished = life.run();
+  const bool met = disk.times_reached(fault.effect) > 0;
+  if (!met) CHECK(finished);
+  if (crash == Crash::kKill) disk.kill();
+  else disk.power_cut(random);
+  life.end();
+  disk.clear_faults();
+  check_recovery(disk, life, random);
+  return met;
+}
+
+// `at` = 1, 2, 3 ... until the workload is too short; how many there were.
+uint64_t survive_each(Fault fault, Crash crash, uint64_t seed) {
+  uint64_t met = 0;
+  for (fault.at = 1;; ++fault.at) {
+    CAPTURE(fault.at);
+    CAPTURE(effect_name(fault.effect));
+    CAPTURE(seed);
+    if (!survive(fault, crash, seed + fault.at)) return met;
+    ++met;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("the log's workload meets a full WAL, dropped segments and checkpoints") {
+  TestDisk disk("crash_log_none");
+  const FatalThrows throws;
+  Life life(disk);
+  REQUIRE(life.run());
+  const auto store = open_log(small_log(disk));
+  CHECK(difference(*store, life.acknowledged()) == "");
+  CHECK(disk.counters("/disk/raft.db").of(Operation::kSync) > 6);
+  CHECK(disk.operations_done() > 150);
+}
+
+TEST_CASE(
+    "whichever operation of the log's disk fails, nothing acknowledged is lost and nothing is half there") {
+  const FatalThrows throws;
+  for (const Effect effect : {Effect::kIoError, Effect::kFull, Effect::kShortWrite}) {
+    Fault fault{.at = 1, .kinds = kAnyOperation, .effect = effect};
+    CHECK(survive_each(fault, Crash::kKill, 1) > 100);
+    fault.sticky = true;
+    CHECK(survive_each(fault, Crash::kPowerCut, 2) > 100);
+  }
+}
+
+TEST_CASE("whichever operation the power is cut at, the log is whole") {
+  const FatalThrows throws;
+  const Fault fault{
+      .at = 1, .kinds = kAnyChange, .effect = Effect::kStop};
+  CHECK(survive_each(fault, Crash::kKill, 1) > 100);
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    CHECK(survive_each(fault, Crash::kPowerCut, seed * 1000) > 100);
+  }
+}
+
+TEST_CASE("whichever sync the power is cut at or fails, the log is whole") {
+  const FatalThrows throws;
+  for (const Effect effect : {Effect::kStop, Effect::kIoError, Effect::kForgetfulSync}) {
+    const Fault fault{
+        .at = 1, .kinds = operations(Operation::kSync), .effect = effect};
+    for (uint64_t seed = 1; seed <= 10; ++seed) {
+      CHECK(survive_each(fault, Crash::kPowerCut, seed * 1000) > 15);
+    }
+  }
+}
+
+TEST_CASE("a recovery of the log that is cut short is begun again") {
+  const FatalThrows throws;
+  uint64_t recoveries = 0;
+  for (uint64_t at = 5;; at += 9) {
+    uint64_t met = 1;
+    for (uint64_t again = 1; met > 0; ++again, ++recoveries) {
+      CAPTURE(at);
+      CAPTURE(again);
+      TestDisk disk("crash_log_twice");
+      base::Random random(at * 1000 + again);
+      disk.add_fault(
+          {.at = at, .kinds = kAnyChange, .effect = Effect::kStop});
+      Life life(disk);
+      if (life.run()) {
+        CHECK(recoveries > 100);
+        return;
+      }
+      disk.power_cut(random);
+      life.end();
+      disk.add_fault(
+          {.at = again, .kinds = kAnyOperation, .effect = Effect::kStop});
+      const bool refused = !log_refusal(small_log(disk)).empty();
+      met = disk.times_reached(Effect::kStop) - 1;
+      CHECK(refused == (met > 0));
+      disk.clear_faults();
+      disk.power_cut(random);
+      check_recovery(disk, life, random);
+    }
+  }
+}
+
+}  // namespace leto::storage

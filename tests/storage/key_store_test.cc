@@ -1,0 +1,387 @@
+// keys-<generation>.db in fair weather: what a flush wrote is loaded again, and what people see of it.
+#include "storage/key_store.h"
+
+#include <doctest/doctest.h>
+#include <sqlite3.h>
+
+#include "keyspace/keyspace.h"
+#include "storage/lost_tail.h"
+#include "tests/storage/support.h"
+
+namespace leto::storage {
+
+namespace {
+
+using keyspace::Item;
+using keyspace::Keyspace;
+using keyspace::StateHeader;
+
+const char* const kFile = "/disk/keys-1.db";
+
+Item item(std::string bytes, uint64_t index = 1, uint32_t position = 0, uint64_t deadline_ms = 0) {
+  return {.value = keyspace::make_string(std::move(bytes)),
+          .version = {.index = index, .position = position},
+          .deadline_ms = deadline_ms};
+}
+
+StateHeader header_at(const Keyspace& keys, uint64_t index) {
+  return {.applied_index = index,
+          .applied_term = 3,
+          .cluster_time_ms = 1700000000000,
+          .hash_seed = 0xffffffffffffffff,
+          .configuration = raft::encode_configuration(make_configuration(3)),
+          .configuration_index = 2,
+          .digest = keys.digest()};
+}
+
+void must_flush(KeyStore& store, Keyspace& keys, uint64_t index) {
+  const StateHeader header = header_at(keys, index);
+  const base::Status status = store.flush(keys.freeze(header), {.index = index, .term = 3});
+  REQUIRE_MESSAGE(status.is_ok(), status.text());
+}
+
+base::Status load(KeyStore& store, Keyspace& keys) {
+  return store.load([&](uint32_t database, std::string_view key, Item loaded) {
+    keys.load(database, key, std::move(loaded));
+  });
+}
+
+// As a person would ask, with `sqlite3 -readonly`. Rows end with a semicolon, columns with a bar.
+std::string select(const TestDisk& disk, const std::string& sql) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open_v2(kFile, &database, SQLITE_OPEN_READONLY, disk.name().c_str()) == SQLITE_OK);
+  std::string out;
+  const auto add = [](void* text, int columns, char** values, char**) {
+    for (int i = 0; i < columns; ++i) {
+      static_cast<std::string*>(text)
+          ->append(values[i] ? values[i] : "NULL")
+          .append(i + 1 < columns ? "|" : ";");
+    }
+    return 0;
+  };
+  const int code = sqlite3_exec(database, sql.c_str(), add, &out, nullptr);
+  CHECK_MESSAGE(code == SQLITE_OK, sqlite3_errmsg(database));
+  sqlite3_close(database);
+  return out;
+}
+
+void execute(const TestDisk& disk, const std::string& sql) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open_v2(kFile, &database, SQLITE_OPEN_READWRITE, disk.name().c_str()) == SQLITE_OK);
+  const int code = sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr);
+  CHECK_MESSAGE(code == SQLITE_OK, sqlite3_errmsg(database));
+  sqlite3_close(database);
+}
+
+std::string large_value() {
+  std::string bytes(200000, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>('a' + i % 23);
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("a new keys file has a header of zeros and no key") {
+  TestDisk disk("keys_new");
+  const auto store = open_keys(disk);
+  CHECK(store->header().applied_index == 0);
+  CHECK(store->header().digest == keyspace::Digest{});
+  CHECK(store->header().configuration.empty());
+  CHECK(store->witness().index == 0);
+  Keyspace keys;
+  REQUIRE(load(*store, keys).is_ok());
+  CHECK(keys.size() == 0);
+}
+
+TEST_CASE("keys of several databases, header and witness are found after a reopen") {
+  TestDisk disk("keys_reopen");
+  Keyspace keys;
+  const std::string binary("\0\xff\n'\"", 5);
+  keys.set(0, "a", item("b", 5, 1));
+  keys.set(0, "", item("", 6, 4000000000));
+  keys.set(0, binary, item(binary, 7, 0, 1800000000000));
+  keys.set(15, "a", item("of database 15", 8));
+  keys.set(3, "large", item(large_value(), 9));
+  keys.set(3, "just fits", item(std::string(64 << 10, 'f'), 10));
+  keys.set(3, "just not", item(std::string((64 << 10) + 1, 'n'), 11));
+  {
+    const auto store = open_keys(disk);
+    must_flush(*store, keys, 42);
+    REQUIRE(store->close().is_ok());
+  }
+  const auto store = open_keys(disk);
+  const StateHeader header = store->header();
+  CHECK(header.applied_index == 42);
+  CHECK(header.applied_term == 3);
+  CHECK(header.cluster_time_ms == 1700000000000);
+  CHECK(header.hash_seed == 0xffffffffffffffff);
+  CHECK(header.configuration == raft::encode_configuration(make_configuration(3)));
+  CHECK(header.configuration_index == 2);
+  CHECK(header.digest == keys.digest());
+  CHECK(store->witness().index == 42);
+  CHECK(store->witness().term == 3);
+  Keyspace loaded;
+  REQUIRE(load(*store, loaded).is_ok());
+  CHECK(loaded.digest() == header.digest);
+  CHECK(loaded.recompute_digest() == header.digest);
+  CHECK(loaded.size() == 7);
+  REQUIRE(loaded.find(0, binary) != nullptr);
+  CHECK(loaded.find(0, binary)->value->string == binary);
+  CHECK(loaded.find(0, "")->version.position == 4000000000);
+  CHECK(loaded.find(3, "large")->value->string == large_value());
+  CHECK(select(disk, "SELECT count(*) FROM chunks_2") == "18;");
+}
+
+TEST_CASE("overwritten and erased keys leave no chunk behind") {
+  TestDisk disk("keys_chunks");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  for (const char* key : {"to small", "to large", "erased", "kept"}) keys.set(0, key, item(large_value()));
+  must_flush(*store, keys, 1);
+  CHECK(select(disk, "SELECT count(*) FROM chunks_1") == "52;");
+  keys.set(0, "to small", item("small"));
+  keys.set(0, "to large", item(std::string(70000, 'l')));
+  CHECK(keys.erase(0, "erased"));
+  CHECK_FALSE(keys.erase(0, "never there"));
+  must_flush(*store, keys, 2);
+  CHECK(select(disk, "SELECT count(*) FROM chunks_1") == "18;");
+  CHECK(select(disk, "SELECT count(*) FROM keys_1") == "3;");
+  Keyspace loaded;
+  REQUIRE(load(*store, loaded).is_ok());
+  CHECK(loaded.recompute_digest() == keys.digest());
+}
+
+TEST_CASE("large values of two lives of a node do not mix") {
+  TestDisk disk("keys_objects");
+  Keyspace keys;
+  for (const char* key : {"first", "second"}) {
+    const auto store = open_keys(disk);
+    keys.set(0, key, item(large_value() + key));
+    must_flush(*store, keys, 1);
+    REQUIRE(store->close().is_ok());
+  }
+  Keyspace loaded;
+  REQUIRE(load(*open_keys(disk), loaded).is_ok());
+  CHECK(loaded.recompute_digest() == keys.digest());
+  CHECK(select(disk, "SELECT group_concat(object) FROM keys_1") == "1,2;");
+}
+
+TEST_CASE("a key that was set and erased between two flushes never reaches the file") {
+  TestDisk disk("keys_tombstone");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  keys.set(4, "short life", item("x"));
+  CHECK(keys.erase(4, "short life"));
+  must_flush(*store, keys, 1);
+  CHECK(select(disk, "SELECT count(*) FROM databases") == "0;");
+}
+
+TEST_CASE("a flush is one transaction and one sync, but for one more after the WAL began anew") {
+  TestDisk disk("keys_one_sync");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  for (uint64_t i = 1; i <= 10; ++i) {
+    for (int k = 0; k < 50; ++k) keys.set(0, "key " + std::to_string(k), item(std::to_string(i)));
+    const uint64_t before = disk.counters().of(Operation::kSync);
+    must_flush(*store, keys, i);
+    CHECK(disk.counters().of(Operation::kSync) - before == (i == 1 || i == 6 ? 2 : 1));
+    if (i == 5) REQUIRE(store->checkpoint().is_ok());
+  }
+}
+
+TEST_CASE("a witness alone is written without a key") {
+  TestDisk disk("keys_witness");
+  {
+    const auto store = open_keys(disk);
+    REQUIRE(store->write_witness({.index = 77, .term = 8}).is_ok());
+    CHECK(store->witness().index == 77);
+    disk.kill();
+  }
+  const auto store = open_keys(disk);
+  CHECK(store->witness().index == 77);
+  CHECK(store->witness().term == 8);
+  CHECK(store->header().applied_index == 0);
+}
+
+TEST_CASE("the view strings shows what redis-cli shows, also while the file is open for writing") {
+  TestDisk disk("keys_view");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  keys.set(0, "a", item("b"));
+  keys.set(0, "gone", item("x", 1, 0, 1699999999999));
+  keys.set(0, "leaves", item("y", 1, 0, 1700000000000));
+  keys.set(9, "large", item(large_value()));
+  must_flush(*store, keys, 1);
+  CHECK(select(disk, "SELECT * FROM strings WHERE db = 0 ORDER BY key") ==
+        "0|a|b|NULL;0|leaves|y|2023-11-14 22:13:20;");
+  CHECK(select(disk, "SELECT value FROM strings WHERE db = 9") == large_value() + ";");
+  CHECK_FALSE(disk.had_two_writers());
+}
+
+TEST_CASE("a reader that holds the WAL does not stop flushes and checkpoints") {
+  TestDisk disk("keys_reader");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  keys.set(0, "a", item("old"));
+  must_flush(*store, keys, 1);
+  sqlite3* reader = nullptr;
+  REQUIRE(sqlite3_open_v2(kFile, &reader, SQLITE_OPEN_READONLY, disk.name().c_str()) == SQLITE_OK);
+  REQUIRE(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM keys_1", nullptr, nullptr, nullptr) ==
+          SQLITE_OK);
+  keys.set(0, "a", item("new"));
+  must_flush(*store, keys, 2);
+  CHECK(store->checkpoint().is_ok());
+  CHECK(select(disk, "SELECT value FROM strings") == "new;");
+  sqlite3_close(reader);
+  REQUIRE(store->close().is_ok());
+  CHECK(open_keys(disk)->header().applied_index == 2);
+}
+
+TEST_CASE("damage in the rows of a keys file is named") {
+  struct Damage {
+    const char* sql;
+    const char* sentence;
+  };
+  const Damage damages[] = {
+      {"UPDATE keys_1 SET value = 'c' WHERE key = x'61'", "key \"a\" of database 0 has a wrong checksum"},
+      {"UPDATE keys_1 SET deadline_ms = 1 WHERE key = x'61'",
+       "key \"a\" of database 0 has a wrong checksum"},
+      {"UPDATE keys_1 SET version_position = version_position + 1",
+       "key \"a\" of database 0 has a wrong checksum"},
+      {"UPDATE keys_1 SET key = x'0a' WHERE key = x'61'",
+       "key \"\\x0a\" of database 0 has a wrong checksum"},
+      {"UPDATE chunks_1 SET bytes = zeroblob(16384) WHERE position = 2",
+       "key \"large\" of database 0 has a wrong"},
+      {"DELETE FROM chunks_1 WHERE position = 0",
+       "key \"large\" of database 0 has a wrong checksum or missing parts"},
+      {"DELETE FROM chunks_1 WHERE position = 12",
+       "key \"large\" of database 0 has a wrong checksum or missing parts"},
+      {"UPDATE databases SET namespace = 2", "database 0 has a wrong checksum"},
+      {"UPDATE meta SET value = '9' WHERE name = 'applied_index'", "the row 'applied_index' of table meta"},
+      {"UPDATE meta SET value = '9' WHERE name = 'witness_term'", "the row 'witness_term' of table meta"},
+      {"DROP TABLE chunks_1", "cannot prepare"},
+  };
+  for (const Damage& damage : damages) {
+    CAPTURE(damage.sql);
+    TestDisk disk("keys_damage");
+    {
+      const auto store = open_keys(disk);
+      Keyspace keys;
+      keys.set(0, "a", item("b"));
+      keys.set(0, "large", item(large_value()));
+      must_flush(*store, keys, 1);
+      REQUIRE(store->close().is_ok());
+    }
+    execute(disk, damage.sql);
+    std::string refusal = keys_refusal(disk);
+    if (refusal.empty()) {
+      Keyspace keys;
+      const base::Status status = load(*open_keys(disk), keys);
+      refusal = status.is_ok() ? "" : status.text();
+    }
+    CHECK_MESSAGE(contains(refusal, damage.sentence), refusal);
+    CHECK(refusal.starts_with("/disk/keys-1.db: "));
+  }
+}
+
+TEST_CASE("a flipped bit of a value in the keys file is named") {
+  TestDisk disk("keys_flip");
+  {
+    const auto store = open_keys(disk);
+    Keyspace keys;
+    keys.set(7, "user:1", item("a value that is easy to find"));
+    must_flush(*store, keys, 1);
+    REQUIRE(store->close().is_ok());
+  }
+  disk.remove("/disk/keys-1.db-wal");
+  disk.flip_bit(kFile, disk.contents(kFile).find("easy to find"), 3);
+  Keyspace keys;
+  const base::Status status = load(*open_keys(disk), keys);
+  REQUIRE_FALSE(status.is_ok());
+  CHECK(status.text() ==
+        "/disk/keys-1.db: damaged: key \"user:1\" of database 7 has a wrong checksum or missing parts");
+}
+
+TEST_CASE("a newer keys file, a second open and a raft.db in its place are refused") {
+  TestDisk disk("keys_refused");
+  {
+    const auto store = open_keys(disk);
+    CHECK(keys_refusal(disk) == "/disk/keys-1.db: in use by this process already");
+    REQUIRE(store->close().is_ok());
+  }
+  // The CRC-32C of "\x06format2".
+  execute(disk, "UPDATE meta SET value='2', crc=1019923686 WHERE name='format'");
+  CHECK(keys_refusal(disk) == "keys-1.db has format 2, this leto reads up to 1");
+  const auto log = open_log(small_log(disk));
+  REQUIRE(log->close().is_ok());
+  disk.set_contents(kFile, disk.contents("/disk/raft.db"));
+  disk.remove("/disk/keys-1.db-wal");
+  CHECK(contains(keys_refusal(disk), "a database, but not one of Leto's of this kind"));
+}
+
+TEST_CASE("a failed write of a flush leaves the file as it was, and the same cut goes in later") {
+  for (const Effect effect : {Effect::kIoError, Effect::kFull}) {
+    TestDisk disk("keys_retry");
+    const FatalThrows throws;
+    const auto store = open_keys(disk);
+    Keyspace keys;
+    keys.set(0, "a", item("b"));
+    const StateHeader header = header_at(keys, 1);
+    const keyspace::Cut cut = keys.freeze(header);
+    const auto writes = operations(Operation::kWrite);
+    disk.add_fault({.at = 3, .kinds = writes, .effect = effect, .sticky = true});
+    for (int i = 0; i < 2; ++i) CHECK_FALSE(store->flush(cut, {.index = 1, .term = 1}).is_ok());
+    CHECK(store->header().applied_index == 0);
+    CHECK(store->witness().index == 0);
+    disk.clear_faults();
+    CHECK(store->flush(cut, {.index = 1, .term = 1}).is_ok());
+    Keyspace loaded;
+    REQUIRE(load(*store, loaded).is_ok());
+    CHECK(loaded.recompute_digest() == keys.digest());
+  }
+}
+
+TEST_CASE("a failed sync of a flush ends the process") {
+  TestDisk disk("keys_fatal");
+  const FatalThrows throws;
+  const auto store = open_keys(disk);
+  disk.add_fault({.at = 1,
+                  .kinds = operations(Operation::kSync),
+                  .effect = Effect::kIoError});
+  CHECK_THROWS_AS((void)store->write_witness({.index = 1, .term = 1}), DiskDied);
+}
+
+TEST_CASE("a log that lost its tail is known by the witness") {
+  raft::Recovered recovered;
+  recovered.hard_state.term = 4;
+  recovered.last = {.term = 4, .index = 10};
+  CHECK_FALSE(lost_tail(recovered, {.index = 10, .term = 4}, 10));
+  CHECK(lost_tail(recovered, {.index = 11, .term = 4}, 10));
+  CHECK(lost_tail(recovered, {.index = 10, .term = 5}, 10));
+  CHECK(lost_tail(recovered, {.index = 10, .term = 4}, 11));
+}
+
+TEST_CASE(
+    "a flipped bit in the WAL of the log, which SQLite passes over in silence, is seen by the witness") {
+  TestDisk disk("keys_wal_flip");
+  LogStoreOptions options = small_log(disk);
+  {
+    const auto log = open_log(options);
+    const auto keys = open_keys(disk);
+    for (raft::Index i = 1; i <= 6; ++i) {
+      LogWrite write;
+      write.append.push_back(make_entry(1, i, "wal value " + std::to_string(i)));
+      write.hard_state = raft::HardState{.term = 1, .voted_for = 1};
+      REQUIRE(log->write({write}) == WriteResult::kDurable);
+    }
+    REQUIRE(keys->write_witness({.index = 6, .term = 1}).is_ok());
+    disk.kill();
+  }
+  const std::string wal = disk.contents("/disk/raft.db-wal");
+  disk.flip_bit("/disk/raft.db-wal", wal.find("wal value 4"), 1);
+  const auto log = open_log(options);
+  CHECK(log->recovered().last.index == 3);
+  CHECK(lost_tail(log->recovered(), open_keys(disk)->witness(), 0));
+}
+
+}  // namespace leto::storage

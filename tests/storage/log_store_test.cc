@@ -1,0 +1,417 @@
+// raft.db in fair weather: what is written is there after a reopen, at one sync a write; and what open()
+// refuses.
+#include "storage/log_store.h"
+
+#include <doctest/doctest.h>
+#include <sqlite3.h>
+
+#include "base/format.h"
+#include "tests/storage/support.h"
+
+namespace leto::storage {
+
+namespace {
+
+using Entries = std::vector<raft::Entry>;
+
+constexpr size_t kNoLimit = 1 << 30;
+
+LogWrite append(Entries entries) {
+  return {.hard_state = {}, .truncate_from = {}, .append = std::move(entries)};
+}
+
+// Entries [first, last] of one term, payload "value N".
+Entries run(raft::Term term, raft::Index first, raft::Index last) {
+  Entries entries;
+  for (raft::Index i = first; i <= last; ++i) {
+    entries.push_back(make_entry(term, i, "value " + std::to_string(i)));
+  }
+  return entries;
+}
+
+void must_write(LogStore& store, const std::vector<LogWrite>& writes) {
+  REQUIRE(store.write(writes) == WriteResult::kDurable);
+}
+
+std::string text_of(LogStore& store, raft::Index from, raft::Index last, size_t max_bytes = kNoLimit) {
+  base::Result<Entries> entries = store.read(from, last, max_bytes);
+  if (!entries.is_ok()) return entries.status().text();
+  std::string text;
+  for (const raft::Entry& entry : entries.value()) {
+    text += base::format("%llu.%llu=%s ", static_cast<unsigned long long>(entry.id.term),
+                         static_cast<unsigned long long>(entry.id.index), entry.payload->c_str());
+  }
+  return text;
+}
+
+const Identity kIdentity{.id = "id1", .node = 0xfedcba9876543210, .cluster_id = std::string(16, '\0'),
+                         .cluster_secret = std::string(32, '\xff'), .keys_generation = 7};
+
+// Changes raft.db as a stranger with SQLite's own shell would.
+void execute(const TestDisk& disk, const std::string& sql) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open_v2("/disk/raft.db", &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                          disk.name().c_str()) == SQLITE_OK);
+  sqlite3_exec(database, "PRAGMA locking_mode=EXCLUSIVE", nullptr, nullptr, nullptr);
+  const int code = sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr);
+  CHECK_MESSAGE(code == SQLITE_OK, sqlite3_errmsg(database));
+  sqlite3_close(database);
+}
+
+}  // namespace
+
+TEST_CASE("a new raft.db has no identity, no log and no hard state") {
+  TestDisk disk("log_new");
+  const auto store = open_log(small_log(disk));
+  CHECK_FALSE(store->identity());
+  const raft::Recovered recovered = store->recovered();
+  CHECK(recovered.hard_state == raft::HardState{});
+  CHECK(recovered.last == raft::EntryId{});
+  CHECK(recovered.terms.empty());
+  CHECK(recovered.configurations.empty());
+  CHECK(text_of(*store, 1, 10) == "");
+}
+
+TEST_CASE("identity, hard state, entries, term runs and configurations are found after a reopen") {
+  TestDisk disk("log_reopen");
+  {
+    const auto store = open_log(small_log(disk));
+    REQUIRE(store->set_identity(kIdentity).is_ok());
+    LogWrite first = append(run(1, 1, 9));
+    first.hard_state = raft::HardState{.term = 1, .voted_for = 0xfedcba9876543210};
+    first.append.push_back(make_configuration_entry(1, 10, 1));
+    LogWrite second = append(run(4, 11, 20));
+    second.append.push_back(make_configuration_entry(4, 21, 3));
+    second.hard_state = raft::HardState{.term = 4, .voted_for = 2};
+    must_write(*store, {first, second});
+    REQUIRE(store->close().is_ok());
+  }
+  const auto store = open_log(small_log(disk));
+  const std::optional<Identity> identity = store->identity();
+  REQUIRE(identity);
+  CHECK(identity->id == "id1");
+  CHECK(identity->node == kIdentity.node);
+  CHECK(identity->cluster_id == kIdentity.cluster_id);
+  CHECK(identity->cluster_secret == kIdentity.cluster_secret);
+  CHECK(identity->keys_generation == 7);
+  const raft::Recovered recovered = store->recovered();
+  CHECK(recovered.hard_state == raft::HardState{.term = 4, .voted_for = 2});
+  CHECK(recovered.last == raft::EntryId{.term = 4, .index = 21});
+  REQUIRE(recovered.terms.size() == 2);
+  CHECK(recovered.terms[0].first == 1);
+  CHECK(recovered.terms[1].first == 11);
+  CHECK(recovered.terms[1].term == 4);
+  REQUIRE(recovered.configurations.size() == 2);
+  CHECK(recovered.configurations[0].index == 10);
+  CHECK(recovered.configurations[1].configuration == make_configuration(3));
+  CHECK(text_of(*store, 7, 9) == "1.7=value 7 1.8=value 8 1.9=value 9 ");
+  base::Result<Entries> all = store->read(1, 99, kNoLimit);
+  REQUIRE(all.is_ok());
+  CHECK(all.value().size() == 21);
+  CHECK(all.value()[9].kind == raft::EntryKind::kConfiguration);
+}
+
+TEST_CASE("the last hard state of a job wins") {
+  TestDisk disk("log_last_wins");
+  const auto store = open_log(small_log(disk));
+  LogWrite first, second, third;
+  first.hard_state = raft::HardState{.term = 2, .voted_for = 1};
+  second.hard_state = raft::HardState{.term = 3, .voted_for = 0};
+  third.append = run(2, 1, 1);
+  must_write(*store, {first, second, third});
+  REQUIRE(store->close().is_ok());
+  CHECK(open_log(small_log(disk))->recovered().hard_state == raft::HardState{.term = 3, .voted_for = 0});
+}
+
+TEST_CASE("an uncommitted suffix is replaced across segments, with its term runs and configurations") {
+  for (raft::Index from = 1; from <= 26; ++from) {
+    CAPTURE(from);
+    TestDisk disk("log_truncate");
+    const auto store = open_log(small_log(disk));
+    Entries old = run(1, 1, 9);
+    for (raft::Index i = 10; i <= 25; ++i) old.push_back(make_configuration_entry(2, i, 1 + i % 3));
+    must_write(*store, {append(old)});
+    LogWrite replace = append(run(3, from, from + 1));
+    replace.truncate_from = from;
+    must_write(*store, {replace, append(run(3, from + 2, from + 2))});
+    CHECK(text_of(*store, from, 99) == text_of(*store, from, from + 2));
+    CHECK(store->read(1, 99, kNoLimit).value().size() == from + 2);
+    const uint64_t bytes = store->counters().log_bytes;
+    REQUIRE(store->close().is_ok());
+    const auto again = open_log(small_log(disk));
+    const raft::Recovered recovered = again->recovered();
+    CHECK(recovered.last == raft::EntryId{.term = 3, .index = from + 2});
+    CHECK(recovered.terms.size() == (from == 1 ? 1 : from <= 10 ? 2 : 3));
+    CHECK(recovered.terms.back().first == from);
+    CHECK(recovered.configurations.size() == (from <= 10 ? 0 : from - 10));
+    CHECK(again->counters().log_bytes == bytes);
+    CHECK(again->read(1, 99, kNoLimit).value().size() == from + 2);
+    REQUIRE(again->close().is_ok());
+  }
+}
+
+TEST_CASE("a truncation behind the end changes nothing") {
+  TestDisk disk("log_truncate_nothing");
+  const auto store = open_log(small_log(disk));
+  LogWrite write = append(run(1, 4, 4));
+  write.truncate_from = 4;
+  must_write(*store, {append(run(1, 1, 3)), write});
+  CHECK(text_of(*store, 3, 4) == "1.3=value 3 1.4=value 4 ");
+}
+
+TEST_CASE("a write is exactly one sync, but for one more after the WAL began anew") {
+  TestDisk disk("log_one_sync");
+  const auto store = open_log(small_log(disk));
+  uint64_t resets = 0;
+  bool restarted = true;
+  for (raft::Index i = 1; i <= 100; ++i) {
+    const uint64_t before = disk.counters().of(Operation::kSync);
+    LogWrite first = append(run(i, i, i));
+    first.hard_state = raft::HardState{.term = i, .voted_for = 1};
+    LogWrite second = append(run(i, i, i));
+    second.truncate_from = i;
+    must_write(*store, {first, second});
+    CHECK(disk.counters().of(Operation::kSync) - before == (restarted ? 2 : 1));
+    resets += restarted;
+    restarted = store->checkpoint_due();
+    if (restarted) REQUIRE(store->checkpoint().is_ok());
+  }
+  CHECK(resets > 3);
+  CHECK(store->counters().commits == 100);
+  CHECK(store->counters().checkpoints == resets - 1 + restarted);
+}
+
+TEST_CASE("an entry costs its budget of bytes in the WAL, and no operation that grows it") {
+  TestDisk disk("log_bytes");
+  LogStoreOptions options = small_log(disk);
+  options.segment_entries_max = 64 << 10;
+  options.wal_bytes = 4 << 20;
+  const auto store = open_log(options);
+  must_write(*store, {append({make_entry(1, 1, "first")})});
+  const auto bytes_per_entry = [&](raft::Index first, size_t batch) {
+    const uint64_t before = disk.counters().bytes_written;
+    for (size_t round = 0; round < 16; ++round) {
+      Entries entries;
+      for (size_t i = 0; i < batch; ++i) entries.push_back(make_entry(1, first++, std::string(100, 'x')));
+      must_write(*store, {append(std::move(entries))});
+    }
+    return (disk.counters().bytes_written - before) / (16 * batch);
+  };
+  CHECK(bytes_per_entry(2, 1) <= 4600);
+  CHECK(bytes_per_entry(18, 64) <= 320);
+  CHECK(bytes_per_entry(18 + 1024, 512) <= 150);
+  CHECK(disk.contents("/disk/raft.db-wal").size() == options.wal_bytes);
+}
+
+TEST_CASE("a read gives at least one entry and at most so many bytes") {
+  TestDisk disk("log_read");
+  const auto store = open_log(small_log(disk));
+  Entries entries;
+  for (raft::Index i = 1; i <= 20; ++i) entries.push_back(make_entry(1, i, std::string(100, 'x')));
+  must_write(*store, {append(entries)});
+  CHECK(store->read(1, 20, 0).value().size() == 1);
+  CHECK(store->read(1, 20, 199).value().size() == 1);
+  CHECK(store->read(1, 20, 200).value().size() == 2);
+  CHECK(store->read(7, 20, 500).value().size() == 5);
+  CHECK(store->read(7, 9, kNoLimit).value().size() == 3);
+  CHECK(store->read(20, 30, kNoLimit).value().size() == 1);
+  CHECK(store->read(21, 30, kNoLimit).value().empty());
+}
+
+TEST_CASE("large and empty payloads, and all bytes, come back as they were") {
+  TestDisk disk("log_payloads");
+  const auto store = open_log(small_log(disk));
+  std::string bytes(3 << 20, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 7);
+  raft::Entry nothing = make_entry(1, 2, "");
+  nothing.kind = raft::EntryKind::kNothing;
+  must_write(*store, {append({make_entry(1, 1, bytes), nothing})});
+  CHECK(*store->read(1, 1, 1).value()[0].payload == bytes);
+  CHECK(store->read(2, 2, 1).value()[0].size() == 0);
+  CHECK(store->read(2, 2, 1).value()[0].kind == raft::EntryKind::kNothing);
+}
+
+TEST_CASE("a reset leaves the new identity and nothing else") {
+  TestDisk disk("log_reset");
+  const auto store = open_log(small_log(disk));
+  LogWrite write = append(run(1, 1, 20));
+  write.hard_state = raft::HardState{.term = 1, .voted_for = 1};
+  write.append.push_back(make_configuration_entry(1, 21, 2));
+  must_write(*store, {write});
+  Identity identity = kIdentity;
+  identity.cluster_id = std::string(16, 'c');
+  REQUIRE(store->reset(identity).is_ok());
+  CHECK(store->counters().log_bytes == 0);
+  must_write(*store, {append(run(9, 1, 2))});
+  REQUIRE(store->close().is_ok());
+  const auto again = open_log(small_log(disk));
+  CHECK(again->identity()->cluster_id == identity.cluster_id);
+  CHECK(again->recovered().hard_state == raft::HardState{});
+  CHECK(again->recovered().configurations.empty());
+  CHECK(again->recovered().last == raft::EntryId{.term = 9, .index = 2});
+}
+
+TEST_CASE("everything is in the file, and synced, when open returns") {
+  TestDisk disk("log_checkpointed");
+  {
+    const auto store = open_log(small_log(disk));
+    must_write(*store, {append(run(1, 1, 5))});
+    disk.kill();
+  }
+  const auto store = open_log(small_log(disk));
+  CHECK(disk.is_synced("/disk/raft.db"));
+  CHECK(store->counters().wal_frames == 0);
+  CHECK(contains(disk.synced_contents("/disk/raft.db"), "value 5"));
+}
+
+TEST_CASE("a second open of raft.db is refused and disturbs nobody") {
+  TestDisk disk("log_second");
+  const auto store = open_log(small_log(disk));
+  CHECK(log_refusal(small_log(disk)) == "/disk/raft.db: in use by this process already");
+  must_write(*store, {append(run(1, 1, 1))});
+  CHECK_FALSE(disk.had_two_writers());
+}
+
+TEST_CASE("a raft.db that another process holds is refused") {
+  TestDisk disk("log_other_process");
+  REQUIRE(open_log(small_log(disk))->close().is_ok());
+  sqlite3* other = nullptr;
+  REQUIRE(sqlite3_open_v2("/disk/raft.db", &other, SQLITE_OPEN_READWRITE, disk.name().c_str()) ==
+          SQLITE_OK);
+  REQUIRE(sqlite3_exec(other, "PRAGMA locking_mode=EXCLUSIVE; BEGIN IMMEDIATE", nullptr, nullptr,
+                       nullptr) == SQLITE_OK);
+  CHECK(log_refusal(small_log(disk)) == "/disk/raft.db: in use by another process");
+  sqlite3_close(other);
+  CHECK(log_refusal(small_log(disk)) == "");
+}
+
+TEST_CASE("a newer format is refused and nothing is touched") {
+  TestDisk disk("log_newer");
+  REQUIRE(open_log(small_log(disk))->close().is_ok());
+  // The CRC-32C of "\x06format2".
+  execute(disk, "UPDATE meta SET value='2', crc=1019923686 WHERE name='format'; PRAGMA wal_checkpoint");
+  const auto before = disk.synced_image();
+  CHECK(log_refusal(small_log(disk)) == "raft.db has format 2, this leto reads up to 1");
+  CHECK(disk.synced_image() == before);
+}
+
+TEST_CASE("a file that is no raft.db is refused and not touched") {
+  TestDisk disk("log_foreign");
+  disk.set_contents("/disk/raft.db", "This is a text of somebody, in a file that has the wrong name. " +
+                                         std::string(600, '.'));
+  CHECK(log_refusal(small_log(disk)) == "/disk/raft.db: not a database (26)");
+  CHECK(disk.contents("/disk/raft.db").starts_with("This is a text"));
+}
+
+TEST_CASE("another database is refused by its kind") {
+  TestDisk disk("log_kind");
+  execute(disk, "CREATE TABLE t(a)");
+  CHECK(log_refusal(small_log(disk)) ==
+        "/disk/raft.db: a database, but not one of Leto's of this kind (application_id 0)");
+}
+
+TEST_CASE("damage in the rows is named") {
+  struct Damage {
+    const char* sql;
+    const char* sentence;
+  };
+  const Damage damages[] = {
+      {"UPDATE log_17 SET payload = 'valuf 20' WHERE idx = 20", "entry 20 has a wrong checksum"},
+      {"UPDATE log_17 SET term = 3 WHERE idx = 20", "entry 20 has a wrong checksum"},
+      {"UPDATE log_17 SET kind = 2 WHERE idx = 20", "entry 20 has a wrong checksum"},
+      {"UPDATE log_17 SET kind = 9 WHERE idx = 20", "entry 20 has a wrong checksum"},
+      {"DELETE FROM log_17 WHERE idx = 18", "entry 18 is missing, the next one is 19"},
+      {"DELETE FROM log_17 WHERE idx = 17", "entry 17 is missing"},
+      {"DELETE FROM log_9 WHERE idx = 16",
+       "the segment after entry 15 starts at 17: entries between are missing or doubled"},
+      {"DELETE FROM segments WHERE first = 9", "the segment after entry 8 starts at 17"},
+      {"DELETE FROM segments WHERE first = 1", "the segment after entry 0 starts at 9"},
+      {"DROP TABLE log_9", "cannot prepare"},
+      {"DELETE FROM terms WHERE first = 1", "table terms does not cover the first entry"},
+      {"INSERT INTO terms VALUES(22, 1)", "term 1 starts at entry 22, after term 2"},
+      {"UPDATE terms SET first = 19 WHERE term = 2", "entry 18 has term 2, table terms says otherwise"},
+      {"INSERT INTO configurations VALUES(12)",
+       "entry 12 is no configuration, table configurations says it is"},
+      {"UPDATE meta SET value = '9' WHERE name = 'term'",
+       "the row 'term' of table meta has a wrong checksum"},
+      {"DELETE FROM meta WHERE name = 'format'",
+       "the row 'format' of table meta has a wrong checksum or value"},
+  };
+  for (const Damage& damage : damages) {
+    CAPTURE(damage.sql);
+    TestDisk disk("log_damage");
+    {
+      const auto store = open_log(small_log(disk));
+      LogWrite write = append(run(1, 1, 17));
+      write.hard_state = raft::HardState{.term = 2, .voted_for = 1};
+      must_write(*store, {write, append(run(2, 18, 22))});
+      REQUIRE(store->close().is_ok());
+    }
+    execute(disk, damage.sql);
+    const std::string refusal = log_refusal(small_log(disk));
+    CHECK_MESSAGE(contains(refusal, damage.sentence), refusal);
+    CHECK(refusal.starts_with("/disk/raft.db: "));
+  }
+}
+
+TEST_CASE("damage in an earlier segment is named when it is read") {
+  TestDisk disk("log_damage_earlier");
+  {
+    const auto store = open_log(small_log(disk));
+    must_write(*store, {append(run(1, 1, 30))});
+    REQUIRE(store->close().is_ok());
+  }
+  // The WAL that a clean end leaves still has the sound page, and would heal this.
+  disk.remove("/disk/raft.db-wal");
+  const std::string bytes = disk.contents("/disk/raft.db");
+  disk.flip_bit("/disk/raft.db", bytes.find("value 5"), 0);
+  const auto store = open_log(small_log(disk));
+  CHECK(text_of(*store, 5, 5) == "/disk/raft.db: damaged: entry 5 has a wrong checksum");
+  CHECK(text_of(*store, 6, 6) == "1.6=value 6 ");
+}
+
+TEST_CASE("a full disk takes nothing, and the same job later") {
+  TestDisk disk("log_full");
+  const FatalThrows throws;
+  const auto store = open_log(small_log(disk));
+  must_write(*store, {append(run(1, 1, 7))});
+  LogWrite write = append(run(2, 5, 30));
+  write.truncate_from = 5;
+  write.hard_state = raft::HardState{.term = 2, .voted_for = 1};
+  disk.add_fault({.at = 1,
+                  .kinds = operations(Operation::kWrite),
+                  .effect = Effect::kFull,
+                  .sticky = true});
+  for (int i = 0; i < 3; ++i) CHECK(store->write({write}) == WriteResult::kFull);
+  CHECK(text_of(*store, 5, 99) == "1.5=value 5 1.6=value 6 1.7=value 7 ");
+  disk.clear_faults();
+  must_write(*store, {write});
+  REQUIRE(store->close().is_ok());
+  const auto again = open_log(small_log(disk));
+  CHECK(again->recovered().last == raft::EntryId{.term = 2, .index = 30});
+  CHECK(again->recovered().hard_state.term == 2);
+}
+
+TEST_CASE("a failed sync or write ends the process, and the store does nothing more") {
+  for (const Operation operation : {Operation::kSync, Operation::kWrite}) {
+    TestDisk disk("log_fatal");
+    std::string said;
+    set_fatal_handler([&](const std::string& text) { said = text; });
+    const auto store = open_log(small_log(disk));
+    must_write(*store, {append(run(1, 1, 3))});
+    disk.add_fault({.at = 1,
+                    .kinds = operations(operation),
+                    .effect = Effect::kIoError});
+    CHECK(store->write({append(run(1, 4, 4))}) == WriteResult::kFull);
+    CHECK_MESSAGE(said.starts_with("/disk/raft.db: cannot write the log: disk I/O error ("), said);
+    const uint64_t before = disk.operations_done();
+    CHECK(store->write({append(run(1, 4, 4))}) == WriteResult::kFull);
+    CHECK_FALSE(store->checkpoint().is_ok());
+    CHECK_FALSE(store->read(1, 3, kNoLimit).is_ok());
+    CHECK_FALSE(store->close().is_ok());
+    CHECK(disk.operations_done() == before);
+    set_fatal_handler(nullptr);
+  }
+}
+
+}  // namespace leto::storage
