@@ -175,6 +175,11 @@ const Item* Keyspace::lookup(uint32_t database, std::string_view key) const {
 uint64_t Keyspace::hits() const { return state_->hits; }
 uint64_t Keyspace::misses() const { return state_->misses; }
 
+void Keyspace::reset_counters() {
+  state_->hits = 0;
+  state_->misses = 0;
+}
+
 const Item* Keyspace::find(uint32_t database, std::string_view key) const {
   const Node* const node = state_->at(database).dictionary->find(key);
   return node == nullptr || node->item.value == nullptr ? nullptr : &node->item;

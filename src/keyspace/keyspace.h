@@ -85,6 +85,7 @@ class Keyspace {
   const Item* lookup(uint32_t database, std::string_view key) const;   // find() that is counted.
   uint64_t hits() const;
   uint64_t misses() const;
+  void reset_counters();   // hits() and misses().
   size_t memory_used() const;               // Bytes, estimated.
   void for_each(uint32_t database,
                 const std::function<void(std::string_view key, const Item&)>& visit) const;

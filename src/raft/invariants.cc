@@ -52,6 +52,8 @@ void Raft::State::check_indexes() const {
   LETO_ASSERT(configurations.latest_index() <= last, base::format("configuration at %" PRIu64 " last %" PRIu64,
                                                                   configurations.latest_index(), last));
   LETO_ASSERT(log.cache_first() >= log.first_index(), "the cache begins before the log");
+  LETO_ASSERT(log.cache_first() <= writes.durable_index() + 1,
+              base::format("cached from %" PRIu64 ", durable %" PRIu64, log.cache_first(), writes.durable_index()));
 }
 
 void Raft::State::check_leading() const {

@@ -118,6 +118,8 @@ void Raft::State::append_configuration(const Configuration& next) {
            next.members.size(), next.voter_count(), next.is_joint() ? ", joint" : "");
   update_peers();
   drop_lease();
+  // The quorum is another one now: if it is this node alone, no answer would come to serve them.
+  serve_rounds();
 }
 
 // A peer that the newest configuration drops is still told of it, so that it learns that it was removed.

@@ -275,7 +275,8 @@ Step RequestParser::State::check_announced() {
   const std::string_view bytes = unread();
   const size_t end = bytes.find("\r\n");
   if (end == std::string_view::npos) {
-    return bytes.size() > limits.inline_bytes_max ? fail("too big bulk count string") : Step::kIncomplete;
+    // hiredis has read the '$' already; Redis counts it.
+    return bytes.size() + 1 > limits.inline_bytes_max ? fail("too big bulk count string") : Step::kIncomplete;
   }
   const std::optional<int64_t> size = base::parse_int64(bytes.substr(0, end));
   if (!size || *size < 0) return fail("invalid bulk length");

@@ -79,6 +79,7 @@ void AcceptedPeer::on_handshake_frame(const peer::Frame& frame) {
     LETO_LOG(kVerbose, "peer at %s %s: %s", remote_address_.c_str(), refusal.by_peer ? "refused" : "was refused",
              refusal.sentence.c_str());
     parting_ = true;
+    if (!adopts) peers_.refused(handshake_.hello());
   } else if (step == peer::HandshakeStep::kDone && adopts) {
     parting_ = true;
   } else if (step == peer::HandshakeStep::kDone) {

@@ -70,6 +70,8 @@ class Network {
     raft::Member member;       // role is not set.
   };
   using Dialed = std::function<void(base::Result<Found>)>;
+  // How the error ends if the node there cannot be taken in just now, but a moment later it can.
+  static constexpr const char* kBusy = "busy, try again";
   virtual void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) = 0;
 };
 

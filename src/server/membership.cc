@@ -10,6 +10,9 @@ namespace leto::server {
 namespace {
 
 constexpr size_t kChangesMax = 64;
+constexpr uint64_t kDialAgainUs = 50000;
+// A member that was heard so lately, in election timeouts, is alive.
+constexpr uint64_t kAliveElections = 2;
 
 // Joint roles as they will be once the change under way is finished.
 raft::Configuration settled(const raft::Configuration& configuration) {
@@ -24,8 +27,8 @@ raft::Configuration settled(const raft::Configuration& configuration) {
 
 }  // namespace
 
-Membership::Membership(Replica& replica, const Environment& environment, Answer answer)
-    : replica_(replica), environment_(environment), answer_(std::move(answer)) {}
+Membership::Membership(Replica& replica, const ReplicaParts& parts, Answer answer)
+    : replica_(replica), options_(parts.options), environment_(parts.environment), answer_(std::move(answer)) {}
 
 void Membership::join(command::Ticket ticket, const command::JoinRequest& request) {
   if (changes_.size() >= kChangesMax) {
@@ -38,9 +41,23 @@ void Membership::join(command::Ticket ticket, const command::JoinRequest& reques
   change.member.raft_address = request.raft_address;
   change.member.client_address = request.client_address;
   changes_.push_back(std::move(change));
-  environment_.network.adopt(
-      request.raft_address, request.node, request.id,
-      [this, ticket](base::Result<Network::Found> found) { dialed(ticket, std::move(found)); });
+  dial(changes_.back());
+}
+
+void Membership::dial(Change& change) {
+  change.stage = Stage::kDialing;
+  environment_.network.adopt(change.member.raft_address, change.member.node, change.member.id,
+                             [this, ticket = change.ticket](base::Result<Network::Found> found) {
+                               dialed(ticket, std::move(found));
+                             });
+}
+
+// Nodes that were busy with a write of their own when they were dialed.
+void Membership::dial_again() {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  for (Change& change : changes_) {
+    if (change.stage == Stage::kDialsAgain && now_us >= change.dial_at_us) dial(change);
+  }
 }
 
 void Membership::leave(command::Ticket ticket, std::string_view id) {
@@ -63,6 +80,11 @@ void Membership::dialed(command::Ticket ticket, base::Result<Network::Found> fou
   const auto change = std::find_if(changes_.begin(), changes_.end(),
                                    [ticket](const Change& each) { return each.ticket == ticket; });
   if (change == changes_.end()) return;
+  if (!found.is_ok() && found.status().text().ends_with(Network::kBusy)) {
+    change->stage = Stage::kDialsAgain;
+    change->dial_at_us = environment_.clock.monotonic_us() + kDialAgainUs;
+    return;
+  }
   if (!found.is_ok()) {
     const std::string error = "ERR cannot take in " + change->member.raft_address + ": " +
                               found.status().text();
@@ -86,9 +108,10 @@ void Membership::dialed(command::Ticket ticket, base::Result<Network::Found> fou
 }
 
 void Membership::advance() {
+  dial_again();
   while (!changes_.empty()) {
     Change& change = changes_.front();
-    if (change.stage == Stage::kDialing) return;
+    if (change.stage == Stage::kDialing || change.stage == Stage::kDialsAgain) return;
     const size_t waiting = changes_.size();
     if (is_done(change)) {
       finish({});
@@ -114,8 +137,17 @@ std::string Membership::conflict(const Change& change) const {
   if (!change.joins) return {};
   const raft::Member* taken = replica_.raft().configuration().find_id(change.member.id);
   if (taken == nullptr || taken->node == change.member.node) return {};
-  return base::format("ERR node %s is a member already, at %s; choose another -id or LEAVE %s first",
-                      change.member.id.c_str(), taken->raft_address.c_str(), change.member.id.c_str());
+  return base::format("ERR node %s is %s at %s; choose another -id or LEAVE %s first", taken->id.c_str(),
+                      is_alive(taken->node) ? "alive" : "a member, though not heard of,",
+                      taken->raft_address.c_str(), taken->id.c_str());
+}
+
+bool Membership::is_alive(raft::NodeId node) const {
+  const uint64_t ticks = kAliveElections * options_.election_timeout_ms / kTickMs;
+  for (const raft::PeerView& peer : replica_.raft().peers()) {
+    if (peer.node == node) return peer.ticks_since_heard <= ticks;
+  }
+  return true;   // This node itself: peers() has the others.
 }
 
 bool Membership::target(const Change& change, raft::Configuration& configuration) const {

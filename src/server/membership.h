@@ -17,7 +17,7 @@ class Membership {
  public:
   // `answer(ticket, error)`: an empty error means OK.
   using Answer = std::function<void(command::Ticket, const std::string& error)>;
-  Membership(Replica& replica, const Environment& environment, Answer answer);
+  Membership(Replica& replica, const ReplicaParts& parts, Answer answer);
 
   void join(command::Ticket ticket, const command::JoinRequest& request);
   void leave(command::Ticket ticket, std::string_view id);
@@ -29,23 +29,28 @@ class Membership {
   void forget(command::Ticket ticket);
 
  private:
-  enum class Stage : uint8_t { kDialing, kProposing, kCommitting };
+  enum class Stage : uint8_t { kDialing, kDialsAgain, kProposing, kCommitting };
   struct Change {
     command::Ticket ticket = 0;
     bool joins = false;
     Stage stage = Stage::kProposing;
+    uint64_t dial_at_us = 0; // kDialsAgain: not before.
     raft::Member member{};   // Of a JOIN: filled in once it was dialed. Of a LEAVE: the id, then the node.
   };
 
+  void dial(Change& change);
+  void dial_again();
   void dialed(command::Ticket ticket, base::Result<Network::Found> found);
   void propose(Change& change);
   bool is_done(const Change& change) const;
+  bool is_alive(raft::NodeId node) const;
   std::string conflict(const Change& change) const;
   // The wanted configuration after the change; false if the change makes no difference.
   bool target(const Change& change, raft::Configuration& configuration) const;
   void finish(const std::string& error);
 
   Replica& replica_;
+  const Options& options_;
   Environment environment_;
   Answer answer_;
   std::deque<Change> changes_;   // The first one is under way.

@@ -11,6 +11,7 @@
 #include "server/flusher.h"
 #include "server/membership.h"
 #include "server/replica.h"
+#include "storage/lost_tail.h"
 
 namespace leto::server {
 namespace {
@@ -29,13 +30,6 @@ raft::Options raft_options(const Options& options, const NodeStart& start) {
   return result;
 }
 
-// D16: the log ends before what was known to be committed and durable here.
-bool lost_tail(const NodeStart& start) {
-  return start.recovered.last.index < start.witness.index ||
-         start.recovered.last.index < start.header.applied_index ||
-         start.recovered.hard_state.term < start.witness.term;
-}
-
 }  // namespace
 
 Node::Node(Options& options, const Environment& environment, NodeStart start)
@@ -46,7 +40,8 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
   stats_.started_us = environment_.clock.monotonic_us();
   start.recovered.applied = start.header.applied_index;
   start.recovered.founding = start.founding;
-  start.recovered.lost_tail = lost_tail(start);
+  start.recovered.lost_tail =
+      storage::lost_tail(start.recovered, start.witness, start.header.applied_index);
   if (start.recovered.lost_tail) {
     LETO_LOG(kWarning, "raft.db lost its tail: it ends at entry %llu, but entry %llu was committed here; "
              "this node neither votes nor acknowledges until it joins again as a new one",
@@ -62,7 +57,7 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
       .options = options_, .environment = environment_, .stats = stats_, .keyspace = keyspace_};
   replica_ = std::make_unique<Replica>(parts, core, std::move(start.recovered), start.header);
   membership_ = std::make_unique<Membership>(
-      *replica_, environment_,
+      *replica_, parts,
       [this](command::Ticket ticket, const std::string& error) { answer(ticket, error); });
   flusher_ = std::make_unique<Flusher>(*replica_, parts);
   replica_->on_output = [this](const SessionRef& session) { note_output(session); };
@@ -247,6 +242,8 @@ void Node::on_configuration_applied() {
   if (was_member_ && !member) {
     LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it "
              "with an empty -raftdir and -join");
+    // So that it knows after a restart, too, when nobody tells it any more.
+    flusher_->flush([](const base::Status&) {});
   }
   was_member_ = was_member_ || member;
 }

@@ -39,7 +39,10 @@ base::Status Node::config_set(command::Arguments names_and_values) {
   return status;
 }
 
-void Node::config_reset_stat() { stats_.reset(); }
+void Node::config_reset_stat() {
+  stats_.reset();
+  keyspace_.reset_counters();
+}
 
 std::vector<const command::Client*> Node::clients() {
   std::vector<const command::Client*> result;

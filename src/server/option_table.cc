@@ -105,7 +105,7 @@ constexpr Option kOptions[] = {
      "no client waits longer for an answer"},
     {"flush-interval", "5000", number(100, kWaitMsMax), "ms", Change::kAnyTime, &Options::flush_interval_ms,
      "changed keys reach the keys file after at most so long"},
-    {"flush-bytes", "64mb", bytes(kMegabyte, kBytesMax), "", Change::kAnyTime, &Options::flush_bytes,
+    {"flush-bytes", "64mb", bytes(kMegabyte, kQueryBufferMax), "", Change::kAnyTime, &Options::flush_bytes,
      "or once so many bytes of keys and values have changed"},
     {"read-consistency", "linearizable", choice("linearizable lease local"), "", Change::kAnyTime,
      choice_field<&Options::read_consistency>(), "how reads are served"},

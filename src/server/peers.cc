@@ -206,6 +206,12 @@ void Peers::tune(Stream& stream) const {
   setsockopt(stream.file_descriptor(), IPPROTO_TCP, TCP_USER_TIMEOUT, &kUserTimeoutMs, sizeof kUserTimeoutMs);
 }
 
+void Peers::refused(const peer::Hello& hello) {
+  const bool other_cluster = !hello.cluster.empty() && hello.cluster != self_.identity.cluster_id;
+  const bool means_this_id = hello.expected.id == self_.identity.id;
+  if (other_cluster && means_this_id && hooks_.missed) hooks_.missed(hello);
+}
+
 // A later connection of the same peer and kind takes the place of the earlier one, which is dead or soon will be.
 void Peers::proved(AcceptedPeer& accepted) {
   for (const auto& each : accepted_) {

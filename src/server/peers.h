@@ -43,6 +43,8 @@ struct PeersHooks {
   std::function<bool()> may_be_adopted;
   // Makes this node an empty member of that cluster; durable when it returns.
   std::function<base::Status(const peer::Adopt&)> adopt;
+  // A node of another cluster believes that a member of it with this node's id is here.
+  std::function<void(const peer::Hello&)> missed;
   Stats* stats = nullptr;
 };
 
@@ -92,6 +94,7 @@ class Peers final : public Network {
   void tune(Stream& stream) const;
   void received(const raft::Message& message);
   void proved(AcceptedPeer& accepted);
+  void refused(const peer::Hello& hello);
   base::Status adopted_by(const peer::Adopt& adoption);
   void note_closed() { some_closed_ = true; }
   void note_lost(raft::NodeId node, uint64_t messages);

@@ -184,6 +184,7 @@ void Replica::run_reads_before(const SessionRef& session, Session::Sequence sequ
 
 void Replica::run_reads_after(const SessionRef& session, Session::Sequence sequence) {
   for (Session::Sequence at = sequence + 1;; ++at) {
+    at = std::max(at, session->front_sequence());   // What was answered meanwhile has left.
     const Request* request = session->find(at);
     if (request == nullptr || is_unapplied_write(*request)) return;
     const bool runs = request->state == RequestState::kFollowsWrite ||
@@ -205,6 +206,7 @@ void Replica::fail_reads_before(const SessionRef& session, Session::Sequence seq
 void Replica::fail_reads_after(const SessionRef& session, Session::Sequence sequence,
                                const std::string& error) {
   for (Session::Sequence at = sequence + 1;; ++at) {
+    at = std::max(at, session->front_sequence());   // What was answered meanwhile has left.
     const Request* request = session->find(at);
     if (request == nullptr || is_unapplied_write(*request)) return;
     if (is_unserved_read(*request)) session->fail(at, error);

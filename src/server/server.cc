@@ -11,6 +11,7 @@
 #include "base/assert.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "peer/handshake_proof.h"
 #include "server/own_address.h"
 #include "server/secure_random.h"
 #include "server/version.h"
@@ -44,10 +45,12 @@ Server::~Server() { base::set_log_sink(nullptr); }
 int Server::run() {
   if (const base::Status started = start(); !started.is_ok()) {
     std::fprintf(stderr, "%s\n", started.text().c_str());
+    unwatch_signals();
     return 1;
   }
   loop_.run();
-  return close_down();
+  const int status = close_down();
+  return misfounded_ ? 1 : status;
 }
 
 // --- Start -----------------------------------------------------------------------------------------------
@@ -56,6 +59,8 @@ base::Status Server::start() {
   base::Result<storage::DirectoryLock> lock = take_directory_and_ports();
   if (!lock.is_ok()) return lock.take_status();
   if (base::Status status = open_log(); !status.is_ok()) return status;
+  // What comes from here on is carried out once the loop runs.
+  watch_signals();
   LETO_LOG(kNotice, "raftdir is %s", lock.value().path().c_str());
   say_hello();
   keyspace::Keyspace::seed_tables(secure_random_number());
@@ -64,10 +69,10 @@ base::Status Server::start() {
   directory_ = std::move(opened.value());
   raise_file_limit();
   peers_ = std::make_unique<Peers>(loop_, options_, own_self(""));
+  founded_ = directory_.start.founding;
   build_node(std::move(directory_.start));
   loop_.start({.turn = [this] { on_turn(); }, .tick = [this] { on_tick(); }});
   if (base::Status status = listen(); !status.is_ok()) return status;
-  watch_signals();
   if (directory_.joins) start_joining();
   return {};
 }
@@ -157,6 +162,7 @@ void Server::build_node(NodeStart start) {
                      .unreachable = [this](raft::NodeId node) { node_->on_peer_unreachable(node); },
                      .may_be_adopted = [this] { return node_->may_be_adopted(); },
                      .adopt = [this](const peer::Adopt& adoption) { return adopt(adoption); },
+                     .missed = [this](const peer::Hello& hello) { on_missed(hello); },
                      .stats = &node_->stats()});
   clients_.set_node(node_.get());
 }
@@ -164,7 +170,7 @@ void Server::build_node(NodeStart start) {
 // Synchronous, on the loop: a node that is taken into a cluster has nothing to serve yet.
 base::Status Server::adopt(const peer::Adopt& adoption) {
   const bool busy = !log_disk_->quiet() || keys_disk_->busy() || node_->shutting_down();
-  if (busy) return base::Status::error("busy, try again");
+  if (busy) return base::Status::error(Network::kBusy);
   storage::Identity identity = node_->identity();
   const uint64_t old_generation = identity.keys_generation;
   identity.cluster_id = adoption.cluster;
@@ -192,6 +198,20 @@ base::Status Server::adopt(const peer::Adopt& adoption) {
   start.seed = loop_.monotonic_us();
   build_node(std::move(start));
   return {};
+}
+
+// A node of another cluster takes this one for its member: a founder that nobody has joined yet and that was
+// made by this process is that member, come up without its data.
+void Server::on_missed(const peer::Hello& hello) {
+  const bool alone = node_->members().members.size() == 1;
+  if (!founded_ || !alone || misfounded_) return;
+  misfounded_ = true;
+  const std::string text = base::format(
+      "member %s of cluster %s came up empty; start it with -join %s", node_->identity().id.c_str(),
+      peer::cluster_name(hello.cluster).c_str(), hello.client_address.c_str());
+  LETO_LOG(kWarning, "%s", text.c_str());
+  std::fprintf(stderr, "%s\n", text.c_str());
+  loop_.defer([this] { loop_.stop(); });
 }
 
 void Server::start_joining() {
@@ -244,6 +264,12 @@ void Server::watch_signals() {
   signals_watched_ = true;
 }
 
+void Server::unwatch_signals() {
+  if (!signals_watched_) return;
+  signals_watched_ = false;
+  for (uv_signal_t& each : signals_) uv_close(reinterpret_cast<uv_handle_t*>(&each), nullptr);
+}
+
 void Server::on_signal(int number) {
   const char* name = number == SIGINT ? "SIGINT" : "SIGTERM";
   if (node_->shutting_down()) {
@@ -286,9 +312,7 @@ int Server::close_down() {
   node_.reset();
   log_disk_.reset();
   keys_disk_.reset();
-  for (uv_signal_t& each : signals_) {
-    if (signals_watched_) uv_close(reinterpret_cast<uv_handle_t*>(&each), nullptr);
-  }
+  unwatch_signals();
   int status = 0;
   for (const base::Status& closed : {directory_.keys->close(), directory_.log->close()}) {
     if (closed.is_ok()) continue;

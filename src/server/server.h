@@ -55,6 +55,8 @@ class Server {
   void on_tick();
   void on_second();
   void watch_signals();
+  void unwatch_signals();
+  void on_missed(const peer::Hello& hello);
   void on_signal(int number);
   void shut_down(const std::string& why);
   // Ends the loop once replies and messages have left and the disks are quiet.
@@ -68,6 +70,8 @@ class Server {
   Listener peer_listener_;
   std::array<uv_signal_t, 2> signals_{};
   bool signals_watched_ = false;
+  bool founded_ = false;       // This process founded the cluster.
+  bool misfounded_ = false;    // And it should have joined the one it is a member of.
 
   OpenedDirectory directory_;
   std::unique_ptr<UvLogDisk> log_disk_;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "server/own_address.h"
 #include "server/secure_random.h"
+#include "storage/peek.h"
 
 namespace leto::server {
 
@@ -78,15 +79,18 @@ Status make_identity(const Options& options, OpenedDirectory& opened) {
   return opened.log->set_identity(identity);
 }
 
+Status check_id(const Options& options, const std::string& directory, const std::string& kept) {
+  if (options.id.empty() || kept.empty() || options.id == kept) return {};
+  return Status::error(base::format("%s belongs to node %s, not to %s; give this node its own -raftdir",
+                                    directory.c_str(), kept.c_str(), options.id.c_str()));
+}
+
 Status settle_identity(const Options& options, OpenedDirectory& opened) {
   std::optional<storage::Identity> kept = opened.log->identity();
   storage::Identity& identity = opened.start.identity;
   if (kept) {
     identity = std::move(*kept);
-    if (!options.id.empty() && options.id != identity.id) {
-      return Status::error(base::format("%s belongs to node %s, not to %s; give this node its own -raftdir",
-                                        opened.lock.path().c_str(), identity.id.c_str(), options.id.c_str()));
-    }
+    if (Status status = check_id(options, opened.lock.path(), identity.id); !status.is_ok()) return status;
   } else if (Status made = make_identity(options, opened); !made.is_ok()) {
     return made;
   }
@@ -158,6 +162,9 @@ Result<OpenedDirectory> open_directory(const Options& options, storage::Director
   opened.lock = std::move(lock);
   storage::LogStoreOptions log_options;
   log_options.directory = opened.lock.path();
+  Result<std::string> kept = storage::peek_id(opened.lock.path());
+  if (!kept.is_ok()) return kept.take_status();
+  if (Status status = check_id(options, opened.lock.path(), kept.value()); !status.is_ok()) return status;
   log_options.checkpoint_frames += secure_random_number() % kCheckpointJitter;
   opened.checkpoint_frames = log_options.checkpoint_frames;
   Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(log_options);

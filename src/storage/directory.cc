@@ -91,6 +91,9 @@ base::Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory,
     return base::Status::error(base::format("%s is in use by %s; give this node its own -raftdir",
                                             lock.path_.c_str(), holder(lock.file_).c_str()));
   }
+  // Without an id yet, what the last holder wrote stays: a start that is refused changes nothing.
+  struct stat found = {};
+  if (id.empty() && fstat(lock.file_, &found) == 0 && found.st_size > 0) return lock;
   if (base::Status status = lock.set_id(id); !status.is_ok()) return status;
   return lock;
 }

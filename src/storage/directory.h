@@ -20,7 +20,8 @@ class DirectoryLock {
   DirectoryLock& operator=(DirectoryLock&& other) noexcept;
 
   // Makes the directory (0700, its parents are not made) if it is missing, checks that it can be read and
-  // written, and takes it for this process. An error is one sentence, and nothing is changed.
+  // written, and takes it for this process. An error is one sentence, and nothing is changed. Without an id
+  // LOCK goes on naming its last holder until set_id().
   static base::Result<DirectoryLock> acquire(const std::string& directory, std::string_view id);
 
   // Of the directory: absolute, without links or dots.

@@ -14,12 +14,6 @@ namespace leto::storage {
 
 namespace {
 
-uint32_t row_crc(std::string_view name, std::string_view value) {
-  std::string head;
-  base::put_string(head, name);
-  return base::crc32c(value, base::crc32c(head));
-}
-
 base::Status damaged(const Database& database, std::string_view name) {
   return base::Status::error(
       base::format("%s: damaged: the row '%.*s' of table meta has a wrong checksum or value",
@@ -27,6 +21,12 @@ base::Status damaged(const Database& database, std::string_view name) {
 }
 
 }  // namespace
+
+uint32_t meta_row_crc(std::string_view name, std::string_view value) {
+  std::string head;
+  base::put_string(head, name);
+  return base::crc32c(value, base::crc32c(head));
+}
 
 std::optional<uint64_t> parse_decimal(std::string_view text) {
   uint64_t value = 0;
@@ -45,7 +45,7 @@ int Meta::create(FileKind kind) {
   // Not set_: it is prepared by open(), once the table is there.
   const std::string format = std::to_string(kFormat);
   return database_.execute(base::format("INSERT INTO meta VALUES('format', '%s', %u)", format.c_str(),
-                                        row_crc("format", format)));
+                                        meta_row_crc("format", format)));
 }
 
 base::Status Meta::open(FileKind kind) {
@@ -75,7 +75,7 @@ base::Status Meta::open(FileKind kind) {
 int Meta::set(std::string_view name, std::string_view value) {
   set_.bind_text(1, name);
   set_.bind_blob(2, value);
-  set_.bind(3, row_crc(name, value));
+  set_.bind(3, meta_row_crc(name, value));
   return set_.run();
 }
 
@@ -83,7 +83,7 @@ int Meta::set(std::string_view name, uint64_t value) {
   const std::string text = std::to_string(value);
   set_.bind_text(1, name);
   set_.bind_text(2, text);
-  set_.bind(3, row_crc(name, text));
+  set_.bind(3, meta_row_crc(name, text));
   return set_.run();
 }
 
@@ -99,7 +99,7 @@ base::Result<std::optional<std::string>> Meta::get(std::string_view name) {
   if (code == SQLITE_DONE) return std::optional<std::string>();
   if (code != SQLITE_ROW) return database_.error("read table meta", code);
   std::string value(get_.bytes(0));
-  if (get_.integer(1) != row_crc(name, value)) return damaged(database_, name);
+  if (get_.integer(1) != meta_row_crc(name, value)) return damaged(database_, name);
   return std::optional<std::string>(std::move(value));
 }
 

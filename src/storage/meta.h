@@ -42,6 +42,9 @@ class Meta {
   Statement set_, get_, erase_;
 };
 
+// What the column crc of a row holds.
+uint32_t meta_row_crc(std::string_view name, std::string_view value);
+
 // A decimal number without sign that fits 64 bits, and nothing else.
 std::optional<uint64_t> parse_decimal(std::string_view text);
 

@@ -98,6 +98,19 @@ TEST_CASE("replies leave in the order of the requests, whatever is ready first")
         "+OK\r\n+PONG\r\n-ERR unknown command 'NOSUCH', with args beginning with: \r\n$1\r\nx\r\n");
 }
 
+TEST_CASE("what is answered at once between a write and a read holds up neither") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.send(session, {"PING"});
+  test.send(session, {"GET", "k"});
+  test.send(session, {"PING"});
+  test.send(session, {"GET", "k"});
+  test.finish_all_disk();
+  CHECK(test.take(session) == "+OK\r\n+PONG\r\n$1\r\n1\r\n+PONG\r\n$1\r\n1\r\n");
+}
+
 TEST_CASE("another client's read is not held up by a write that waits for the disk") {
   NodeUnderTest test;
   test.lead();

@@ -149,7 +149,30 @@ TEST_CASE("a checkpoint waits for an idle moment") {
   CHECK(it.store.calls == "write write checkpoint ");
 }
 
-TEST_CASE("far past its limit a checkpoint waits for nothing but the messages of a vote") {
+TEST_CASE("far past its limit a checkpoint goes before the next write, however many there are") {
+  DiskUnderTest it;
+  it.store.frames = DiskUnderTest::kCheckpointFrames * UvLogDisk::kForcedCheckpointFactor;
+  int left = 3;
+  std::function<void(storage::WriteResult)> next = [&](storage::WriteResult) {
+    if (--left > 0) it.disk.write({}, false, next);
+  };
+  it.disk.write({}, false, next);
+  REQUIRE(wait_for_condition(it.loop, [&] { return left == 0 && it.disk.quiet(); }));
+  CHECK(it.store.calls == "write checkpoint write write ");
+}
+
+TEST_CASE("a write with a vote goes before any checkpoint") {
+  DiskUnderTest it;
+  it.store.frames = DiskUnderTest::kCheckpointFrames * UvLogDisk::kForcedCheckpointFactor;
+  bool voted = false;
+  it.disk.write({}, false, [&](storage::WriteResult) {
+    it.disk.write({}, true, [&](storage::WriteResult) { voted = true; });
+  });
+  REQUIRE(wait_for_condition(it.loop, [&] { return voted && it.store.frames == 0 && it.disk.quiet(); }));
+  CHECK(it.store.calls == "write write checkpoint ");
+}
+
+TEST_CASE("a checkpoint after a vote waits until the vote was announced") {
   DiskUnderTest it;
   it.store.frames = DiskUnderTest::kCheckpointFrames * UvLogDisk::kForcedCheckpointFactor;
   std::string calls_at_announcement;

@@ -1,0 +1,16 @@
+// What raft.db says of itself, read without touching anything in the directory: so that a start that is to be
+// refused leaves everything as it was.
+#pragma once
+
+#include <string>
+
+#include "base/status.h"
+
+namespace leto::storage {
+
+// The -id of the node that `directory` belongs to; empty if that cannot be told from the file alone, past its
+// WAL (it is new, or was killed at once), and then opening it tells. An error if its format is newer than
+// this program's. Reads nothing but the table `meta`, whose rows are checked.
+base::Result<std::string> peek_id(const std::string& directory);
+
+}  // namespace leto::storage

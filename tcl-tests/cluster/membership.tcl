@@ -1,0 +1,141 @@
+# Nodes come by -join and by JOIN, and go by LEAVE.
+
+# A node that has founded a cluster of its own, and is alone in it.
+proc start_founder {id} {
+    set name [start_node -id $id]
+    wait_for_condition "$name leads itself" 5000 {[raft_field $name role] eq "leader" && [same_applied $name]}
+    return $name
+}
+
+test "JOIN takes in a fresh node that was started without -join" {
+    set nodes [start_cluster 2]
+    set leader [leader_of $nodes]
+    call_node $leader SET a b
+    set fresh [start_founder fresh]
+    assert_equal [node_ask $leader JOIN 127.0.0.1:$node::raft_port($fresh) fresh] OK
+    lappend nodes $fresh
+    wait_members $nodes
+    assert_equal [node_ask $fresh GET a] b
+    assert_equal [node_ask $fresh SET a c] "-not leader"
+    assert_same_digest $nodes
+    kill9 $leader
+    leader_of $nodes
+    restart $leader
+    wait_members $nodes
+}
+
+test "JOIN and LEAVE at a follower answer -not leader" {
+    set nodes [start_cluster 2]
+    set follower [lindex [followers_of $nodes] 0]
+    assert_equal [node_ask $follower JOIN 127.0.0.1:[free_port] other] "-not leader"
+    assert_equal [node_ask $follower LEAVE [lindex $nodes 0]] "-not leader"
+    assert_equal [node_ask $follower JOIN] "-ERR wrong number of arguments for 'join' command"
+}
+
+test "JOIN refuses who is not there, who has another id, and who is in a cluster already" -timeout 60 {
+    set nodes [start_cluster 2]
+    set leader [leader_of $nodes]
+    set fresh [start_founder fresh]
+    assert_match [node_ask $leader JOIN 127.0.0.1:[free_port] nobody] "-ERR *"
+    assert_match [node_ask $leader JOIN 127.0.0.1:$node::raft_port($fresh) other] "-ERR *fresh*"
+    assert_match [node_ask $leader JOIN nonsense fresh] "-ERR *"
+    set others [start_cluster 2]
+    set member [lindex [followers_of $others] 0]
+    assert_match [node_ask $leader JOIN 127.0.0.1:$node::raft_port($member) $node::id($member)] "-ERR *"
+    wait_for_condition "writes go on" 3000 {[node_ask $leader SET a b] eq "OK"}
+    wait_members $others
+}
+
+test "a second node with the id of a live one is refused" {
+    set nodes [start_cluster 2]
+    set leader [leader_of $nodes]
+    set copy [start_founder $node::id([lindex $nodes 1])]
+    assert_match [node_ask $leader JOIN 127.0.0.1:$node::raft_port($copy) $node::id($copy)] "-ERR node $node::id($copy) is alive at *; choose another -id or LEAVE $node::id($copy) first"
+    wait_members $nodes
+}
+
+test "LEAVE of a live follower: it is told and serves no more, the others go on" -timeout 60 {
+    set nodes [start_cluster 3]
+    set leader [leader_of $nodes]
+    set leaver [lindex [others $nodes $leader] 0]
+    set rest [others $nodes $leaver]
+    assert_equal [node_ask $leader SET a b] OK
+    assert_equal [node_ask $leader LEAVE $node::id($leaver)] OK
+    assert_equal [node_ask $leader SET a c] OK
+    wait_for_condition "it knows that it was removed" 5000 {[regexp {^-CLUSTERDOWN .*removed} [node_ask $leaver GET a]]}
+    assert_match [node_ask $leaver SET a d] "-CLUSTERDOWN *removed*"
+    wait_members $rest
+    set term [raft_field $leader term]
+    set node::expected_end($leaver) 1
+    kill9 $leaver
+    restart $leaver -nowait
+    wait_for_condition "it stays removed after a restart" 10000 {![runs $leaver] || [regexp {removed} [node_ask $leaver GET a]]}
+    assert_equal [raft_field $leader term] $term "the removed node disturbs nobody"
+    set node::expected_end($leaver) 1
+    assert_equal [node_ask $leader GET a] c
+    assert_same_digest $rest
+}
+
+test "a cluster grows to three under load by -join, and shrinks to one by LEAVE" -timeout 60 {
+    set first [start_node]
+    wait_for_condition "it takes writes" 5000 {[node_ask $first SET a b] eq "OK"}
+    set load [start_load $first]
+    wait_load_progress $load
+    set nodes [list $first]
+    foreach i {2 3} {
+        lappend nodes [start_node -join $first]
+        wait_load_progress $load
+        wait_for_condition "the node follows" 10000 {[raft_field [lindex $nodes end] role] eq "follower"}
+    }
+    set result [stop_load $load]
+    wait_members $nodes
+    note [describe_load $result]
+    assert_equal [dict get $result unknown] {}
+    assert_load_kept $load $result $nodes
+    set leader [leader_of $nodes]
+    foreach node [others $nodes $leader] {
+        assert_equal [node_ask $leader LEAVE $node::id($node)] OK
+        assert_equal [node_ask $leader SET a $node] OK
+    }
+    assert_equal [node_ask $leader GET a] $node
+}
+
+test "a node that joins by a follower's address finds the leader" {
+    set nodes [start_cluster 2]
+    set follower [lindex [followers_of $nodes] 0]
+    lappend nodes [start_node -join $follower]
+    wait_members $nodes
+    assert_same_digest $nodes
+}
+
+test "a node that is started before the one it joins waits for it, and says so meanwhile" {
+    set port [free_port]
+    set early [start_node -join 127.0.0.1:$port]
+    assert_match [node_ask $early SET a b] "-CLUSTERDOWN *joining 127.0.0.1:$port*"
+    assert_match [node_ask $early GET a] "-CLUSTERDOWN *joining 127.0.0.1:$port*"
+    set first [start_node -port $port]
+    wait_members [list $first $early]
+    assert_equal [node_ask $first SET a b] OK
+    assert_equal [node_ask $early GET a] b
+}
+
+test "nodes come back with their data and their cluster, whatever -join says" {
+    set nodes [start_cluster 3]
+    call_node [leader_of $nodes] SET a b
+    wait_caught_up $nodes
+    foreach node $nodes { stop $node }
+    foreach node $nodes { restart $node -nowait }
+    foreach node $nodes { wait_serving $node }
+    wait_members $nodes
+    foreach node $nodes { assert_equal [node_ask $node GET a] b }
+}
+
+test "a cluster with a password is joined by nodes that know it" {
+    set nodes [start_cluster 3 {-requirepass secret}]
+    assert_equal [node_ask [leader_of $nodes] SET a b] OK
+    foreach node $nodes { assert_equal [node_ask $node GET a] b }
+    set stranger [start_node -join [lindex $nodes 0] -nowait]
+    wait_log $stranger "(?i)(auth|password)" 10000
+    set node::expected_end($stranger) 1
+    assert_same_digest $nodes
+}

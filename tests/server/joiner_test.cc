@@ -1,0 +1,150 @@
+#include "server/joiner.h"
+
+#include <doctest/doctest.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "tests/server/loop_fixture.h"
+
+namespace leto::server {
+namespace {
+
+using test::wait_for_condition;
+
+// A node of a cluster as a joiner sees it: takes requests, gives scripted answers.
+class ScriptedNode final : private StreamUser {
+ public:
+  explicit ScriptedNode(Loop& loop) : loop_(loop), listener_(loop) {
+    REQUIRE(listener_.bind_tcp({.host = "127.0.0.1", .port = 0}, "listen").is_ok());
+    REQUIRE(listener_.listen(8, [this](uv_stream_t* server, StreamKind kind) {
+      stream_ = std::make_unique<Stream>(loop_, kind);
+      REQUIRE(stream_->accept_from(server) == 0);
+      stream_->set_user(this);
+      stream_->start_reading();
+    }).is_ok());
+  }
+  uint16_t port() const { return listener_.port(); }
+  std::deque<std::string> answers;   // "": the connection is closed.
+  std::vector<std::string> requests;
+
+ private:
+  void on_bytes(std::string_view bytes) override {
+    requests.emplace_back(bytes);
+    if (answers.empty()) return;
+    std::string answer = answers.front();
+    answers.pop_front();
+    if (answer.empty()) {
+      stream_.reset();
+    } else {
+      stream_->write(answer);
+    }
+  }
+  void on_end(int) override { stream_.reset(); }
+  void on_written() override {}
+
+  Loop& loop_;
+  Listener listener_;
+  std::unique_ptr<Stream> stream_;
+};
+
+struct JoinerUnderTest {
+  JoinerUnderTest() {
+    base::set_log_sink([this](base::LogLevel level, std::string_view text) {
+      if (level >= base::LogLevel::kWarning) warnings.emplace_back(text);
+    });
+    loop.start({});
+    options.join = {.host = "127.0.0.1", .port = node.port()};
+    identity.id = "id2";
+    identity.node = 42;
+  }
+  ~JoinerUnderTest() {
+    joiner.reset();
+    base::set_log_sink(nullptr);
+  }
+  void begin() {
+    joiner = std::make_unique<Joiner>(loop, options, identity,
+                                      Joiner::Hooks{.reached = [this](const std::string& host) { reached = host; },
+                                                    .joined = [this] { joined = true; }});
+  }
+  bool joins() {
+    return wait_for_condition(loop, [this] { return joined; });
+  }
+  Loop loop;
+  ScriptedNode node{loop};
+  Options options;
+  storage::Identity identity;
+  std::unique_ptr<Joiner> joiner;
+  std::string reached;
+  bool joined = false;
+  std::vector<std::string> warnings;
+};
+
+const std::string kJoin =
+    "*5\r\n$4\r\nJOIN\r\n$15\r\n127.0.0.1:15379\r\n$3\r\nid2\r\n$2\r\n42\r\n$14\r\n127.0.0.1:5379\r\n";
+
+TEST_CASE("it says where it is and who, and is done when it is answered OK") {
+  JoinerUnderTest it;
+  it.node.answers = {"+OK\r\n"};
+  it.begin();
+  REQUIRE(it.joins());
+  CHECK(it.node.requests == std::vector<std::string>{kJoin});
+  CHECK(it.reached == "127.0.0.1");
+}
+
+TEST_CASE("it authenticates with its own password, or with the one that was named for joining") {
+  for (const bool named : {false, true}) {
+    JoinerUnderTest it;
+    it.options.requirepass = "own";
+    if (named) {
+      it.options.join_user = "root";
+      it.options.join_password = "other";
+    }
+    it.node.answers = {"+OK\r\n", "+OK\r\n"};
+    it.begin();
+    REQUIRE(it.joins());
+    CHECK(it.node.requests.at(0) == (named ? "*3\r\n$4\r\nAUTH\r\n$4\r\nroot\r\n$5\r\nother\r\n"
+                                           : "*2\r\n$4\r\nAUTH\r\n$3\r\nown\r\n"));
+    CHECK(it.node.requests.at(1) == kJoin);
+  }
+}
+
+TEST_CASE("a follower is asked for its leader, and the leader is asked to join") {
+  JoinerUnderTest it;
+  ScriptedNode leader(it.loop);
+  const std::string port = std::to_string(leader.port());
+  it.node.answers = {"-not leader\r\n", "*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:" + port +
+                                            "\r\n$9\r\nconnected\r\n:12\r\n"};
+  leader.answers = {"+OK\r\n"};
+  it.begin();
+  REQUIRE(it.joins());
+  CHECK(it.node.requests.at(1) == "*1\r\n$4\r\nROLE\r\n");
+  CHECK(leader.requests == std::vector<std::string>{kJoin});
+}
+
+TEST_CASE("whatever goes wrong is told in one line, and tried again") {
+  for (const std::string answer : {"-CLUSTERDOWN no leader\r\n", "-DENIED set requirepass\r\n", ""}) {
+    JoinerUnderTest it;
+    it.node.answers = {answer, "+OK\r\n"};
+    it.begin();
+    REQUIRE(it.joins());
+    CHECK(it.node.requests.size() == 2);
+    REQUIRE(it.warnings.size() == 1);
+    CHECK(it.warnings[0].starts_with("cannot join 127.0.0.1:" + std::to_string(it.node.port()) + ": "));
+    CHECK(it.warnings[0].find(answer.empty() ? "closed" : answer.substr(1, answer.size() - 3)) != std::string::npos);
+  }
+}
+
+TEST_CASE("a follower that knows no leader is asked again later") {
+  JoinerUnderTest it;
+  it.node.answers = {"-not leader\r\n", "*5\r\n$5\r\nslave\r\n$0\r\n\r\n:0\r\n$7\r\nconnect\r\n:12\r\n", "+OK\r\n"};
+  it.begin();
+  REQUIRE(it.joins());
+  CHECK(it.node.requests.size() == 3);
+}
+
+}  // namespace
+}  // namespace leto::server

@@ -1,0 +1,210 @@
+#include "server/start.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+
+#include "base/log.h"
+
+namespace leto::server {
+namespace {
+
+struct DataDirectory {
+  DataDirectory() {
+    char pattern[] = "/tmp/leto-start-test-XXXXXX";
+    REQUIRE(mkdtemp(pattern) != nullptr);
+    path = pattern;
+    options.id = "id1";
+    base::set_log_sink([](base::LogLevel, std::string_view) {});
+  }
+  ~DataDirectory() {
+    base::set_log_sink(nullptr);
+    std::filesystem::remove_all(path);
+  }
+  base::Result<OpenedDirectory> open() {
+    base::Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire(path, "");
+    REQUIRE(lock.is_ok());
+    return open_directory(options, std::move(lock.value()));
+  }
+  // Opened, looked at, and closed again.
+  OpenedDirectory visit() {
+    base::Result<OpenedDirectory> opened = open();
+    REQUIRE(opened.is_ok());
+    OpenedDirectory result = std::move(opened.value());
+    CHECK(result.keys->close().is_ok());
+    CHECK(result.log->close().is_ok());
+    result.keys.reset();
+    result.log.reset();
+    result.lock = {};
+    return result;
+  }
+  std::string path;
+  Options options;
+};
+
+TEST_CASE("an empty directory founds a cluster of one, and goes on in it") {
+  DataDirectory directory;
+  const OpenedDirectory founded = directory.visit();
+  const storage::Identity& identity = founded.start.identity;
+  CHECK(identity.id == "id1");
+  CHECK(identity.node != 0);
+  CHECK(identity.cluster_id.size() == 16);
+  CHECK(identity.cluster_secret.size() == 32);
+  CHECK(founded.start.founding);
+  CHECK_FALSE(founded.joins);
+  const OpenedDirectory again = directory.visit();
+  CHECK(again.start.identity.node == identity.node);
+  CHECK(again.start.identity.cluster_id == identity.cluster_id);
+  CHECK(again.start.identity.cluster_secret == identity.cluster_secret);
+  CHECK_FALSE(again.start.founding);
+  // What was made up at founding is what is read back from the file.
+  for (const OpenedDirectory* each : {&founded, &again}) {
+    const raft::Recovered& recovered = each->start.recovered;
+    CHECK(recovered.hard_state == raft::HardState{.term = 1, .voted_for = raft::kNobody});
+    CHECK(recovered.last == raft::EntryId{.term = 1, .index = 1});
+    REQUIRE(recovered.terms.size() == 1);
+    CHECK(recovered.terms[0].first == 1);
+    REQUIRE(recovered.configurations.size() == 1);
+    REQUIRE(recovered.configurations[0].configuration.members.size() == 1);
+    const raft::Member& self = recovered.configurations[0].configuration.members[0];
+    CHECK(self.node == identity.node);
+    CHECK(self.role == raft::MemberRole::kVoter);
+    CHECK(self.raft_address == "127.0.0.1:15379");
+    CHECK(self.client_address == "127.0.0.1:5379");
+  }
+}
+
+TEST_CASE("without -id one is made, once") {
+  DataDirectory directory;
+  directory.options.id.clear();
+  const std::string made = directory.visit().start.identity.id;
+  CHECK(made.starts_with("node-"));
+  CHECK(directory.visit().start.identity.id == made);
+}
+
+TEST_CASE("another -id than the one kept is refused, naming both") {
+  DataDirectory directory;
+  directory.visit();
+  directory.options.id = "id2";
+  base::Result<OpenedDirectory> opened = directory.open();
+  REQUIRE_FALSE(opened.is_ok());
+  CHECK(opened.status().text().find("id1") != std::string::npos);
+  CHECK(opened.status().text().find("id2") != std::string::npos);
+}
+
+TEST_CASE("with -join no cluster is founded") {
+  DataDirectory directory;
+  directory.options.join = {.host = "127.0.0.1", .port = 5379};
+  for (int start = 0; start < 2; ++start) {
+    const OpenedDirectory opened = directory.visit();
+    CHECK(opened.joins);
+    CHECK(opened.start.identity.cluster_id.empty());
+    CHECK(opened.start.recovered.last.index == 0);
+  }
+}
+
+TEST_CASE("on a directory with a cluster -join is ignored") {
+  DataDirectory directory;
+  const std::string cluster = directory.visit().start.identity.cluster_id;
+  directory.options.join = {.host = "127.0.0.1", .port = 5379};
+  const OpenedDirectory opened = directory.visit();
+  CHECK_FALSE(opened.joins);
+  CHECK(opened.start.identity.cluster_id == cluster);
+}
+
+// What is on disk when the process dies after the first entry and before the cluster's id.
+void cut_founding_off(DataDirectory& directory) {
+  OpenedDirectory opened = std::move(directory.open().value());
+  storage::Identity identity = opened.start.identity;
+  identity.cluster_id.clear();
+  identity.cluster_secret.clear();
+  REQUIRE(opened.log->set_identity(identity).is_ok());
+}
+
+TEST_CASE("a founding that was cut off is finished by the next start") {
+  DataDirectory directory;
+  cut_founding_off(directory);
+  const OpenedDirectory opened = directory.visit();
+  CHECK(opened.start.founding);
+  CHECK(opened.start.identity.cluster_id.size() == 16);
+  CHECK(opened.start.recovered.last.index == 1);
+  CHECK_FALSE(directory.visit().start.founding);
+}
+
+TEST_CASE("a founding that was cut off is forgotten if the node is to join") {
+  DataDirectory directory;
+  cut_founding_off(directory);
+  directory.options.join = {.host = "127.0.0.1", .port = 5379};
+  for (int start = 0; start < 2; ++start) {
+    const OpenedDirectory opened = directory.visit();
+    CHECK(opened.joins);
+    CHECK(opened.start.recovered.last.index == 0);
+    CHECK(opened.start.recovered.configurations.empty());
+  }
+}
+
+TEST_CASE("a node that was taken in but is no member yet asks again") {
+  DataDirectory directory;
+  directory.options.join = {.host = "127.0.0.1", .port = 5379};
+  {
+    OpenedDirectory opened = std::move(directory.open().value());
+    storage::Identity identity = opened.start.identity;
+    identity.cluster_id = std::string(16, 'c');
+    identity.cluster_secret = std::string(32, 's');
+    REQUIRE(opened.log->reset(identity).is_ok());
+  }
+  const OpenedDirectory opened = directory.visit();
+  CHECK(opened.joins);
+  CHECK(opened.start.identity.cluster_id == std::string(16, 'c'));
+}
+
+TEST_CASE("the keys come back with the digest they were written with, and a wrong one is refused") {
+  DataDirectory directory;
+  const auto write = [&](uint64_t digest_error) {
+    OpenedDirectory opened = std::move(directory.open().value());
+    keyspace::Item item;
+    item.value = keyspace::make_string("b");
+    opened.start.keyspace.set(0, "a", std::move(item));
+    keyspace::StateHeader header = opened.start.header;
+    header.applied_index = 1;
+    header.applied_term = 1;
+    header.digest = opened.start.keyspace.digest();
+    header.digest.low += digest_error;
+    const keyspace::Cut cut = opened.start.keyspace.freeze(header);
+    REQUIRE(opened.keys->flush(cut, {.index = 1, .term = 1}).is_ok());
+  };
+  write(0);
+  const OpenedDirectory opened = directory.visit();
+  CHECK(opened.start.keyspace.size() == 1);
+  CHECK(opened.start.header.applied_index == 1);
+  CHECK(opened.start.witness.index == 1);
+  write(1);
+  CHECK_FALSE(directory.open().is_ok());
+}
+
+TEST_CASE("a keys file that is made anew has nothing of the one before") {
+  DataDirectory directory;
+  OpenedDirectory opened = std::move(directory.open().value());
+  keyspace::StateHeader header;
+  header.applied_index = 5;
+  {
+    std::unique_ptr<storage::KeyStore> stale = std::move(make_keys(directory.path, 2).value());
+    REQUIRE(stale->flush(opened.start.keyspace.freeze(header), {.index = 5, .term = 3}).is_ok());
+  }
+  std::unique_ptr<storage::KeyStore> fresh = std::move(make_keys(directory.path, 2).value());
+  CHECK(fresh->header().applied_index == 0);
+  CHECK(fresh->witness().index == 0);
+}
+
+TEST_CASE("a relative directory is made absolute, there or not") {
+  CHECK(absolute_directory("/proc/../proc") == "/proc");
+  CHECK(absolute_directory("/no/such") == "/no/such");
+  CHECK(absolute_directory("no-such-directory").starts_with('/'));
+  CHECK(directory_exists("/proc"));
+  CHECK_FALSE(directory_exists("/no/such"));
+}
+
+}  // namespace
+}  // namespace leto::server
