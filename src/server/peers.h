@@ -44,7 +44,7 @@ struct PeersHooks {
   // Makes this node an empty member of that cluster; durable when it returns.
   std::function<base::Status(const peer::Adopt&)> adopt;
   // A node of another cluster believes that a member of it with this node's id is here.
-  std::function<void(const peer::Hello&)> missed;
+  std::function<void(const peer::Hello&)> missed = nullptr;
   Stats* stats = nullptr;
 };
 

@@ -65,6 +65,8 @@ bool Replica::work_waits() const { return raft_.has_output(); }
 void Replica::on_tick() {
   const uint64_t now_us = environment_.clock.monotonic_us();
   watch_disk(now_us);
+  watch_ticks(now_us);
+  last_tick_us_ = now_us;
   raft_.tick();
   retry_reads();
   if (disk_full_ && !environment_.log_disk.busy()) submit_job();

@@ -127,7 +127,8 @@ class Replica {
   void fail_reads_after(const SessionRef& session, Session::Sequence sequence, const std::string& error);
   bool read_now(const SessionRef& session, const command::Command& command, resp::Arguments arguments,
                 ReadConsistency wanted);
-  bool sees_all_acknowledged(ReadConsistency wanted) const;
+  bool sees_all_acknowledged(ReadConsistency wanted);
+  void watch_ticks(uint64_t now_us);
   void start_read_round();
   void serve(const std::vector<raft::ReadReady>& reads);
   void serve_applied_rounds();
@@ -176,6 +177,8 @@ class Replica {
   std::vector<Waiter> round_collecting_;
   std::map<uint64_t, ReadRound> rounds_;   // By context: ordered by age.
   std::vector<Waiter> reads_to_retry_;
+  uint64_t last_tick_us_ = 0;
+  uint64_t lease_distrusted_until_us_ = 0;
 };
 
 }  // namespace leto::server

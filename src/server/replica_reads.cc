@@ -15,6 +15,8 @@
 namespace leto::server {
 namespace {
 
+constexpr uint64_t kLateTicks = 2;
+
 bool is_unserved_read(const Request& request) {
   return request.state == RequestState::kFollowsWrite || request.state == RequestState::kWaitsIndex ||
          request.state == RequestState::kReady;
@@ -74,10 +76,20 @@ bool Replica::read_now(const SessionRef& session, const command::Command& comman
 
 // Whether this node's applied state holds every write that anybody was told of, without asking others: one
 // voter is its own quorum, and under a lease nobody else can have led since.
-bool Replica::sees_all_acknowledged(ReadConsistency wanted) const {
+bool Replica::sees_all_acknowledged(ReadConsistency wanted) {
   if (!raft_.leads_and_committed_in_term() || applied_.index != raft_.commit_index()) return false;
   if (raft_.configuration().voter_count() == 1) return true;
-  return wanted == ReadConsistency::kLease && raft_.lease_holds();
+  if (wanted != ReadConsistency::kLease || !raft_.lease_holds()) return false;
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  watch_ticks(now_us);
+  return now_us >= lease_distrusted_until_us_;
+}
+
+// The core counts a lease in ticks. Where they came late it ran longer than counted: no lease from before is
+// trusted, and none lasts longer than an election timeout.
+void Replica::watch_ticks(uint64_t now_us) {
+  if (now_us - last_tick_us_ <= kLateTicks * kTickMs * 1000) return;
+  lease_distrusted_until_us_ = now_us + options_.election_timeout_ms * 1000;
 }
 
 void Replica::start_read_round() {

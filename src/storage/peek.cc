@@ -40,24 +40,42 @@ std::string row(sqlite3* database, const char* name) {
   return value;
 }
 
+// Immutable: no locks, no WAL, no -shm, nothing made or changed. Calls `look` if there is such a file.
+template <typename Look>
+void with_file(const std::string& path, Look look) {
+  const std::string uri = "file:" + escaped(path) + "?immutable=1";
+  sqlite3* database = nullptr;
+  if (sqlite3_open_v2(uri.c_str(), &database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, nullptr) == SQLITE_OK) {
+    look(database);
+  }
+  sqlite3_close(database);
+}
+
+base::Status check_format(const std::string& path, const std::string& format) {
+  const uint64_t found = parse_decimal(format).value_or(kFormat);
+  if (found <= kFormat) return {};
+  return base::Status::error(base::format("%s has format %llu, this leto reads up to %llu", path.c_str(),
+                                          static_cast<unsigned long long>(found),
+                                          static_cast<unsigned long long>(kFormat)));
+}
+
 }  // namespace
 
 base::Result<std::string> peek_id(const std::string& directory) {
   if (base::Status status = configure_sqlite(); !status.is_ok()) return status;
-  // Immutable: no locks, no WAL, no -shm, nothing made or changed.
-  const std::string uri = "file:" + escaped(directory + "/raft.db") + "?immutable=1";
-  sqlite3* database = nullptr;
-  std::string id, format;
-  if (sqlite3_open_v2(uri.c_str(), &database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, nullptr) == SQLITE_OK) {
+  std::string id, log_format, keys_format, generation;
+  const std::string log = directory + "/raft.db";
+  with_file(log, [&](sqlite3* database) {
     id = row(database, "id");
-    format = row(database, "format");
-  }
-  sqlite3_close(database);
-  const uint64_t found = parse_decimal(format).value_or(kFormat);
-  if (found <= kFormat) return id;
-  return base::Status::error(base::format("%s/raft.db has format %llu, this leto reads up to %llu",
-                                          directory.c_str(), static_cast<unsigned long long>(found),
-                                          static_cast<unsigned long long>(kFormat)));
+    log_format = row(database, "format");
+    generation = row(database, "keys_generation");
+  });
+  if (base::Status status = check_format(log, log_format); !status.is_ok()) return status;
+  if (!parse_decimal(generation)) return id;
+  const std::string keys = directory + "/keys-" + generation + ".db";
+  with_file(keys, [&](sqlite3* database) { keys_format = row(database, "format"); });
+  if (base::Status status = check_format(keys, keys_format); !status.is_ok()) return status;
+  return id;
 }
 
 }  // namespace leto::storage

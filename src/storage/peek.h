@@ -1,4 +1,4 @@
-// What raft.db says of itself, read without touching anything in the directory: so that a start that is to be
+// What the two files say of themselves, read without touching anything in the directory: so that a start that is to be
 // refused leaves everything as it was.
 #pragma once
 
@@ -9,8 +9,8 @@
 namespace leto::storage {
 
 // The -id of the node that `directory` belongs to; empty if that cannot be told from the file alone, past its
-// WAL (it is new, or was killed at once), and then opening it tells. An error if its format is newer than
-// this program's. Reads nothing but the table `meta`, whose rows are checked.
+// WAL (it is new, or was killed at once), and then opening it tells. An error if its format, or that of the
+// keys file it names, is newer than this program's. Reads nothing but the tables `meta`, whose rows are checked.
 base::Result<std::string> peek_id(const std::string& directory);
 
 }  // namespace leto::storage

@@ -1,0 +1,203 @@
+#include "raft/checker.h"
+
+#include <cinttypes>
+
+#include "base/format.h"
+#include "raft/harness.h"
+
+namespace leto::raft_test {
+
+using base::format;
+using raft::EntryId;
+
+namespace {
+
+constexpr size_t kViolationsMax = 20;
+
+EntryId id_before(const std::vector<Entry>& log, Index index) {
+  return index <= 1 || index - 2 >= log.size() ? EntryId{} : log[index - 2].id;
+}
+
+std::string content_of(const Entry& entry) {
+  return format("%d:", static_cast<int>(entry.kind)) + *entry.payload;
+}
+
+}  // namespace
+
+void Checker::violated(const std::string& what) {
+  if (violations_.size() < kViolationsMax) violations_.push_back(what);
+}
+
+std::string Checker::report() const {
+  std::string text;
+  for (const std::string& violation : violations_) text += violation + "\n";
+  return text;
+}
+
+void Checker::on_send(const Node& node, const Message& message) {
+  const HardState& durable = node.disk.hard_state;
+  const auto* request = std::get_if<raft::RequestVote>(&message.body);
+  const auto* vote = std::get_if<raft::RequestVoteReply>(&message.body);
+  const bool is_pre_vote = (request && request->pre_vote) || (vote && vote->pre_vote);
+  if (is_pre_vote) return;
+  if (message.term > durable.term)
+    violated(format("I9: node %" PRIu64 " sends term %" PRIu64 " but has durably %" PRIu64, node.id, message.term,
+                    durable.term));
+  const bool is_vote = request || (vote && vote->granted);
+  if (is_vote) {
+    const NodeId choice = request ? node.id : message.to;
+    if (message.term == durable.term && durable.voted_for != choice)
+      violated(format("I9: node %" PRIu64 " votes in term %" PRIu64 " before it is durable", node.id, message.term));
+    const auto [known, is_new] = votes_.insert({{node.id, message.term}, choice});
+    if (!is_new && known->second != choice)
+      violated(format("I6: node %" PRIu64 " votes twice in term %" PRIu64, node.id, message.term));
+  }
+  const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body);
+  if (reply && reply->accepted && message.term == durable.term && reply->match > node.disk.log.size())
+    violated(format("I10: node %" PRIu64 " acknowledges %" PRIu64 ", durable are %zu", node.id, reply->match,
+                    node.disk.log.size()));
+  if (reply && reply->accepted && node.lost_tail)
+    violated(format("D16: node %" PRIu64 " lost its tail and acknowledges", node.id));
+}
+
+void Checker::on_write(const Node& node, const raft::Write& write) {
+  const Seen& seen = seen_[node.id];
+  if (write.truncate_from && seen.leads != 0 && seen.leads == node.raft->term())
+    violated(format("I7: node %" PRIu64 " leads term %" PRIu64 " and truncates", node.id, seen.leads));
+  reached_.truncations += write.truncate_from.has_value();
+  for (const Entry& entry : write.append) {
+    Configuration configuration;
+    if (entry.kind != raft::EntryKind::kConfiguration || !raft::decode_configuration(*entry.payload, configuration))
+      continue;
+    ++reached_.configurations;
+    reached_.joint += configuration.is_joint();
+  }
+  note_entries(write.append.empty() ? EntryId{} : id_before(node.log, write.append.front().id.index), write.append);
+}
+
+void Checker::note_entries(EntryId previous, const std::vector<Entry>& entries) {
+  for (const Entry& entry : entries) {
+    const auto [known, is_new] = entries_.insert({entry.id, {previous, content_of(entry)}});
+    if (!is_new && (known->second.first != previous || known->second.second != content_of(entry)))
+      violated(format("I2: two entries %" PRIu64 "/%" PRIu64, entry.id.term, entry.id.index));
+    previous = entry.id;
+  }
+}
+
+void Checker::on_apply(const Node& node, const Entry& entry) {
+  if (entry.id.index != node.applied.size() + 1)
+    violated(format("D11: node %" PRIu64 " applies %" PRIu64 " after %zu", node.id, entry.id.index, node.applied.size()));
+  const auto known = committed_.find(entry.id.index);
+  if (known == committed_.end() || known->second != entry.id)
+    violated(format("I4: node %" PRIu64 " applies %" PRIu64 "/%" PRIu64, node.id, entry.id.term, entry.id.index));
+  const auto content = entries_.find(entry.id);
+  if (content == entries_.end() || content->second.second != content_of(entry))
+    violated(format("I4: node %" PRIu64 " applies other bytes at %" PRIu64, node.id, entry.id.index));
+  if (entry.id.index > node.disk.log.size())
+    violated(format("I8: node %" PRIu64 " applies %" PRIu64 ", durable are %zu", node.id, entry.id.index,
+                    node.disk.log.size()));
+}
+
+void Checker::on_read(const Node& node, Index index, Index floor) {
+  ++reached_.reads;
+  if (index < floor)
+    violated(format("D13: node %" PRIu64 " reads at %" PRIu64 " though %" PRIu64 " was committed before", node.id,
+                    index, floor));
+}
+
+void Checker::on_restart(const Node& node) {
+  Seen& seen = seen_[node.id];
+  note_entries({}, node.disk.log);
+  ++reached_.restarts;
+  if (node.raft->term() != node.disk.hard_state.term || node.raft->voted_for() != node.disk.hard_state.voted_for ||
+      node.raft->last().index != node.disk.log.size())
+    violated(format("I12: node %" PRIu64 " started as another than its disk says", node.id));
+  seen = Seen{.term = node.raft->term(), .commit = node.raft->commit_index(), .applied = node.raft->applied_index(), .leads = 0};
+}
+
+void Checker::after_event(const std::map<NodeId, Node>& nodes, const Node& node) {
+  node.raft->check_invariants();
+  Seen& seen = seen_[node.id];
+  const Index committed_before = seen.commit;
+  check_progress(node, seen);
+  note_committed(node, committed_before + 1, seen.commit);
+  if (node.raft->role() != raft::Role::kLeader) {
+    seen.leads = 0;
+    return;
+  }
+  check_leader(nodes, node, seen);
+  check_configurations(node);
+  if (seen.commit > committed_before) check_quorum_has(nodes, node, seen.commit);
+}
+
+void Checker::check_progress(const Node& node, Seen& seen) {
+  const raft::Raft& raft = *node.raft;
+  if (raft.term() < seen.term || raft.commit_index() < seen.commit || raft.applied_index() < seen.applied)
+    violated(format("I6: node %" PRIu64 " falls back: term %" PRIu64 " commit %" PRIu64 " applied %" PRIu64, node.id,
+                    raft.term(), raft.commit_index(), raft.applied_index()));
+  seen.term = raft.term();
+  seen.commit = raft.commit_index();
+  seen.applied = raft.applied_index();
+}
+
+void Checker::note_committed(const Node& node, Index from, Index to) {
+  for (Index index = from; index <= to && index <= node.log.size(); ++index) {
+    const EntryId id = node.log[index - 1].id;
+    const auto [known, is_new] = committed_.insert({index, id});
+    if (!is_new && known->second != id)
+      violated(format("I4: node %" PRIu64 " commits %" PRIu64 "/%" PRIu64 ", committed was %" PRIu64, node.id, id.term,
+                      index, known->second.term));
+  }
+}
+
+void Checker::check_leader(const std::map<NodeId, Node>&, const Node& node, Seen& seen) {
+  const Term term = node.raft->term();
+  if (seen.leads == term) return;
+  seen.leads = term;
+  ++reached_.leaders;
+  const auto [known, is_new] = leaders_.insert({term, node.id});
+  if (!is_new && known->second != node.id)
+    violated(format("I1: nodes %" PRIu64 " and %" PRIu64 " lead term %" PRIu64, known->second, node.id, term));
+  if (!is_new && known->second == node.id)
+    violated(format("I1: node %" PRIu64 " leads term %" PRIu64 " a second time", node.id, term));
+  for (const auto& [index, id] : committed_) {
+    if (id.term >= term) continue;
+    if (index > node.log.size() || node.log[index - 1].id != id)
+      return violated(format("I3: node %" PRIu64 " leads term %" PRIu64 " without committed %" PRIu64 "/%" PRIu64,
+                             node.id, term, id.term, index));
+  }
+}
+
+// A commit may append the next configuration at once, so any one from the one in force there on will do.
+void Checker::check_quorum_has(const std::map<NodeId, Node>& nodes, const Node& node, Index index) {
+  const EntryId id = node.log[index - 1].id;
+  const auto has = [&](NodeId member) {
+    const auto found = nodes.find(member);
+    return found != nodes.end() && found->second.disk.log.size() >= index && found->second.disk.log[index - 1].id == id;
+  };
+  Configuration in_force = node.initial;
+  bool is_held = false;
+  for (const Entry& entry : node.log) {
+    if (entry.id.index > index) is_held |= in_force.has_quorum(has);
+    if (entry.kind == raft::EntryKind::kConfiguration) raft::decode_configuration(*entry.payload, in_force);
+  }
+  is_held |= in_force.has_quorum(has);
+  if (!is_held || !(node.disk.log.size() >= index))
+    violated(format("I5: node %" PRIu64 " commits %" PRIu64 "/%" PRIu64 " without a durable quorum", node.id, id.term,
+                    index));
+}
+
+void Checker::check_configurations(const Node& node) {
+  size_t uncommitted = 0;
+  // By what was ever committed: a node that was just started knows less.
+  for (Index index = highest_committed() + 1; index <= node.log.size(); ++index)
+    uncommitted += node.log[index - 1].kind == raft::EntryKind::kConfiguration;
+  if (uncommitted > 1) violated(format("I11: node %" PRIu64 " has %zu uncommitted configurations", node.id, uncommitted));
+  Configuration newest = node.initial;
+  for (const Entry& entry : node.log)
+    if (entry.kind == raft::EntryKind::kConfiguration) raft::decode_configuration(*entry.payload, newest);
+  if (!(newest == node.raft->configuration()))
+    violated(format("I11: node %" PRIu64 " has a configuration that its log does not have", node.id));
+}
+
+}  // namespace leto::raft_test

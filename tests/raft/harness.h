@@ -1,0 +1,145 @@
+// A whole cluster of cores in one process: nodes with a disk that syncs late and loses what it did not
+// sync, and a network as a bag of messages that the test delivers, drops or doubles. Nothing happens but
+// by a call, and each call is followed by a check of the invariants of docs/raft.md (checker.h).
+//
+// Refuses to know what a test wants: scripted traces, unit tests and the randomized test all drive it.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "raft/checker.h"
+#include "raft/raft.h"
+
+namespace leto::raft_test {
+
+using raft::Configuration;
+using raft::Entry;
+using raft::HardState;
+using raft::Index;
+using raft::MemberRole;
+using raft::Message;
+using raft::NodeId;
+using raft::Term;
+
+// Members get the id "n<node>".
+Configuration make_configuration(const std::vector<NodeId>& voters, const std::vector<NodeId>& learners = {},
+                                 const std::vector<NodeId>& observers = {});
+raft::Payload make_payload(const std::string& text);
+Entry make_entry(Term term, Index index, const std::string& text);
+// What storage would find in a log of `entries`, the first of which has index 1.
+raft::Recovered make_recovered(const HardState& hard_state, const std::vector<Entry>& entries,
+                               const Configuration& initial);
+
+// One line a person can read, for traces.
+std::string describe(const Message& message);
+std::string describe(const raft::Write& write);
+std::string describe(const Configuration& configuration);
+
+struct Node {
+  NodeId id = 0;
+  std::unique_ptr<raft::Raft> raft;   // Null while it is down.
+  raft::Options options;
+  Configuration initial;
+  Disk disk;
+  bool disk_is_manual = false;        // Writes become durable by sync() only.
+  bool loads_are_manual = false;      // Loads are answered by answer_loads() only.
+  std::vector<Entry> log;             // As the core sees it, durable or not.
+  std::vector<Entry> applied;         // What the state machine was given, from index 1 on.
+  Index applied_durable = 0;          // So much of it survives a crash.
+  std::vector<raft::ReadReady> reads; // Every answer since the node started.
+  std::deque<raft::Load> loads;
+  std::map<uint64_t, Index> read_floors;  // Of contexts not yet answered: what was committed at arrival.
+  bool lost_tail = false;
+  bool founding = false;
+};
+
+class Cluster {
+ public:
+  explicit Cluster(const raft::Options& options);
+
+  // A node whose log begins with `initial` in force; empty: it joins.
+  void add(NodeId id, const Configuration& initial);
+  // Voters 1..n, started, and old enough to vote.
+  void add_voters(NodeId count);
+  Node& node(NodeId id);
+  raft::Raft& raft(NodeId id);
+  bool is_up(NodeId id);
+  std::vector<NodeId> ids() const;
+
+  // Inputs of one node. Each carries out all output that follows.
+  void tick(NodeId id, uint64_t count = 1);
+  void tick_all(uint64_t count = 1);
+  // Ticks until the node asks for votes; at most four timeouts.
+  bool tick_to_timeout(NodeId id);
+  raft::ProposeResult propose(NodeId id, const std::string& text);
+  void read(NodeId id, uint64_t context);
+  raft::TransferResult transfer(NodeId id, NodeId to);
+  raft::ChangeResult change(NodeId id, const Configuration& target);
+  void stall_disk(NodeId id, bool stalled);
+  void unreachable(NodeId id, NodeId peer);
+  void step(NodeId id, const Message& message);
+
+  // Disk. sync() makes the oldest `count` queued writes durable and lets their messages go.
+  void sync(NodeId id, size_t count = 1);
+  void answer_loads(NodeId id);
+  // The node dies; of its queued writes the oldest `writes_kept` were durable, no message of them left.
+  void crash(NodeId id, size_t writes_kept = 0);
+  void start(NodeId id);
+  void restart(NodeId id, size_t writes_kept = 0);
+
+  // Network.
+  std::deque<Message>& network() { return network_; }
+  void deliver_at(size_t position);
+  void drop_at(size_t position);
+  void duplicate_at(size_t position);
+  // What is on the way from `from` to `to`, oldest first and at most `count`; 0 stands for any node. What is
+  // sent in answer stays on its way. Returns how many.
+  size_t deliver(NodeId from = 0, NodeId to = 0, size_t count = SIZE_MAX);
+  size_t drop(NodeId from = 0, NodeId to = 0);
+  // Delivers until nothing is on its way.
+  void settle();
+  void cut(NodeId from, NodeId to) { cut_.insert({from, to}); }
+  void partition(const std::vector<std::vector<NodeId>>& groups);
+  void heal() { cut_.clear(); }
+
+  // The one that leads in the highest term, or 0.
+  NodeId leader();
+  // Times `id` out and delivers everything; true if it leads then.
+  bool elect(NodeId id);
+  // Ticks all and delivers all, `ticks` times.
+  void run(uint64_t ticks);
+
+  Checker& checker() { return checker_; }
+  // What happened since the last call, in order.
+  std::vector<std::string> take_events() { return std::exchange(events_, {}); }
+  void set_verbose(bool verbose) { verbose_ = verbose; }
+
+ private:
+  void pump(NodeId id);
+  void carry_out(Node& node, raft::Output output);
+  void send(Node& node, const Message& message);
+  void store(Node& node, const raft::Write& write);
+  void complete_oldest(Node& node);
+  void answer_load(Node& node);
+  void note(const std::string& event) { events_.push_back(event); }
+  void note_detail(const std::string& event) {
+    if (verbose_) events_.push_back(event);
+  }
+
+  raft::Options options_;
+  std::map<NodeId, Node> nodes_;
+  std::deque<Message> network_;
+  std::set<std::pair<NodeId, NodeId>> cut_;
+  Checker checker_;
+  std::vector<std::string> events_;
+  bool verbose_ = true;
+};
+
+}  // namespace leto::raft_test

@@ -1,0 +1,83 @@
+#include "raft/log.h"
+
+#include <doctest/doctest.h>
+
+#include "raft/harness.h"
+
+namespace leto::raft_test {
+namespace {
+
+using raft::EntryId;
+using raft::Log;
+
+// Terms 1 1 2 2 2 5 at indexes 1 to 6.
+Log make_log() {
+  Log log(raft::Recovered{});
+  const Term terms[] = {1, 1, 2, 2, 2, 5};
+  for (const Term term : terms) log.append(make_entry(term, log.last().index + 1, "xx"));
+  return log;
+}
+
+TEST_CASE("a log knows the term of every entry from runs") {
+  const Log log = make_log();
+  CHECK(log.id_at(0) == EntryId{});
+  CHECK(log.id_at(2).term == 1);
+  CHECK(log.id_at(3).term == 2);
+  CHECK(log.id_at(5).term == 2);
+  CHECK(log.id_at(6).term == 5);
+  CHECK(log.has({.term = 2, .index = 4}));
+  CHECK_FALSE(log.has({.term = 1, .index = 4}));
+  CHECK_FALSE(log.has({.term = 5, .index = 7}));
+}
+
+TEST_CASE("the last entry of at most a term is found across runs") {
+  const Log log = make_log();
+  CHECK(log.last_at_most(6, 5) == EntryId{.term = 5, .index = 6});
+  CHECK(log.last_at_most(6, 4) == EntryId{.term = 2, .index = 5});
+  CHECK(log.last_at_most(4, 2) == EntryId{.term = 2, .index = 4});
+  CHECK(log.last_at_most(6, 1) == EntryId{.term = 1, .index = 2});
+  CHECK(log.last_at_most(6, 0) == EntryId{});
+  CHECK(log.last_at_most(99, 9) == EntryId{.term = 5, .index = 6});
+}
+
+TEST_CASE("truncation goes back through runs and beyond what is cached") {
+  Log log = make_log();
+  log.evict(7, 0);
+  CHECK(log.cached(6) == nullptr);
+  log.append(make_entry(5, 7, "y"));
+  REQUIRE(log.cached(7) != nullptr);
+  log.truncate_from(4);
+  CHECK(log.last() == EntryId{.term = 2, .index = 3});
+  CHECK(log.cached(3) == nullptr);
+  CHECK(log.cache_bytes() == 0);
+  log.append(make_entry(9, 4, "z"));
+  CHECK(log.id_at(4).term == 9);
+  CHECK(log.cached(4) != nullptr);
+}
+
+TEST_CASE("eviction drops the oldest entries and keeps what it is told to keep") {
+  Log log = make_log();
+  CHECK(log.cache_bytes() == 12);
+  log.evict(3, 4);
+  CHECK(log.cache_first() == 3);
+  log.evict(7, 4);
+  CHECK(log.cache_first() == 5);
+  CHECK(log.cached(4) == nullptr);
+  CHECK(log.cached(5) != nullptr);
+}
+
+TEST_CASE("a log may begin behind a base") {
+  raft::Recovered recovered;
+  recovered.base = {.term = 3, .index = 100};
+  recovered.last = {.term = 4, .index = 102};
+  recovered.terms = {{.first = 101, .term = 3}, {.first = 102, .term = 4}};
+  const Log log(recovered);
+  CHECK(log.first_index() == 101);
+  CHECK(log.has({.term = 3, .index = 100}));
+  CHECK_FALSE(log.has({.term = 3, .index = 99}));
+  CHECK(log.last_at_most(102, 3) == EntryId{.term = 3, .index = 101});
+  CHECK(log.last_at_most(102, 1) == EntryId{.term = 3, .index = 100});
+}
+
+}  // namespace
+}  // namespace leto::raft_test

@@ -1,0 +1,206 @@
+// What change_config() answers, and the steps that follow.
+#include <doctest/doctest.h>
+
+#include "base/log.h"
+#include "raft/solo.h"
+
+namespace leto::raft_test {
+namespace {
+
+using raft::ChangeResult;
+
+struct Quiet {
+  Quiet() { base::set_log_level(base::LogLevel::kWarning); }
+};
+const Quiet kQuiet;
+
+// Leads {1 2 3}, heard both, its first entry committed.
+std::unique_ptr<Solo> ready_leader(const Configuration& configuration = make_configuration({1, 2, 3})) {
+  SoloOptions options;
+  options.configuration = configuration;
+  auto solo = std::make_unique<Solo>(options);
+  solo->lead();
+  for (const NodeId peer : {2u, 3u}) solo->accept(peer, 1, 1);
+  return solo;
+}
+
+ChangeResult change(Solo& solo, const Configuration& target) {
+  const ChangeResult result = solo.raft().change_config(target);
+  solo.take();
+  return result;
+}
+
+TEST_CASE("a target that is no configuration is invalid") {
+  const auto solo = ready_leader();
+  CHECK(change(*solo, {}) == ChangeResult::kInvalid);
+  CHECK(change(*solo, make_configuration({}, {1, 2})) == ChangeResult::kInvalid);
+  Configuration joint = make_configuration({1, 2, 3});
+  joint.members[0].role = MemberRole::kIncoming;
+  CHECK(change(*solo, joint) == ChangeResult::kInvalid);
+  Configuration unsorted = make_configuration({1, 2, 3});
+  std::swap(unsorted.members[0], unsorted.members[1]);
+  CHECK(change(*solo, unsorted) == ChangeResult::kInvalid);
+  std::vector<NodeId> many;
+  for (NodeId node = 1; node <= raft::kMembersMax + 1; ++node) many.push_back(node);
+  CHECK(change(*solo, make_configuration(many)) == ChangeResult::kInvalid);
+  CHECK(solo->raft().last().index == 1);
+}
+
+TEST_CASE("a voter is not demoted in place, and none is swapped for one of another id") {
+  const auto solo = ready_leader();
+  CHECK(change(*solo, make_configuration({1, 2}, {3})) == ChangeResult::kInvalid);
+  CHECK(change(*solo, make_configuration({1, 2, 4})) == ChangeResult::kInvalid);
+}
+
+TEST_CASE("one change at a time, and only with an entry of the own term committed") {
+  Solo early;
+  early.lead();
+  CHECK(change(early, make_configuration({1, 2})) == ChangeResult::kNotReady);
+  const auto solo = ready_leader();
+  CHECK(change(*solo, make_configuration({1, 2, 3, 4})) == ChangeResult::kAccepted);
+  CHECK(change(*solo, make_configuration({1, 2})) == ChangeResult::kInProgress);
+  CHECK(change(*solo, make_configuration({1, 2, 3, 4})) == ChangeResult::kNothingToDo);
+  Solo follower;
+  CHECK(change(follower, make_configuration({1, 2})) == ChangeResult::kNotLeader);
+}
+
+TEST_CASE("the leader does not remove itself") {
+  const auto solo = ready_leader();
+  CHECK(change(*solo, make_configuration({2, 3})) == ChangeResult::kRemovesLeader);
+}
+
+TEST_CASE("a change whose voters were not heard lately is refused") {
+  const auto solo = ready_leader();
+  for (int i = 0; i < 15; ++i) {
+    solo->tick();
+    solo->accept(2, 1, 1);
+  }
+  CHECK(change(*solo, make_configuration({1, 3})) == ChangeResult::kNoLiveQuorum);
+  CHECK(change(*solo, make_configuration({1, 2})) == ChangeResult::kAccepted);
+}
+
+TEST_CASE("of two voters the dead one cannot be removed") {
+  SoloOptions options;
+  options.configuration = make_configuration({1, 2});
+  Solo solo(options);
+  solo.lead();
+  solo.accept(2, 1, 1);
+  solo.tick(9);
+  CHECK(change(solo, make_configuration({1})) == ChangeResult::kAccepted);
+  // It was heard nine ticks ago; but the change needs the old majority, too, and so is never committed.
+  CHECK(solo.raft().configuration().is_joint());
+  solo.sync();
+  CHECK(solo.raft().commit_index() == 1);
+}
+
+TEST_CASE("an address changes in one simple entry") {
+  const auto solo = ready_leader();
+  Configuration target = make_configuration({1, 2, 3});
+  target.members[1].raft_address = "elsewhere:1";
+  CHECK(change(*solo, target) == ChangeResult::kAccepted);
+  CHECK_FALSE(solo->raft().configuration().is_joint());
+  CHECK(solo->raft().configuration() == target);
+}
+
+TEST_CASE("a learner is promoted when it is caught up and answers, not before") {
+  const auto solo = ready_leader();
+  REQUIRE(change(*solo, make_configuration({1, 2, 3, 4})) == ChangeResult::kAccepted);
+  solo->sync();
+  solo->accept(2, 1, 2);
+  REQUIRE(solo->raft().commit_index() == 2);
+  const auto tick_and_hear = [&](bool newcomer_answers) {
+    solo->tick();
+    for (const NodeId peer : {2u, 3u}) solo->accept(peer, 1, solo->raft().last().index);
+    if (newcomer_answers) solo->accept(4, 1, 2);
+    solo->sync();
+  };
+  for (int i = 0; i < 20; ++i) tick_and_hear(false);
+  CHECK(solo->raft().configuration().find(4)->role == MemberRole::kLearner);
+  tick_and_hear(true);
+  solo->tick();
+  CHECK(solo->raft().configuration().find(4)->role == MemberRole::kIncoming);
+  // The joint configuration is committed by both majorities, and the final one follows by itself.
+  solo->sync();
+  solo->accept(2, 1, 3);
+  CHECK(solo->raft().configuration().is_joint());
+  solo->accept(3, 1, 3);
+  CHECK(solo->raft().configuration() == make_configuration({1, 2, 3, 4}));
+}
+
+TEST_CASE("a learner that was caught up but is silent is not promoted") {
+  const auto solo = ready_leader();
+  REQUIRE(change(*solo, make_configuration({1, 2, 3, 4})) == ChangeResult::kAccepted);
+  solo->sync();
+  solo->accept(4, 1, 2);
+  for (int i = 0; i < 12; ++i) {
+    solo->tick();
+    for (const NodeId peer : {2u, 3u}) solo->accept(peer, 1, 1);
+  }
+  solo->accept(2, 1, 2);
+  solo->tick();
+  CHECK(solo->raft().configuration().find(4)->role == MemberRole::kLearner);
+  solo->accept(4, 1, 2);
+  solo->tick();
+  CHECK(solo->raft().configuration().find(4)->role == MemberRole::kIncoming);
+}
+
+TEST_CASE("a learner that lags is not promoted") {
+  SoloOptions options;
+  options.raft.learner_lag_max = 2;
+  Solo solo(options);
+  solo.lead();
+  for (const NodeId peer : {2u, 3u}) solo.accept(peer, 1, 1);
+  REQUIRE(change(solo, make_configuration({1, 2, 3, 4})) == ChangeResult::kAccepted);
+  for (int i = 0; i < 5; ++i) solo.propose("x");
+  solo.sync();
+  solo.accept(2, 1, 7);
+  solo.accept(4, 1, 4);
+  solo.tick();
+  CHECK(solo.raft().configuration().find(4)->role == MemberRole::kLearner);
+  solo.accept(4, 1, 5);
+  solo.tick();
+  CHECK(solo.raft().configuration().find(4)->role == MemberRole::kIncoming);
+}
+
+TEST_CASE("a joint configuration commits only with both majorities") {
+  const auto solo = ready_leader();
+  REQUIRE(change(*solo, make_configuration({1, 2})) == ChangeResult::kAccepted);
+  solo->sync();
+  // 1 and 3 are a majority of the old three, but not of the new two.
+  solo->accept(3, 1, 2);
+  CHECK(solo->raft().commit_index() == 1);
+  solo->accept(2, 1, 2);
+  CHECK(solo->raft().commit_index() == 2);
+}
+
+TEST_CASE("a leader that was elected while it leaves finishes the change, and leaves") {
+  Configuration joint = make_configuration({1, 2, 3});
+  joint.members[0].role = MemberRole::kOutgoing;
+  Solo solo({.configuration = joint});
+  solo.lead();
+  REQUIRE(solo.raft().role() == raft::Role::kLeader);
+  for (const NodeId peer : {2u, 3u}) solo.accept(peer, 1, 1);
+  solo.tick();
+  CHECK(solo.raft().configuration() == make_configuration({2, 3}));
+  solo.sync();
+  solo.accept(2, 1, 2);
+  CHECK(solo.raft().role() == raft::Role::kLeader);
+  solo.sent();
+  solo.accept(3, 1, 2);
+  CHECK(solo.raft().commit_index() == 2);
+  CHECK(solo.raft().role() == raft::Role::kFollower);
+  // The others are told of the commit before it goes.
+  CHECK(solo.last_sent<raft::AppendEntries>()->leader_commit == 2);
+  solo.tick(100);
+  CHECK(solo.raft().role() == raft::Role::kFollower);
+}
+
+TEST_CASE("answers of a node that was removed raise no term") {
+  const auto solo = ready_leader();
+  solo->step(9, 50, raft::AppendEntriesReply{});
+  CHECK(solo->raft().role() == raft::Role::kLeader);
+  CHECK(solo->raft().term() == 1);
+}
+
+}  // namespace
+}  // namespace leto::raft_test

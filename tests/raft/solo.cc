@@ -1,0 +1,106 @@
+#include "raft/solo.h"
+
+#include <utility>
+
+namespace leto::raft_test {
+
+Solo::Solo(SoloOptions options) : options_(std::move(options)) {
+  options_.raft.self = options_.self;
+  if (options_.raft.election_ticks == raft::Options{}.election_ticks) {
+    options_.raft.election_ticks = 10;
+    options_.raft.heartbeat_ticks = 3;
+  }
+  raft::Recovered recovered = make_recovered(options_.hard_state, options_.log, options_.configuration);
+  recovered.applied = options_.applied;
+  recovered.lost_tail = options_.lost_tail;
+  recovered.founding = options_.founding;
+  // A seed whose first timeout is not over when the node becomes old enough to vote.
+  for (options_.raft.seed = 1;; ++options_.raft.seed) {
+    raft_ = std::make_unique<raft::Raft>(options_.raft, recovered);
+    if (options_.is_young || options_.configuration.voter_count() < 2) break;
+    for (uint32_t i = 0; i < options_.raft.election_ticks; ++i) raft_->tick();
+    if (raft_->role() == raft::Role::kFollower) break;
+  }
+  take();
+}
+
+void Solo::step(NodeId from, Term term, raft::Body body) {
+  raft_->step({.from = from, .to = options_.self, .term = term, .body = std::move(body)});
+  take();
+}
+
+void Solo::append(Sender sender, raft::EntryId previous, std::vector<Entry> entries, Index commit) {
+  step(sender.node, sender.term, raft::AppendEntries{.previous = previous,
+                                       .leader_commit = commit,
+                                       .read_counter = 0,
+                                       .cluster_time_ms = 0,
+                                       .entries = std::move(entries)});
+}
+
+void Solo::accept(NodeId from, Term term, Index match, uint64_t read_counter) {
+  step(from, term, raft::AppendEntriesReply{.accepted = true,
+                                            .match = match,
+                                            .previous_index = 0,
+                                            .hint = {},
+                                            .read_counter = read_counter});
+}
+
+void Solo::tick(uint64_t count) {
+  for (uint64_t i = 0; i < count; ++i) {
+    raft_->tick();
+    take();
+  }
+}
+
+void Solo::tick_to_timeout() {
+  const raft::Role before = raft_->role();
+  for (int i = 0; i < 100 && raft_->role() == before; ++i) tick();
+}
+
+void Solo::lead() {
+  tick_to_timeout();
+  const Term term = raft_->term() + 1;
+  for (const NodeId voter : {NodeId{2}, NodeId{3}})
+    step(voter, term, raft::RequestVoteReply{.pre_vote = true, .granted = true});
+  sync();
+  for (const NodeId voter : {NodeId{2}, NodeId{3}})
+    step(voter, term, raft::RequestVoteReply{.pre_vote = false, .granted = true});
+  sync();
+  sent_.clear();
+}
+
+raft::ProposeResult Solo::propose(const std::string& text) {
+  const raft::ProposeResult result = raft_->propose(make_payload(text), nullptr);
+  take();
+  return result;
+}
+
+void Solo::read(uint64_t context) {
+  raft_->read_index(context);
+  take();
+}
+
+void Solo::take() {
+  while (raft_->has_output()) {
+    raft::Output output = raft_->take();
+    sent_.insert(sent_.end(), output.send_now.begin(), output.send_now.end());
+    writes_.insert(writes_.end(), output.writes.begin(), output.writes.end());
+    applied_.insert(applied_.end(), output.apply.begin(), output.apply.end());
+    reads_.insert(reads_.end(), output.reads.begin(), output.reads.end());
+    loads_.insert(loads_.end(), output.loads.begin(), output.loads.end());
+    if (!output.apply.empty()) raft_->applied(output.apply.back().id.index);
+    raft_->check_invariants();
+  }
+}
+
+void Solo::sync(size_t count) {
+  for (size_t i = 0; i < count && !writes_.empty(); ++i) {
+    const raft::Write write = std::move(writes_.front());
+    writes_.pop_front();
+    sent_.insert(sent_.end(), write.after_durable.begin(), write.after_durable.end());
+    raft_->durable(write.seq);
+    take();
+  }
+}
+
+}  // namespace leto::raft_test

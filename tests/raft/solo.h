@@ -1,0 +1,75 @@
+// One core with nothing around it: the test is its disk, its network and its peers. What the core says is
+// kept until the test asks for it.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "raft/harness.h"
+
+namespace leto::raft_test {
+
+struct SoloOptions {
+  NodeId self = 1;
+  Configuration configuration = make_configuration({1, 2, 3});
+  HardState hard_state = {};
+  std::vector<Entry> log = {};
+  Index applied = 0;
+  bool lost_tail = false;
+  bool founding = false;
+  raft::Options raft = {};
+  bool is_young = false;   // Not yet through its first election timeout.
+};
+
+struct Sender {
+  NodeId node = 0;
+  Term term = 0;
+};
+
+class Solo {
+ public:
+  explicit Solo(SoloOptions options = {});
+
+  raft::Raft& raft() { return *raft_; }
+  void step(NodeId from, Term term, raft::Body body);
+  void append(Sender sender, raft::EntryId previous, std::vector<Entry> entries, Index commit = 0);
+  void accept(NodeId from, Term term, Index match, uint64_t read_counter = 0);
+  void tick(uint64_t count = 1);
+  void tick_to_timeout();
+  // Makes it the leader of the next term, by the votes of 2 and 3, with its disk in order.
+  void lead();
+  raft::ProposeResult propose(const std::string& text);
+  void read(uint64_t context);
+  // Drains the core. Each input above does so by itself.
+  void take();
+  // Makes the oldest `count` writes durable; their messages leave.
+  void sync(size_t count = SIZE_MAX);
+
+  // What left since the last call.
+  std::vector<Message> sent() { return std::exchange(sent_, {}); }
+  // Of what left, the newest body of this type; empties sent().
+  template <typename T>
+  std::optional<T> last_sent() {
+    std::optional<T> found;
+    for (const Message& message : sent())
+      if (const T* body = std::get_if<T>(&message.body)) found = *body;
+    return found;
+  }
+  std::deque<raft::Write>& writes() { return writes_; }
+  std::vector<Entry>& applied() { return applied_; }
+  std::vector<raft::ReadReady>& reads() { return reads_; }
+  std::deque<raft::Load>& loads() { return loads_; }
+
+ private:
+  SoloOptions options_;
+  std::unique_ptr<raft::Raft> raft_;
+  std::vector<Message> sent_;
+  std::deque<raft::Write> writes_;
+  std::vector<Entry> applied_;
+  std::vector<raft::ReadReady> reads_;
+  std::deque<raft::Load> loads_;
+};
+
+}  // namespace leto::raft_test

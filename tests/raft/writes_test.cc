@@ -1,0 +1,74 @@
+#include "raft/writes.h"
+
+#include <doctest/doctest.h>
+
+#include "raft/harness.h"
+
+namespace leto::raft_test {
+namespace {
+
+using raft::WriteQueue;
+
+Message reply_to(NodeId to, Index match) {
+  return {.from = 1, .to = to, .term = 1,
+          .body = raft::AppendEntriesReply{.accepted = true, .match = match, .previous_index = 0, .hint = {}, .read_counter = 0}};
+}
+
+TEST_CASE("everything between two takes is one write") {
+  WriteQueue queue({.term = 1, .voted_for = 0}, 0);
+  queue.append(make_entry(1, 1, "a"));
+  queue.set_hard_state({.term = 1, .voted_for = 2});
+  queue.append(make_entry(1, 2, "b"));
+  queue.after_durable(reply_to(2, 2));
+  const std::vector<raft::Write> writes = queue.take();
+  REQUIRE(writes.size() == 1);
+  CHECK(writes[0].append.size() == 2);
+  CHECK(writes[0].hard_state->voted_for == 2);
+  CHECK(writes[0].after_durable.size() == 1);
+  CHECK(queue.take().empty());
+}
+
+TEST_CASE("an unchanged hard state is not written") {
+  WriteQueue queue({.term = 1, .voted_for = 2}, 0);
+  queue.set_hard_state({.term = 1, .voted_for = 2});
+  CHECK_FALSE(queue.has_open());
+}
+
+TEST_CASE("one completion may cover several writes") {
+  WriteQueue queue({.term = 1, .voted_for = 0}, 0);
+  queue.append(make_entry(1, 1, "a"));
+  queue.take();
+  queue.append(make_entry(1, 2, "b"));
+  const raft::WriteSeq last = queue.take().back().seq;
+  std::vector<Message> released;
+  queue.complete(last, released);
+  CHECK(queue.durable_index() == 2);
+  CHECK(queue.all_durable());
+}
+
+TEST_CASE("a message that needs no write of its own waits for the newest one in flight") {
+  WriteQueue queue({.term = 1, .voted_for = 0}, 0);
+  queue.append(make_entry(1, 1, "a"));
+  const raft::WriteSeq first = queue.take().back().seq;
+  queue.append(make_entry(1, 2, "b"));
+  const raft::WriteSeq second = queue.take().back().seq;
+  queue.after_durable(reply_to(2, 2));
+  std::vector<Message> released;
+  queue.complete(first, released);
+  CHECK(released.empty());
+  queue.complete(second, released);
+  CHECK(released.size() == 1);
+}
+
+TEST_CASE("term and vote become durable with their write, not when they are asked for") {
+  WriteQueue queue({.term = 1, .voted_for = 0}, 0);
+  queue.set_hard_state({.term = 2, .voted_for = 3});
+  CHECK(queue.hard_state().term == 2);
+  CHECK(queue.durable_hard_state().term == 1);
+  std::vector<Message> released;
+  queue.complete(queue.take().back().seq, released);
+  CHECK(queue.durable_hard_state() == HardState{.term = 2, .voted_for = 3});
+}
+
+}  // namespace
+}  // namespace leto::raft_test
