@@ -148,6 +148,7 @@ void Raft::State::become_leader() {
 
 // D14: reads fail cleanly, the lease is dropped; proposals are the caller's to end as UNKNOWN.
 void Raft::State::stop_leading() {
+  role = Role::kFollower;
   fail_leader_reads();
   leading = Leading{};
   LETO_ASSERT(!lease_holds() && leading.contexts == 0, "D14: a lease or a read outlives the leadership");

@@ -16,6 +16,10 @@ uint64_t ClusterTime::now_ms() const { return base_ms_ + elapsed_ms(); }
 
 void ClusterTime::observe(uint64_t stamp_ms) {
   heard_ = true;
+  applied(stamp_ms);
+}
+
+void ClusterTime::applied(uint64_t stamp_ms) {
   last_stamp_ms_ = std::max(last_stamp_ms_, stamp_ms);
   if (stamp_ms <= now_ms()) return;
   base_ms_ = stamp_ms;

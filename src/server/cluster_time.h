@@ -13,8 +13,10 @@ class ClusterTime {
   // `last_stamp_ms`: the last stamp in this node's state; 0 for a new cluster.
   ClusterTime(Clock& clock, uint64_t last_stamp_ms);
 
-  // A stamp that came in an entry or a heartbeat.
+  // A stamp that a leader sent.
   void observe(uint64_t stamp_ms);
+  // The stamp of an entry that was applied. It may come from this node's own log, so it tells of no leader.
+  void applied(uint64_t stamp_ms);
   uint64_t now_ms() const;
   // The stamp of a new entry; leaders only. Slews to the wall clock by at most 1 %; takes the wall clock as it
   // is if no leader was heard since the start.

@@ -29,16 +29,21 @@ void Flusher::flush(Done done) {
   environment_.waker.wake();
 }
 
-void Flusher::advance() {
-  if (!new_wishes_.empty() && replica_.all_proposed()) {
-    // A leader's own proposals are to be in it; a follower's log may hold entries that never commit.
-    const bool leads = replica_.raft().role() == raft::Role::kLeader;
-    const raft::Index index = leads ? replica_.raft().last().index : replica_.raft().commit_index();
-    for (Wish& wish : std::exchange(new_wishes_, {})) {
-      wish.index = index;
-      wishes_.push_back(std::move(wish));
-    }
+// A leader's own proposals are to be in it; a follower's log may hold entries that never commit, also those of
+// a leader that was: nobody was told that they happened.
+void Flusher::place_wishes() {
+  const raft::Raft& raft = replica_.raft();
+  const raft::Index index = raft.role() == raft::Role::kLeader ? raft.last().index : raft.commit_index();
+  for (Wish& wish : wishes_) wish.index = std::min(wish.index, index);
+  if (!replica_.all_proposed()) return;
+  for (Wish& wish : std::exchange(new_wishes_, {})) {
+    wish.index = index;
+    wishes_.push_back(std::move(wish));
   }
+}
+
+void Flusher::advance() {
+  place_wishes();
   if (flushing_ || witnessing_ || environment_.keys_disk.busy()) return;
   witness_if_due();
   if (witnessing_) return;
@@ -97,6 +102,7 @@ void Flusher::start() {
 
 void Flusher::finished(const base::Status& status, keyspace::Cut cut) {
   flushing_ = false;
+  last_failed_ = !status.is_ok();
   ++stats_.flushes;
   stats_.flush_microseconds += environment_.clock.monotonic_us() - started_us_;
   if (status.is_ok()) {

@@ -27,12 +27,15 @@ class Flusher {
   void advance();
   bool flushing() const { return flushing_; }
   uint64_t flushed_index() const { return flushed_index_; }
+  bool last_failed() const { return last_failed_; }
 
  private:
   struct Wish {
     raft::Index index = 0;   // To be applied before the cut is taken.
     Done done;
   };
+  // Decides what is to be in the flush that is wished for.
+  void place_wishes();
   bool is_wished() const;
   bool is_due();
   void start();
@@ -51,6 +54,7 @@ class Flusher {
   uint64_t witness_due_us_ = 0;     // Not before; at most two a second.
   bool witnessing_ = false;
   bool flushing_ = false;
+  bool last_failed_ = false;
   uint64_t started_us_ = 0;         // Of the last flush, or this object.
   uint64_t flushed_index_ = 0;
   raft::Index seen_applied_ = 0;    // To notice that nothing changes any more:

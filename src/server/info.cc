@@ -95,7 +95,7 @@ void persistence_section(std::string& out, const InfoSource& source) {
   number(out, "loading", is_loading(source) ? 1 : 0);
   number(out, "rdb_changes_since_last_save", source.node.keyspace().dirty_keys());
   number(out, "rdb_bgsave_in_progress", source.flusher.flushing() ? 1 : 0);
-  field(out, "rdb_last_bgsave_status", source.stats.flush_failures == 0 ? "ok" : "err");
+  field(out, "rdb_last_bgsave_status", source.flusher.last_failed() ? "err" : "ok");
   number(out, "aof_enabled", 1);
   number(out, "aof_rewrite_in_progress", 0);
   field(out, "aof_last_write_status", source.replica.disk_full() ? "err" : "ok");

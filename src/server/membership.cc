@@ -35,7 +35,10 @@ void Membership::join(command::Ticket ticket, const command::JoinRequest& reques
     answer_(ticket, "ERR too many membership changes are waiting; try again");
     return;
   }
-  Change change{.ticket = ticket, .joins = true, .stage = Stage::kDialing};
+  Change change{.ticket = ticket,
+                .joins = true,
+                .stage = Stage::kDialing,
+                .arrived_us = environment_.clock.monotonic_us()};
   change.member.node = request.node;
   change.member.id = request.id;
   change.member.raft_address = request.raft_address;
@@ -69,7 +72,7 @@ void Membership::leave(command::Ticket ticket, std::string_view id) {
     answer_(ticket, "ERR too many membership changes are waiting; try again");
     return;
   }
-  Change change{.ticket = ticket};
+  Change change{.ticket = ticket, .arrived_us = environment_.clock.monotonic_us()};
   change.member.id = std::string(id);
   change.member.node = replica_.raft().configuration().find_id(id)->node;
   changes_.push_back(std::move(change));
@@ -107,7 +110,18 @@ void Membership::dialed(command::Ticket ticket, base::Result<Network::Found> fou
   advance();
 }
 
+// In the order of arrival, which is that of the queue.
+void Membership::drop_overdue() {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  while (!changes_.empty() && now_us - changes_.front().arrived_us >= options_.request_timeout_ms * 1000) {
+    finish(changes_.front().stage == Stage::kCommitting
+               ? "UNKNOWN outcome: the change was begun, but not finished within request-timeout"
+               : "ERR the members are as they were: the change could not begin within request-timeout");
+  }
+}
+
 void Membership::advance() {
+  drop_overdue();
   dial_again();
   while (!changes_.empty()) {
     Change& change = changes_.front();
@@ -122,15 +136,16 @@ void Membership::advance() {
   }
 }
 
-// A JOIN is done when the committed configuration has the node as a voter and is not joint; a LEAVE when it
-// has it no more.
+// A JOIN is done when the configuration has the node as a voter and is not joint; a LEAVE when it has it no
+// more. It must be committed, and no other on its way.
 bool Membership::is_done(const Change& change) const {
   const raft::Configuration& committed = replica_.raft().committed_configuration();
   const raft::Member* member = committed.find(change.member.node);
-  if (committed.is_joint()) return false;
+  if (committed.is_joint() || committed != replica_.raft().configuration()) return false;
   if (!change.joins) return member == nullptr;
   return member != nullptr && member->role == raft::MemberRole::kVoter &&
-         member->raft_address == change.member.raft_address;
+         member->raft_address == change.member.raft_address &&
+         (change.member.client_address.empty() || member->client_address == change.member.client_address);
 }
 
 std::string Membership::conflict(const Change& change) const {
@@ -164,6 +179,7 @@ bool Membership::target(const Change& change, raft::Configuration& configuration
   raft::Member wanted = change.member;
   wanted.role = raft::MemberRole::kVoter;
   if (at != members.end()) {
+    if (wanted.client_address.empty()) wanted.client_address = at->client_address;
     *at = std::move(wanted);
     return true;
   }
@@ -216,10 +232,6 @@ void Membership::leadership_lost() {
                                ? "UNKNOWN outcome: this node lost leadership during the change"
                                : "not leader");
   }
-}
-
-void Membership::forget(command::Ticket ticket) {
-  std::erase_if(changes_, [ticket](const Change& change) { return change.ticket == ticket; });
 }
 
 }  // namespace leto::server

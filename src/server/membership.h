@@ -21,12 +21,11 @@ class Membership {
 
   void join(command::Ticket ticket, const command::JoinRequest& request);
   void leave(command::Ticket ticket, std::string_view id);
-  // Takes the next step of the first change; call it on ticks and after each configuration entry.
+  // Takes the next step of the first change; call it once per turn. A change that is not done within
+  // request-timeout is answered and forgotten, so that it holds up no other; what is in the log goes on.
   void advance();
   // Leadership was lost: what was begun ends as UNKNOWN, what waits as refused.
   void leadership_lost();
-  // The requester was answered otherwise (time): the change is forgotten, what is in the log goes on.
-  void forget(command::Ticket ticket);
 
  private:
   enum class Stage : uint8_t { kDialing, kDialsAgain, kProposing, kCommitting };
@@ -34,12 +33,14 @@ class Membership {
     command::Ticket ticket = 0;
     bool joins = false;
     Stage stage = Stage::kProposing;
+    uint64_t arrived_us = 0;
     uint64_t dial_at_us = 0; // kDialsAgain: not before.
     raft::Member member{};   // Of a JOIN: filled in once it was dialed. Of a LEAVE: the id, then the node.
   };
 
   void dial(Change& change);
   void dial_again();
+  void drop_overdue();
   void dialed(command::Ticket ticket, base::Result<Network::Found> found);
   void propose(Change& change);
   bool is_done(const Change& change) const;

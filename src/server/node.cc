@@ -40,6 +40,7 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
   stats_.started_us = environment_.clock.monotonic_us();
   start.recovered.applied = start.header.applied_index;
   start.recovered.founding = start.founding;
+  if (!start.founding) replay_until_ = start.recovered.last.index;
   start.recovered.lost_tail =
       storage::lost_tail(start.recovered, start.witness, start.header.applied_index);
   if (start.recovered.lost_tail) {
@@ -53,8 +54,11 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
     was_member_ = was_member_ || each.configuration.find(identity_.node) != nullptr;
   }
   const raft::Options core = raft_options(options, start);
-  const ReplicaParts parts{
-      .options = options_, .environment = environment_, .stats = stats_, .keyspace = keyspace_};
+  const ReplicaParts parts{.options = options_,
+                           .environment = environment_,
+                           .stats = stats_,
+                           .keyspace = keyspace_,
+                           .witness = start.witness};
   replica_ = std::make_unique<Replica>(parts, core, std::move(start.recovered), start.header);
   membership_ = std::make_unique<Membership>(
       *replica_, parts,
@@ -237,9 +241,8 @@ void Node::on_message(const raft::Message& message) { replica_->on_message(messa
 void Node::on_peer_unreachable(raft::NodeId node) { replica_->on_peer_unreachable(node); }
 
 void Node::on_configuration_applied() {
-  const raft::Configuration& committed = replica_->raft().committed_configuration();
-  const bool member = committed.find(identity_.node) != nullptr;
-  if (was_member_ && !member) {
+  const bool member = replica_->raft().committed_configuration().find(identity_.node) != nullptr;
+  if (removed()) {
     LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it "
              "with an empty -raftdir and -join");
     // So that it knows after a restart, too, when nobody tells it any more.
@@ -250,7 +253,9 @@ void Node::on_configuration_applied() {
 
 bool Node::removed() const {
   const raft::Configuration& committed = replica_->raft().committed_configuration();
-  return was_member_ && !committed.members.empty() && committed.find(identity_.node) == nullptr;
+  // A newer configuration in the log may be the one that makes it a member.
+  const bool in_force = replica_->raft().configuration().find(identity_.node) != nullptr;
+  return was_member_ && !in_force && !committed.members.empty() && committed.find(identity_.node) == nullptr;
 }
 
 // Entries of a founder's own are its configuration and the empty ones of its terms, never commands.
@@ -258,7 +263,8 @@ bool Node::may_be_adopted() const {
   if (identity_.cluster_id.empty()) return true;
   const raft::Configuration& configuration = replica_->raft().configuration();
   const bool alone = configuration.members.size() == 1 && configuration.find(identity_.node) != nullptr;
-  return alone && keyspace_.size() == 0 && stats_.entries_proposed == 0 && stats_.commands_applied == 0;
+  const bool replayed = replica_->raft().applied_index() >= replay_until_;
+  return alone && replayed && !replica_->has_commands() && keyspace_.size() == 0;
 }
 
 const raft::Raft& Node::raft() const { return replica_->raft(); }

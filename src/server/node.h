@@ -124,7 +124,8 @@ class Node final : public command::Services {
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<Membership> membership_;
   std::unique_ptr<Flusher> flusher_;
-  bool was_member_ = false;             // A configuration that had this node was applied.
+  bool was_member_ = false;             // A configuration that had this node was in the log.
+  raft::Index replay_until_ = 0;        // The log's end at start, but for a founding: what is in it is not known before.
 
   std::map<uint64_t, SessionRef> sessions_;   // By client id.
   uint64_t next_client_id_ = 1;

@@ -9,12 +9,13 @@
 namespace leto::server {
 namespace {
 
-// The voter that has the most of the log, or nobody.
-raft::NodeId best_successor(const raft::Raft& raft, raft::NodeId self) {
+// Of the voters that were heard within `ticks` the one that has the most of the log, or nobody.
+raft::NodeId best_successor(const raft::Raft& raft, raft::NodeId self, uint64_t ticks) {
   raft::NodeId best = raft::kNobody;
   raft::Index best_match = 0;
   for (const raft::PeerView& peer : raft.peers()) {
     if (peer.node == self || !raft.configuration().is_voter(peer.node)) continue;
+    if (peer.ticks_since_heard > ticks) continue;
     if (best != raft::kNobody && peer.match <= best_match) continue;
     best = peer.node;
     best_match = peer.match;
@@ -31,7 +32,7 @@ void Node::begin_shutdown(std::function<void()> done) {
   shutdown_deadline_us_ =
       environment_.clock.monotonic_us() + options_.shutdown_timeout_seconds * 1000000;
   replica_->refuse_writes("CLUSTERDOWN this node is shutting down");
-  const raft::NodeId successor = best_successor(replica_->raft(), identity_.node);
+  const raft::NodeId successor = best_successor(replica_->raft(), identity_.node, options_.election_timeout_ms / kTickMs);
   const bool leads = replica_->raft().role() == raft::Role::kLeader;
   if (leads && successor != raft::kNobody) {
     LETO_LOG(kNotice, "shutting down: handing leadership over");

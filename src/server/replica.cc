@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "base/log.h"
 
 namespace leto::server {
@@ -21,13 +22,17 @@ Replica::Replica(const ReplicaParts& parts, raft::Options raft_options, raft::Re
       stats_(parts.stats),
       keyspace_(parts.keyspace),
       cluster_time_(parts.environment.clock, header.cluster_time_ms),
+      first_witness_(parts.witness),
       durable_term_(recovered.hard_state.term),
       raft_(raft_options, std::move(recovered)),
       uncommitted_bytes_max_(raft_options.uncommitted_bytes_max),
       applied_{.term = header.applied_term, .index = header.applied_index},
       hash_seed_(header.hash_seed),
-      applied_configuration_index_(header.configuration_index) {
-  LETO_ASSERT(raft_.applied_index() == applied_.index, "raft starts at the keyspace's applied index");
+      applied_configuration_index_(header.configuration_index),
+      next_context_(base::mix64(raft_options.seed) >> 1) {
+  // Where the log lost its tail it may end before what was applied; then nothing is applied any more (D16).
+  LETO_ASSERT(raft_.applied_index() == applied_.index || raft_.last().index < applied_.index,
+              "raft starts at the keyspace's applied index");
   if (!header.configuration.empty()) {
     const bool decoded = raft::decode_configuration(header.configuration, applied_configuration_);
     LETO_ASSERT(decoded, "the configuration in the keys file was checked by its CRC");
@@ -73,7 +78,6 @@ void Replica::on_tick() {
 }
 
 void Replica::on_message(const raft::Message& message) {
-  ++stats_.peer_messages_received;
   if (const auto* append = std::get_if<raft::AppendEntries>(&message.body)) {
     if (message.term >= raft_.term()) cluster_time_.observe(append->cluster_time_ms);
   }
@@ -100,12 +104,13 @@ void Replica::note_role(const raft::RoleChange& change) {
 
 void Replica::send(std::vector<raft::Message> messages) {
   for (raft::Message& message : messages) {
+    // What was to be told in a term that is over: what it promises may have been truncated since.
+    if (message.term < raft_.term()) continue;
     if (auto* append = std::get_if<raft::AppendEntries>(&message.body)) {
       append->cluster_time_ms = cluster_time_.now_ms();
     } else if (auto* answer = std::get_if<raft::ReadIndexReply>(&message.body)) {
       answer->cluster_time_ms = cluster_time_.now_ms();
     }
-    ++stats_.peer_messages_sent;
     environment_.network.send(std::move(message));
   }
 }
@@ -128,7 +133,8 @@ keyspace::StateHeader Replica::state_header() const {
 
 storage::Witness Replica::witness() const {
   // Applied entries are committed and durable here (I8).
-  return {.index = applied_.index, .term = durable_term_};
+  return {.index = std::max(applied_.index, first_witness_.index),
+          .term = std::max(durable_term_, first_witness_.term)};
 }
 
 void Replica::output_grew(const SessionRef& session) {
@@ -151,7 +157,8 @@ void Replica::expire_requests(Session& session, uint64_t now_us) {
     const Session::Sequence sequence = session.front_sequence();
     const SessionRef reference = session.shared_from_this();
     if (waits_leader) {
-      session.fail(sequence, "CLUSTERDOWN no leader");
+      // With the reads that were to run behind it: nothing else would bring them on.
+      fail_write({.session = reference, .sequence = sequence}, "CLUSTERDOWN no leader");
     } else if (request->state == RequestState::kPending) {
       const bool proposed = request->proposed;
       fail_write({.session = reference, .sequence = sequence},

@@ -33,6 +33,7 @@ struct ReplicaParts {
   const Environment& environment;
   Stats& stats;
   keyspace::Keyspace& keyspace;
+  storage::Witness witness{};   // That the keys file holds.
 };
 
 class Replica {
@@ -56,13 +57,16 @@ class Replica {
   ClusterTime& cluster_time() { return cluster_time_; }
   // The state header as of applied_index, for a cut of the keyspace.
   keyspace::StateHeader state_header() const;
-  // The highest entry known to be committed and durable here, and the durable term (D16).
+  // The highest entry ever known to be committed and durable here, and the highest durable term (D16): never less
+  // than what the keys file held at start, which may tell more than the log still does.
   storage::Witness witness() const;
   raft::Term durable_term() const { return durable_term_; }
   size_t unproposed_writes() const { return batch_.commands() + waiting_writes_.size(); }
-  size_t pending_bytes() const { return batch_.bytes() + raft_.uncommitted_bytes(); }
+  size_t pending_bytes() const { return waiting_bytes_ + batch_.bytes() + raft_.uncommitted_bytes(); }
   // The log index that holds or precedes every write accepted so far, once nothing is unproposed.
   bool all_proposed() const { return batch_.empty(); }
+  // A command was taken in, proposed or applied since the start: this node has, or may have, data.
+  bool has_commands() const { return !batch_.empty() || has_commands_; }
   bool disk_full() const { return disk_full_; }
   // While set, no new write is taken (shutdown).
   void refuse_writes(std::string error) { refusal_ = std::move(error); }
@@ -78,6 +82,10 @@ class Replica {
   struct PendingEntry {
     raft::EntryId id;
     std::vector<Waiter> waiters;
+  };
+  struct WaitingWrite {
+    Waiter waiter;
+    size_t bytes = 0;
   };
   struct ReadRound {
     raft::Index index = 0;
@@ -99,6 +107,9 @@ class Replica {
   bool has_room_for(size_t bytes) const;
   bool propose_front();
   void route_waiting_writes();
+  // The oldest of them; null if it was answered meanwhile.
+  Request* front_waiting_write();
+  void forget_waiting_write();
   void fail_unproposed(const std::string& error);
   void fail_pending(const std::string& error);
   void fail_write(const Waiter& waiter, const std::string& error);
@@ -142,6 +153,7 @@ class Replica {
   Stats& stats_;
   keyspace::Keyspace& keyspace_;
   ClusterTime cluster_time_;
+  const storage::Witness first_witness_;   // Of the keys file at start.
   raft::Term durable_term_;
   raft::Raft raft_;
 
@@ -149,11 +161,13 @@ class Replica {
 
   // Writes.
   TurnBatch batch_;
-  std::deque<Waiter> waiting_writes_;      // No leader is known; in order of arrival.
+  std::deque<WaitingWrite> waiting_writes_;   // No leader is known; in order of arrival.
+  size_t waiting_bytes_ = 0;               // Of their arguments.
   std::deque<PendingEntry> pending_;       // Proposed here, by index.
   size_t crowd_expected_ = 0;              // Writes answered in the last round: who may come back.
   uint64_t linger_until_us_ = 0;
   std::string refusal_;
+  bool has_commands_ = false;              // Proposed or applied.
 
   // The log's disk.
   std::deque<raft::Write> store_queue_;
@@ -173,7 +187,7 @@ class Replica {
   command::CommandView view_;
 
   // Reads.
-  uint64_t next_context_ = 1;
+  uint64_t next_context_;                  // Begins elsewhere in each process: a late answer finds no namesake.
   std::vector<Waiter> round_collecting_;
   std::map<uint64_t, ReadRound> rounds_;   // By context: ordered by age.
   std::vector<Waiter> reads_to_retry_;

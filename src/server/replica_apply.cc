@@ -30,6 +30,7 @@ void Replica::apply_entry(const raft::Entry& entry) {
 }
 
 void Replica::apply_commands(const raft::Entry& entry) {
+  has_commands_ = true;
   base::Result<command::EntryReader> opened = command::EntryReader::open(*entry.payload);
   // Unknown semantics stop the node: skipping would make it another state machine.
   LETO_ASSERT(opened.is_ok(), opened.status().text());
@@ -41,7 +42,7 @@ void Replica::apply_commands(const raft::Entry& entry) {
   }
   LETO_ASSERT(pending_.empty() || pending_.front().id.index > entry.id.index,
               "a proposal is applied or was failed when leadership was lost");
-  cluster_time_.observe(reader.header().time_ms);
+  cluster_time_.applied(reader.header().time_ms);
   command::Stamp stamp{.version = {.index = entry.id.index},
                        .time_ms = reader.header().time_ms,
                        .seed = reader.header().seed};

@@ -202,7 +202,8 @@ void Replica::run_reads_after(const SessionRef& session, Session::Sequence seque
     const bool runs = request->state == RequestState::kFollowsWrite ||
                       request->state == RequestState::kReady;
     if (!runs) continue;
-    run_reads_before(session, at);
+    // A local read's place covers no read before it.
+    if (request->state == RequestState::kReady) run_reads_before(session, at);
     run_read(session, at);
   }
 }

@@ -21,8 +21,8 @@ constexpr const char* kNotLeader = "not leader";
 // Why this node takes no write now; empty if it does. Nothing of the write has happened.
 std::string Replica::write_refusal() const {
   if (!refusal_.empty()) return refusal_;
-  if (disk_full_) return "MISCONF Leto cannot write to its log: the disk is full";
   if (raft_.role() != raft::Role::kLeader && raft_.leader() != raft::kNobody) return kNotLeader;
+  if (disk_full_) return "MISCONF Leto cannot write to its log: the disk is full";
   return {};
 }
 
@@ -57,7 +57,10 @@ void Replica::write(const SessionRef& session, const command::Command& command,
   if (waits) {
     request.state = RequestState::kWaitsLeader;
     request.arguments = OwnedArguments(arguments);
-    waiting_writes_.push_back({.session = session, .sequence = session->push(std::move(request))});
+    const size_t bytes = request.arguments.bytes();
+    waiting_bytes_ += bytes;
+    waiting_writes_.push_back(
+        {.waiter = {.session = session, .sequence = session->push(std::move(request))}, .bytes = bytes});
     return;
   }
   add_to_batch(session, session->push(std::move(request)), arguments);
@@ -68,19 +71,27 @@ void Replica::add_to_batch(const SessionRef& session, Session::Sequence sequence
   batch_.add(session, sequence, session->find(sequence)->database, arguments);
 }
 
-// Writes that arrived while no leader was known go on once one is.
+Request* Replica::front_waiting_write() {
+  const Waiter& waiter = waiting_writes_.front().waiter;
+  Request* request = waiter.session->closed() ? nullptr : waiter.session->find(waiter.sequence);
+  return request != nullptr && request->state == RequestState::kWaitsLeader ? request : nullptr;
+}
+
+void Replica::forget_waiting_write() {
+  waiting_bytes_ -= waiting_writes_.front().bytes;
+  waiting_writes_.pop_front();
+}
+
+// Writes that arrived while no leader was known go on once one is. Those that were answered meanwhile go at
+// once: without a leader for long they would be many.
 void Replica::route_waiting_writes() {
   while (!waiting_writes_.empty()) {
-    const bool leads = raft_.role() == raft::Role::kLeader;
+    Request* request = front_waiting_write();
     const std::string refusal = write_refusal();
-    if (!leads && refusal.empty()) return;
-    const Waiter waiter = std::move(waiting_writes_.front());
-    waiting_writes_.pop_front();
-    Request* request = waiter.session->find(waiter.sequence);
-    if (waiter.session->closed() || request == nullptr ||
-        request->state != RequestState::kWaitsLeader) {
-      continue;
-    }
+    if (request != nullptr && refusal.empty() && raft_.role() != raft::Role::kLeader) return;
+    const Waiter waiter = std::move(waiting_writes_.front().waiter);
+    forget_waiting_write();
+    if (request == nullptr) continue;
     if (!refusal.empty()) {
       fail_write(waiter, refusal);
       continue;
@@ -136,6 +147,7 @@ bool Replica::propose_front() {
   for (const Waiter& waiter : entry.waiters) {
     if (Request* request = waiter.session->find(waiter.sequence)) request->proposed = true;
   }
+  has_commands_ = true;
   ++stats_.entries_proposed;
   stats_.batch_commands.add(entry.waiters.size());
   pending_.push_back({.id = id, .waiters = std::move(entry.waiters)});

@@ -211,7 +211,7 @@ void Server::on_missed(const peer::Hello& hello) {
       peer::cluster_name(hello.cluster).c_str(), hello.client_address.c_str());
   LETO_LOG(kWarning, "%s", text.c_str());
   std::fprintf(stderr, "%s\n", text.c_str());
-  loop_.defer([this] { loop_.stop(); });
+  loop_.defer([this] { shut_down("this node belongs to another cluster"); });
 }
 
 void Server::start_joining() {

@@ -43,8 +43,6 @@ struct Stats {
   uint64_t input_bytes = 0;
   uint64_t output_bytes = 0;
   uint64_t error_replies = 0;
-  uint64_t keyspace_hits = 0;
-  uint64_t keyspace_misses = 0;
   uint64_t unknown_outcomes = 0;
   uint64_t elections = 0;                  // Started here.
   uint64_t leader_changes = 0;
@@ -58,7 +56,7 @@ struct Stats {
   uint64_t flush_failures = 0;
   uint64_t flush_microseconds = 0;
   uint64_t loop_turn_cpu_usec_max = 0;
-  uint64_t peer_messages_sent = 0;
+  uint64_t peer_messages_sent = 0;         // Raised by the network, as the two below.
   uint64_t peer_messages_received = 0;
   uint64_t peer_messages_dropped = 0;
   Histogram batch_commands;                // Commands per entry.

@@ -12,13 +12,14 @@ void TurnBatch::add(const SessionRef& session, Session::Sequence sequence, uint3
   entry.waiters.push_back({.session = session, .sequence = sequence});
   ++entry.count;
   ++commands_;
+  entry.bytes += size;
   bytes_ += size;
 }
 
 void TurnBatch::pop_front() {
   commands_ -= entries_.front().count;
+  bytes_ -= entries_.front().bytes;
   entries_.pop_front();
-  if (entries_.empty()) bytes_ = 0;
 }
 
 }  // namespace leto::server

@@ -24,6 +24,7 @@ struct ReadyEntry {
   command::EntryBuilder commands;
   std::vector<Waiter> waiters;   // One per command, in order; may be moved away by whoever proposes it.
   size_t count = 0;
+  size_t bytes = 0;              // Of the commands, without the entry's header.
 };
 
 class TurnBatch {

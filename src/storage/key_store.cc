@@ -106,6 +106,7 @@ base::Status SqliteKeyStore::start() {
   if (status.is_ok() && !database_->is_new()) status = database_->set_up();
   if (status.is_ok()) status = read_header();
   if (status.is_ok()) status = namespaces_.open(*database_);
+  if (status.is_ok()) status = database_->rewrite_wal();
   // Only now does the applied index count for compaction, and the witness as one.
   return status.is_ok() ? database_->checkpoint_whole() : std::move(status);
 }

@@ -100,6 +100,7 @@ base::Status SqliteLogStore::start() {
   LogContents contents;
   if (status.is_ok()) status = read_log(*database_, *meta_, contents);
   // What was readable may not have been durable: now it is.
+  if (status.is_ok()) status = database_->rewrite_wal();
   if (status.is_ok()) status = database_->checkpoint_whole();
   if (status.is_ok()) status = database_->grow_wal(options_.wal_bytes);
   if (!status.is_ok()) return status;

@@ -302,12 +302,34 @@ base::Status Database::checkpoint_whole() {
                              ": cannot checkpoint it: another process reads it; end that one");
 }
 
-base::Status Database::grow_wal(size_t bytes) {
+sqlite3_file* Database::wal_file() {
   sqlite3_file* wal = nullptr;
-  int code = sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-  if (code != SQLITE_OK || wal == nullptr || wal->pMethods == nullptr) return {};
+  const int code = sqlite3_file_control(handle_, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+  return code == SQLITE_OK && wal != nullptr && wal->pMethods != nullptr ? wal : nullptr;
+}
+
+base::Status Database::rewrite_wal() {
+  sqlite3_file* wal = wal_file();
+  if (wal == nullptr) return {};
   sqlite3_int64 size = 0;
-  code = wal->pMethods->xFileSize(wal, &size);
+  int code = wal->pMethods->xFileSize(wal, &size);
+  if (code != SQLITE_OK) return error("read the size of its WAL", code);
+  std::string bytes(kGrowStepBytes, '\0');
+  for (sqlite3_int64 at = 0; at < size; at += static_cast<sqlite3_int64>(bytes.size())) {
+    const int step = static_cast<int>(std::min(size - at, static_cast<sqlite3_int64>(bytes.size())));
+    code = wal->pMethods->xRead(wal, bytes.data(), step, at);
+    if (code == SQLITE_OK) code = wal->pMethods->xWrite(wal, bytes.data(), step, at);
+    if (code != SQLITE_OK) return error("write its WAL once more", code);
+  }
+  code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+  return code == SQLITE_OK ? base::Status() : error("sync its WAL", code);
+}
+
+base::Status Database::grow_wal(size_t bytes) {
+  sqlite3_file* wal = wal_file();
+  if (wal == nullptr) return {};
+  sqlite3_int64 size = 0;
+  int code = wal->pMethods->xFileSize(wal, &size);
   if (code != SQLITE_OK) return error("read the size of its WAL", code);
   const std::string zeros(kGrowStepBytes, '\0');
   const auto wanted = static_cast<sqlite3_int64>(bytes);

@@ -16,6 +16,7 @@
 #include "base/status.h"
 
 struct sqlite3;
+struct sqlite3_file;
 struct sqlite3_stmt;
 
 namespace leto::storage {
@@ -121,6 +122,11 @@ class Database {
   base::Status checkpoint_whole();
   // Frames in the WAL that a whole checkpoint has not taken out of use yet.
   size_t wal_frames() const { return wal_frames_; }
+  // Writes every byte of the WAL once more and syncs it. A process that ended because a sync failed leaves a
+  // WAL that can be read from the cache and is not on the disk, and that no later sync will write, as the
+  // kernel takes it for written. A checkpoint made from it, and then a power cut, would lay the older WAL that
+  // is on the disk over the newer file. To be called at open, before the first checkpoint.
+  base::Status rewrite_wal();
   // Makes the WAL at least this long, so that commits overwrite instead of growing it. REQUIRES: nothing
   // is in the WAL that is not in the file. A full disk is no error: the WAL then grows with use.
   base::Status grow_wal(size_t bytes);
@@ -131,6 +137,7 @@ class Database {
  private:
   Database() = default;
   base::Status connect();
+  sqlite3_file* wal_file();
   base::Status look();
   base::Status set_pragma(const char* name, const std::string& value, const std::string& expected);
   base::Status set_switches();

@@ -62,5 +62,13 @@ TEST_CASE("without a leader heard since the start it is the later of last stamp 
   CHECK(time.stamp() == clock.wall + 1000);
 }
 
+TEST_CASE("entries of the own log that are applied at start tell of no leader: the wall clock still counts") {
+  FakeClock clock;
+  ClusterTime time(clock, 5000);
+  time.applied(6000);
+  CHECK(time.last_stamp_ms() == 6000);
+  CHECK(time.stamp() == clock.wall);
+}
+
 }  // namespace
 }  // namespace leto::server

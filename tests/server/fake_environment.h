@@ -37,11 +37,14 @@ class FakeLogDisk final : public LogDisk {
 
 class FakeKeysDisk final : public KeysDisk {
  public:
-  void flush(keyspace::Cut cut, storage::Witness, Flushed done) override {
+  void flush(keyspace::Cut cut, storage::Witness given, Flushed done) override {
+    witness = given;
+    ++flushes;
     cut_ = std::move(cut);
     done_ = std::move(done);
   }
-  void write_witness(storage::Witness, std::function<void(base::Status)> done) override {
+  void write_witness(storage::Witness given, std::function<void(base::Status)> done) override {
+    witness = given;
     done(base::Status::ok());
   }
   bool busy() const override { return done_ != nullptr; }
@@ -50,6 +53,8 @@ class FakeKeysDisk final : public KeysDisk {
     done(status, std::move(*cut_));
     cut_.reset();
   }
+  storage::Witness witness;   // The last one that was written.
+  int flushes = 0;
 
  private:
   std::optional<keyspace::Cut> cut_;
@@ -60,12 +65,17 @@ class FakeNetwork final : public Network {
  public:
   void send(raft::Message message) override { sent.push_back(std::move(message)); }
   void set_members(const raft::Configuration& configuration) override { members = configuration; }
-  void adopt(const std::string&, raft::NodeId, const std::string&, Dialed done) override {
-    dialed = std::move(done);
+  void adopt(const std::string& raft_address, raft::NodeId, const std::string& id, Dialed done) override {
+    dials.push_back({.raft_address = raft_address, .id = id, .done = std::move(done)});
   }
+  struct Dial {
+    std::string raft_address;
+    std::string id;
+    Dialed done;
+  };
   std::vector<raft::Message> sent;
   raft::Configuration members;
-  Dialed dialed;
+  std::vector<Dial> dials;
 };
 
 class FakeClock final : public Clock {
@@ -86,17 +96,24 @@ class FakeWaker final : public Waker {
 // A node on fakes. With `others` it is one voter of several, node 1.
 class NodeUnderTest {
  public:
-  explicit NodeUnderTest(size_t voters = 1) {
+  explicit NodeUnderTest(size_t voters = 1) : NodeUnderTest(start_of(voters)) {}
+  explicit NodeUnderTest(NodeStart start) {
+    node.emplace(options, Environment{disk, keys, network, clock, waker}, std::move(start));
+  }
+
+  static raft::Member member_of(raft::NodeId number) {
+    raft::Member member;
+    member.node = number;
+    member.id = "id" + std::to_string(number);
+    member.raft_address = "10.0.0." + std::to_string(number) + ":15379";
+    member.client_address = "10.0.0." + std::to_string(number) + ":5379";
+    return member;
+  }
+  static NodeStart start_of(size_t voters) {
     NodeStart start;
     start.identity = {.id = "id1", .node = 1, .cluster_id = "0123456789abcdef", .cluster_secret = "s"};
     raft::Configuration configuration;
-    for (raft::NodeId number = 1; number <= voters; ++number) {
-      raft::Member member;
-      member.node = number;
-      member.id = "id" + std::to_string(number);
-      member.client_address = "10.0.0." + std::to_string(number) + ":5379";
-      configuration.members.push_back(std::move(member));
-    }
+    for (raft::NodeId number = 1; number <= voters; ++number) configuration.members.push_back(member_of(number));
     start.recovered.hard_state = {.term = 1, .voted_for = raft::kNobody};
     start.recovered.last = {.term = 1, .index = 1};
     start.recovered.terms = {{.first = 1, .term = 1}};
@@ -105,7 +122,7 @@ class NodeUnderTest {
     start.header.applied_term = 1;
     start.header.configuration = raft::encode_configuration(configuration);
     start.header.configuration_index = 1;
-    node.emplace(options, Environment{disk, keys, network, clock, waker}, std::move(start));
+    return start;
   }
 
   void turn() {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "fake_environment.h"
+#include "fake_peers.h"
 
 namespace leto::server::test {
 namespace {
@@ -195,37 +196,6 @@ TEST_CASE("a follower answers a write with exactly 'not leader'") {
   CHECK(test.take(session) == "-not leader\r\n");
 }
 
-TEST_CASE("SNAPSHOT is answered when the keys are durable, with the writes before it") {
-  NodeUnderTest test;
-  test.lead();
-  const SessionRef session = test.node->open_session();
-  test.send(session, {"SET", "k", "1"});
-  test.send(session, {"SNAPSHOT"});
-  test.turn();
-  CHECK(!test.keys.busy());
-  test.finish_all_disk();
-  CHECK(test.take(session) == "+OK\r\n");
-  REQUIRE(test.keys.busy());
-  test.keys.finish(base::Status::ok());
-  CHECK(test.take(session) == "+OK\r\n");
-  CHECK(test.node->keyspace().dirty_keys() == 0);
-}
-
-TEST_CASE("a failed flush answers an error and keeps its keys for the next") {
-  NodeUnderTest test;
-  test.lead();
-  const SessionRef session = test.node->open_session();
-  test.send(session, {"SET", "k", "1"});
-  test.finish_all_disk();
-  test.take(session);
-  test.send(session, {"SNAPSHOT"});
-  test.turn();
-  REQUIRE(test.keys.busy());
-  test.keys.finish(base::Status::error("disk I/O error"));
-  CHECK(test.take(session).starts_with("-ERR the keys file was not written: disk I/O error"));
-  CHECK(test.node->keyspace().dirty_keys() == 1);
-}
-
 raft::Message heartbeat_of_leader_2() {
   raft::AppendEntries heartbeat;
   heartbeat.previous = {.term = 1, .index = 1};
@@ -278,62 +248,82 @@ TEST_CASE("a command beyond max-entry-bytes is refused before it is proposed") {
   CHECK(!test.disk.busy());
 }
 
-TEST_CASE("changed keys are flushed within a second of the last change, without being asked") {
-  NodeUnderTest test;
-  test.lead();
+TEST_CASE("reads behind a write that found no leader fail with it, not later") {
+  NodeUnderTest test(3);
   const SessionRef session = test.node->open_session();
   test.send(session, {"SET", "k", "1"});
-  test.finish_all_disk();
-  CHECK(!test.keys.busy());
-  test.ticks(100);
-  REQUIRE(test.keys.busy());
-  test.keys.finish(base::Status::ok());
-  CHECK(test.node->keyspace().dirty_keys() == 0);
-  test.ticks(1000);
-  CHECK(!test.keys.busy());
+  test.send(session, {"GET", "k"});
+  test.ticks(static_cast<int>(3 * test.options.election_timeout_ms / kTickMs) + 20);
+  CHECK(test.take(session) == "-CLUSTERDOWN no leader\r\n-CLUSTERDOWN no leader\r\n");
 }
 
-TEST_CASE("changed keys are flushed after flush-interval while changes go on") {
-  NodeUnderTest test;
-  test.lead();
+TEST_CASE("writes that found no leader in time leave nothing behind, though there is still none") {
+  NodeUnderTest test(3);
+  SessionRef session = test.node->open_session();
+  const std::weak_ptr<Session> watched = session;
+  test.send(session, {"SET", "k", "1"});
+  test.ticks(static_cast<int>(3 * test.options.election_timeout_ms / kTickMs) + 20);
+  test.node->close_session(session);
+  for (const SessionRef& each : test.node->take_sessions_with_output()) CHECK(each == session);
+  session.reset();
+  test.ticks(1);
+  CHECK(watched.expired());
+}
+
+TEST_CASE("clients whose writes wait for a leader are not read from once those are many bytes") {
+  NodeUnderTest test(3);
   const SessionRef session = test.node->open_session();
-  uint64_t ticks = 0;
-  for (; ticks < 10000 && !test.keys.busy(); ++ticks) {
-    test.send(session, {"INCR", "k"});
-    test.finish_all_disk();
-    test.ticks(1);
+  const std::string value(45 << 20, 'v');
+  for (int count = 0; count < 3; ++count) {
+    CHECK(!test.node->overloaded());
+    test.send(session, {"SET", "k", value});
   }
-  CHECK(ticks * kTickMs >= test.options.flush_interval_ms - 1000);
-  CHECK(ticks * kTickMs <= test.options.flush_interval_ms);
+  CHECK(test.node->overloaded());
+  test.ticks(static_cast<int>(3 * test.options.election_timeout_ms / kTickMs) + 20);
+  CHECK(!test.node->overloaded());
 }
 
-TEST_CASE("changed keys are flushed once flush-bytes have changed") {
-  NodeUnderTest test;
-  test.lead();
-  test.options.flush_bytes = 1 << 20;
-  const SessionRef session = test.node->open_session();
-  const std::string value(600 << 10, 'v');
-  test.send(session, {"SET", "a", value});
-  test.finish_all_disk();
-  CHECK(!test.keys.busy());
-  test.send(session, {"SET", "b", value});
-  test.finish_all_disk();
-  CHECK(test.keys.busy());
-}
-
-TEST_CASE("a failed flush is not tried again at once") {
-  NodeUnderTest test;
-  test.lead();
+TEST_CASE("a follower whose disk is full still says where writes go") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {});
+  test.node->on_message(peers.heartbeat_of(2, 2));
+  test.turn();
+  REQUIRE(test.disk.busy());
+  test.finish_disk(storage::WriteResult::kFull);
   const SessionRef session = test.node->open_session();
   test.send(session, {"SET", "k", "1"});
+  CHECK(test.take(session) == "-not leader\r\n");
+}
+
+TEST_CASE("a local read behind a write takes no read along whose index nobody confirmed") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.turn();
+  const std::vector<raft::Message> appends = std::exchange(test.network.sent, {});
+  test.send(session, {"GET", "k"});
+  test.send(session, {"READONLY"});
+  test.send(session, {"GET", "k"});
   test.finish_all_disk();
-  test.ticks(100);
-  REQUIRE(test.keys.busy());
-  test.keys.finish(base::Status::error("database or disk is full"));
-  test.ticks(50);
-  CHECK(!test.keys.busy());
-  test.ticks(100);
-  CHECK(test.keys.busy());
+  test.network.sent.clear();
+  // The write is acknowledged, by answers that were on their way before the read came; its own round is not.
+  for (const raft::Message& message : appends) {
+    const auto* append = std::get_if<raft::AppendEntries>(&message.body);
+    if (append == nullptr) continue;
+    const raft::AppendEntriesReply reply{.accepted = true,
+                                         .match = append->previous.index + append->entries.size(),
+                                         .previous_index = append->previous.index,
+                                         .hint = {},
+                                         .read_counter = append->read_counter};
+    test.node->on_message({.from = message.to, .to = 1, .term = message.term, .body = reply});
+  }
+  test.turn();
+  CHECK(test.take(session) == "+OK\r\n");
+  peers.exchange();
+  peers.ticks(10);
+  CHECK(test.take(session) == "$1\r\n1\r\n+OK\r\n$1\r\n1\r\n");
 }
 
 }  // namespace

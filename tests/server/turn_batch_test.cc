@@ -40,5 +40,15 @@ TEST_CASE("an entry is cut at the target, and a larger command is an entry of it
   CHECK(batch.commands() == 1);
 }
 
+TEST_CASE("the bytes of an entry that was taken away count no more") {
+  TurnBatch batch;
+  const auto session = std::make_shared<Session>();
+  add(batch, session, 3 * kEntryBytesTarget);
+  add(batch, session, 64);
+  batch.pop_front();
+  CHECK(batch.bytes() > 0);
+  CHECK(batch.bytes() < 1000);
+}
+
 }  // namespace
 }  // namespace leto::server

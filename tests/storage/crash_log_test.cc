@@ -292,4 +292,41 @@ TEST_CASE("a recovery of the log that is cut short is begun again") {
   }
 }
 
+// The process ended by a sync that failed and forgot; the next one finds the entry in the cache, says so, and
+// the power is cut before it writes anything.
+TEST_CASE("an entry that a forgetful sync left readable is durable once the next start has found it") {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    CAPTURE(seed);
+    TestDisk disk("forgetful_log");
+    const FatalThrows fatal;
+    base::Random random(seed);
+    raft::Index found = 0;
+    {
+      const auto store = open_log(small_log(disk));
+      const raft::Index count = 2 + seed % 7;
+      for (raft::Index index = 1; index < count; ++index) {
+        LogWrite write;
+        write.append.push_back(make_entry(1, index, std::string(900, 'e')));
+        REQUIRE(store->write({write}) == WriteResult::kDurable);
+      }
+      disk.add_fault({.at = 1, .kinds = operations(Operation::kSync), .effect = Effect::kForgetfulSync});
+      LogWrite last;
+      last.append.push_back(make_entry(1, count, std::string(900, 'l')));
+      CHECK_THROWS_AS(static_cast<void>(store->write({last})), DiskDied);
+      disk.kill();
+    }
+    disk.clear_faults();
+    {
+      const auto store = open_log(small_log(disk));
+      found = store->recovered().last.index;
+      disk.power_cut(random);
+    }
+    const auto store = open_log(small_log(disk));
+    CHECK(store->recovered().last.index == found);
+    base::Result<Entries> entries = store->read(1, found, 1 << 20);
+    REQUIRE_MESSAGE(entries.is_ok(), entries.status().text());
+    CHECK(entries.value().size() == found);
+  }
+}
+
 }  // namespace leto::storage

@@ -1,0 +1,179 @@
+// When the keys are written behind, what a flush that was asked for holds, and the witness of the log.
+#include "server/flusher.h"
+
+#include <doctest/doctest.h>
+
+#include "fake_environment.h"
+#include "fake_peers.h"
+
+namespace leto::server::test {
+namespace {
+
+TEST_CASE("SNAPSHOT is answered when the keys are durable, with the writes before it") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.send(session, {"SNAPSHOT"});
+  test.turn();
+  CHECK(!test.keys.busy());
+  test.finish_all_disk();
+  CHECK(test.take(session) == "+OK\r\n");
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::ok());
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.node->keyspace().dirty_keys() == 0);
+}
+
+TEST_CASE("a failed flush answers an error and keeps its keys for the next") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.finish_all_disk();
+  test.take(session);
+  test.send(session, {"SNAPSHOT"});
+  test.turn();
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::error("disk I/O error"));
+  CHECK(test.take(session).starts_with("-ERR the keys file was not written: disk I/O error"));
+  CHECK(test.node->keyspace().dirty_keys() == 1);
+}
+
+TEST_CASE("changed keys are flushed within a second of the last change, without being asked") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.finish_all_disk();
+  CHECK(!test.keys.busy());
+  test.ticks(100);
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::ok());
+  CHECK(test.node->keyspace().dirty_keys() == 0);
+  test.ticks(1000);
+  CHECK(!test.keys.busy());
+}
+
+TEST_CASE("changed keys are flushed after flush-interval while changes go on") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  uint64_t ticks = 0;
+  for (; ticks < 10000 && !test.keys.busy(); ++ticks) {
+    test.send(session, {"INCR", "k"});
+    test.finish_all_disk();
+    test.ticks(1);
+  }
+  CHECK(ticks * kTickMs >= test.options.flush_interval_ms - 1000);
+  CHECK(ticks * kTickMs <= test.options.flush_interval_ms);
+}
+
+TEST_CASE("changed keys are flushed once flush-bytes have changed") {
+  NodeUnderTest test;
+  test.lead();
+  test.options.flush_bytes = 1 << 20;
+  const SessionRef session = test.node->open_session();
+  const std::string value(600 << 10, 'v');
+  test.send(session, {"SET", "a", value});
+  test.finish_all_disk();
+  CHECK(!test.keys.busy());
+  test.send(session, {"SET", "b", value});
+  test.finish_all_disk();
+  CHECK(test.keys.busy());
+}
+
+TEST_CASE("a failed flush is not tried again at once") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.finish_all_disk();
+  test.ticks(100);
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::error("database or disk is full"));
+  test.ticks(50);
+  CHECK(!test.keys.busy());
+  test.ticks(100);
+  CHECK(test.keys.busy());
+}
+
+TEST_CASE("a SNAPSHOT that is asked for during a flush waits for the next one") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef first = test.node->open_session();
+  const SessionRef second = test.node->open_session();
+  test.send(first, {"SNAPSHOT"});
+  test.turn();
+  REQUIRE(test.keys.busy());
+  test.send(second, {"SET", "k", "1"});
+  test.finish_all_disk();
+  test.take(second);
+  test.send(second, {"SNAPSHOT"});
+  test.turn();
+  test.keys.finish(base::Status::ok());
+  CHECK(test.take(first) == "+OK\r\n");
+  CHECK(second->output().empty());
+  test.turn();
+  REQUIRE(test.keys.busy());
+  CHECK(test.keys.flushes == 2);
+  test.keys.finish(base::Status::ok());
+  CHECK(test.take(second) == "+OK\r\n");
+}
+
+TEST_CASE("a SNAPSHOT does not wait for entries that were lost with the leadership") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  peers.answering = {};
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.send(session, {"SNAPSHOT"});
+  test.turn();
+  CHECK(!test.keys.busy());
+  // A leader of a later term has another, shorter log.
+  test.node->on_message(peers.heartbeat_of(2, test.node->raft().term() + 1));
+  test.turn();
+  CHECK(test.keys.busy());
+  test.finish_all_disk();
+  test.keys.finish(base::Status::ok());
+  CHECK(test.take(session).ends_with("\r\n+OK\r\n"));
+}
+
+TEST_CASE("a client that leaves before its SNAPSHOT is done is not answered") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SNAPSHOT"});
+  test.turn();
+  test.node->close_session(session);
+  test.keys.finish(base::Status::ok());
+  CHECK(session->output().empty());
+}
+
+TEST_CASE("the witness in the keys file never falls, whatever the log still has") {
+  NodeStart start = NodeUnderTest::start_of(3);
+  start.witness = {.index = 20, .term = 3};
+  start.recovered.hard_state.term = 2;
+  NodeUnderTest test(std::move(start));
+  test.ticks(100);
+  CHECK(test.keys.witness.index >= 20);
+  CHECK(test.keys.witness.term >= 3);
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SNAPSHOT"});
+  test.turn();
+  REQUIRE(test.keys.busy());
+  CHECK(test.keys.witness.index >= 20);
+  CHECK(test.keys.witness.term >= 3);
+}
+
+TEST_CASE("the witness follows a change of term within a second") {
+  NodeUnderTest test;
+  test.lead();
+  test.ticks(100);
+  CHECK(test.keys.witness.term == test.node->raft().term());
+  CHECK(test.keys.witness.index >= 1);
+}
+
+}  // namespace
+}  // namespace leto::server::test

@@ -1,0 +1,178 @@
+// INFO: sections and fields that tools and docs rely on, as lines that a client can parse.
+#include "server/info.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+
+#include "fake_environment.h"
+#include "fake_peers.h"
+
+namespace leto::server::test {
+namespace {
+
+using Fields = std::map<std::string, std::string>;
+
+// The lines "name:value"; every line must end in CR LF and be a field, a title or empty.
+Fields parse(const std::string& text) {
+  Fields fields;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find("\r\n", begin);
+    REQUIRE(end != std::string::npos);
+    const std::string line = text.substr(begin, end - begin);
+    begin = end + 2;
+    CHECK(line.find('\n') == std::string::npos);
+    if (line.empty() || line.starts_with("# ")) continue;
+    const size_t colon = line.find(':');
+    REQUIRE_MESSAGE(colon != std::string::npos, line);
+    const std::string name = line.substr(0, colon);
+    const bool is_new = fields.emplace(name, line.substr(colon + 1)).second;
+    // Replication and Raft both have a role, each in its words.
+    CHECK_MESSAGE((is_new || name == "role"), line);
+  }
+  return fields;
+}
+
+bool is_number(const std::string& text) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), [](char each) { return each >= '0' && each <= '9'; });
+}
+
+void check_numbers(const Fields& fields, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    CAPTURE(name);
+    REQUIRE(fields.contains(name));
+    CHECK(is_number(fields.at(name)));
+  }
+}
+
+Fields section(NodeUnderTest& test, const char* name) { return parse(test.node->info({name})); }
+
+TEST_CASE("INFO has the fields of Redis that tools read, and its numbers parse") {
+  NodeUnderTest test;
+  test.lead();
+  const Fields server = section(test, "server");
+  for (const char* name : {"redis_version", "leto_version", "redis_mode", "os", "multiplexing_api"}) {
+    CHECK_MESSAGE(server.contains(name), name);
+  }
+  check_numbers(server, {"arch_bits", "process_id", "tcp_port", "uptime_in_seconds", "uptime_in_days", "hz"});
+  check_numbers(section(test, "clients"), {"connected_clients", "maxclients"});
+  check_numbers(section(test, "memory"), {"used_memory", "used_memory_rss", "maxmemory"});
+  check_numbers(section(test, "persistence"),
+                {"loading", "rdb_changes_since_last_save", "rdb_bgsave_in_progress", "aof_enabled"});
+  check_numbers(section(test, "stats"),
+                {"total_connections_received", "total_commands_processed", "instantaneous_ops_per_sec",
+                 "total_net_input_bytes", "total_net_output_bytes", "rejected_connections", "expired_keys",
+                 "evicted_keys", "keyspace_hits", "keyspace_misses", "total_error_replies", "unknown_outcomes",
+                 "protocol_errors", "loop_turn_cpu_usec_max"});
+  check_numbers(section(test, "replication"), {"connected_slaves", "master_repl_offset"});
+  const Fields cpu = section(test, "cpu");
+  REQUIRE(cpu.contains("used_cpu_sys"));
+  CHECK(std::strtod(cpu.at("used_cpu_user").c_str(), nullptr) >= 0);
+}
+
+TEST_CASE("INFO raft tells of roles, indexes, lags and of every member") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  peers.exchange();
+  const Fields raft = section(test, "raft");
+  check_numbers(raft, {"node", "term", "commit_index", "applied_index", "durable_index", "last_index",
+                       "log_first_index", "log_bytes", "flushed_index", "flush_lag_entries", "flush_lag_keys",
+                       "flush_lag_bytes", "flushes", "flush_failures", "flush_usec", "elections", "leader_changes",
+                       "fsyncs", "entries_proposed", "entries_applied", "commands_applied", "read_index_rounds",
+                       "reads_served", "snapshot_in_progress", "peer_messages_sent", "peer_messages_received",
+                       "peer_messages_dropped", "members"});
+  CHECK(raft.at("id") == "id1");
+  CHECK(raft.at("raft_role") == "leader");
+  CHECK(raft.at("leader") == "id1");
+  CHECK(raft.at("leader_address") == "10.0.0.1:5379");
+  CHECK(raft.at("commands_applied") == "1");
+  CHECK(raft.at("flush_lag_keys") == "1");
+  CHECK(raft.at("members") == "3");
+  CHECK(raft.at("member2") == "id=id3,role=voter,raft=10.0.0.3:15379,client=10.0.0.3:5379,node=3");
+  CHECK(raft.at("peer0").starts_with("id=id2,role=voter,address=10.0.0.2:15379,match="));
+  CHECK(!raft.contains("peer2"));
+  CHECK(raft.contains("commit_usec_histogram"));
+  CHECK(raft.contains("batch_commands_histogram"));
+}
+
+TEST_CASE("INFO replication names a follower's master, and says when there is none") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {});
+  Fields replication = section(test, "replication");
+  CHECK(replication.at("role") == "slave");
+  CHECK(replication.at("master_link_status") == "down");
+  test.node->on_message(peers.heartbeat_of(2, 2));
+  test.finish_all_disk();
+  replication = section(test, "replication");
+  CHECK(replication.at("master_host") == "10.0.0.2");
+  CHECK(replication.at("master_port") == "5379");
+  CHECK(replication.at("master_link_status") == "up");
+}
+
+TEST_CASE("INFO gives the sections that are asked for, by default all but the longest") {
+  NodeUnderTest test;
+  const std::string by_default = test.node->info({});
+  CHECK(section(test, "default").size() == parse(by_default).size());
+  for (const char* title : {"# Server", "# Clients", "# Memory", "# Persistence", "# Stats", "# Replication", "# CPU",
+                            "# Raft", "# Errorstats", "# Keyspace"}) {
+    CHECK_MESSAGE(by_default.find(title) != std::string::npos, title);
+  }
+  CHECK(by_default.find("# Commandstats") == std::string::npos);
+  CHECK(test.node->info({"all"}).find("# Commandstats") != std::string::npos);
+  CHECK(test.node->info({"everything"}).find("# Commandstats") != std::string::npos);
+  const std::string two = test.node->info({"cpu", "clients"});
+  CHECK(two.starts_with("# Clients\r\n"));
+  CHECK(two.find("\r\n\r\n# CPU\r\n") != std::string::npos);
+  CHECK(two.find("# Server") == std::string::npos);
+  CHECK(test.node->info({"nosuch"}).empty());
+}
+
+TEST_CASE("INFO counts keys, calls and errors") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "v"});
+  test.send(session, {"INCR", "k"});
+  test.send(session, {"SET", "k"});
+  test.finish_all_disk();
+  CHECK(section(test, "keyspace").at("db0") == "keys=1,expires=0,avg_ttl=0");
+  const Fields commands = section(test, "commandstats");
+  CHECK(commands.at("cmdstat_set").starts_with("calls=1,"));
+  CHECK(commands.at("cmdstat_set").find("rejected_calls=1") != std::string::npos);
+  CHECK(commands.at("cmdstat_incr").ends_with("failed_calls=1"));
+  CHECK(section(test, "errorstats").at("errorstat_ERR") == "count=2");
+  CHECK(section(test, "stats").at("total_error_replies") == "2");
+}
+
+TEST_CASE("INFO persistence says how the last flush ended, not whether one ever failed") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  const auto status = [&] { return section(test, "persistence").at("rdb_last_bgsave_status"); };
+  CHECK(status() == "ok");
+  for (const char* error : {"disk I/O error", ""}) {
+    test.send(session, {"SNAPSHOT"});
+    test.turn();
+    REQUIRE(test.keys.busy());
+    test.keys.finish(*error == '\0' ? base::Status::ok() : base::Status::error(error));
+    CHECK(status() == (*error == '\0' ? "ok" : "err"));
+  }
+}
+
+TEST_CASE("INFO persistence says when the log's disk is full") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.turn();
+  test.finish_disk(storage::WriteResult::kFull);
+  CHECK(section(test, "persistence").at("aof_last_write_status") == "err");
+}
+
+}  // namespace
+}  // namespace leto::server::test

@@ -1,0 +1,240 @@
+// JOIN and LEAVE at the leader: what is asked of the network and of the core, and what the client hears.
+#include "server/membership.h"
+
+#include <doctest/doctest.h>
+
+#include "fake_environment.h"
+#include "fake_peers.h"
+
+namespace leto::server::test {
+namespace {
+
+Network::Found found(raft::NodeId node) { return {.member = NodeUnderTest::member_of(node)}; }
+
+// What the oldest dial that was not answered yet finds.
+void answer_dial(NodeUnderTest& test, base::Result<Network::Found> answer) {
+  REQUIRE(!test.network.dials.empty());
+  const FakeNetwork::Dial dial = test.network.dials.front();
+  test.network.dials.erase(test.network.dials.begin());
+  dial.done(std::move(answer));
+}
+
+bool is_voter(const NodeUnderTest& test, raft::NodeId node) { return test.node->members().is_voter(node); }
+
+TEST_CASE("JOIN dials the address, adds who is there, and is answered when it votes") {
+  NodeUnderTest test;
+  test.lead();
+  FakePeers peers(test, {});
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
+  REQUIRE(test.network.dials.size() == 1);
+  CHECK(test.network.dials[0].raft_address == "10.0.0.9:15379");
+  CHECK(test.network.dials[0].id == "id9");
+  answer_dial(test, found(9));
+  peers.ticks(2);
+  REQUIRE(test.node->members().find(9) != nullptr);
+  CHECK(!is_voter(test, 9));
+  CHECK(session->output().empty());
+  peers.answering = {9};
+  peers.ticks(20);
+  CHECK(is_voter(test, 9));
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.network.members.find(9) != nullptr);
+}
+
+TEST_CASE("JOIN of a member as it is there already is OK at once") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.2:15379", "id2"});
+  answer_dial(test, found(2));
+  CHECK(test.take(session) == "+OK\r\n");
+}
+
+TEST_CASE("JOIN of a member under other addresses changes them, and keeps those that nobody names") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  Network::Found there = found(2);
+  there.member.client_address = "10.0.0.2:7777";
+  test.send(session, {"JOIN", "10.0.0.2:15379", "id2"});
+  answer_dial(test, there);
+  peers.ticks(5);
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.node->members().find(2)->client_address == "10.0.0.2:7777");
+  there.member.client_address.clear();
+  test.send(session, {"JOIN", "10.0.0.2:8888", "id2"});
+  answer_dial(test, there);
+  peers.ticks(5);
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.node->members().find(2)->raft_address == "10.0.0.2:8888");
+  CHECK(test.node->members().find(2)->client_address == "10.0.0.2:7777");
+}
+
+TEST_CASE("a node that is busy when it is dialed is dialed again a moment later") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
+  answer_dial(test, base::Status::error(Network::kBusy));
+  test.ticks(3);
+  CHECK(test.network.dials.empty());
+  test.ticks(5);
+  CHECK(test.network.dials.size() == 1);
+  CHECK(session->output().empty());
+}
+
+TEST_CASE("JOIN of an address where nobody answers, or somebody else, says so and changes nothing") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
+  answer_dial(test, base::Status::error("no answer"));
+  CHECK(test.take(session) == "-ERR cannot take in 10.0.0.9:15379: no answer\r\n");
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
+  answer_dial(test, found(8));
+  CHECK(test.take(session) == "-ERR the node at 10.0.0.9:15379 is called id8, not id9\r\n");
+  CHECK(test.node->members().members.size() == 1);
+}
+
+TEST_CASE("a taken id is refused, and the answer says whether its node is alive") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  peers.answering = {2};
+  Network::Found there = found(9);
+  there.member.id = "id3";
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
+  answer_dial(test, there);
+  CHECK(test.take(session) ==
+        "-ERR node id3 is alive at 10.0.0.3:15379; choose another -id or LEAVE id3 first\r\n");
+  peers.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs) + 2);
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
+  answer_dial(test, there);
+  CHECK(test.take(session) == "-ERR node id3 is a member, though not heard of, at 10.0.0.3:15379; "
+                              "choose another -id or LEAVE id3 first\r\n");
+}
+
+TEST_CASE("changes that wait are made one after the other, in the order they came") {
+  NodeUnderTest test;
+  test.lead();
+  FakePeers peers(test, {});
+  const SessionRef first = test.node->open_session();
+  const SessionRef second = test.node->open_session();
+  const SessionRef third = test.node->open_session();
+  test.send(first, {"JOIN", "10.0.0.8:15379", "id8"});
+  test.send(second, {"JOIN", "10.0.0.9:15379", "id9"});
+  REQUIRE(test.network.dials.size() == 2);
+  answer_dial(test, found(8));
+  answer_dial(test, found(9));
+  peers.ticks(5);
+  CHECK(test.node->members().find(8) != nullptr);
+  CHECK(test.node->members().find(9) == nullptr);
+  test.send(third, {"LEAVE", "id8"});
+  peers.answering = {8, 9};
+  peers.ticks(40);
+  CHECK(test.take(first) == "+OK\r\n");
+  CHECK(test.take(second) == "+OK\r\n");
+  CHECK(test.take(third) == "+OK\r\n");
+  CHECK(is_voter(test, 9));
+  CHECK(test.node->members().find(8) == nullptr);
+}
+
+TEST_CASE("LEAVE names an id that is a member, and not the leader's") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"LEAVE", "nobody"});
+  CHECK(test.take(session) == "-ERR no member is called 'nobody'\r\n");
+  test.send(session, {"LEAVE", "id1"});
+  CHECK(test.take(session) == "-ERR id1 is the leader; let another node lead first\r\n");
+  test.send(session, {"LEAVE", "id3"});
+  peers.ticks(10);
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.node->members().members.size() == 2);
+}
+
+TEST_CASE("LEAVE that would leave no live majority is refused") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  peers.answering = {2};
+  peers.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs));
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"LEAVE", "id2"});
+  CHECK(test.take(session) == "-ERR refused: the members that are left and answer would be no majority\r\n");
+}
+
+TEST_CASE("when leadership is lost what was begun is unknown, and what waits did not happen") {
+  NodeUnderTest test;
+  test.lead();
+  FakePeers peers(test, {});
+  const SessionRef begun = test.node->open_session();
+  const SessionRef waits = test.node->open_session();
+  test.send(begun, {"JOIN", "10.0.0.9:15379", "id9"});
+  test.send(waits, {"JOIN", "10.0.0.8:15379", "id8"});
+  answer_dial(test, found(9));
+  peers.ticks(2);
+  test.node->on_message(peers.heartbeat_of(9, test.node->raft().term() + 1));
+  test.finish_all_disk();
+  CHECK(test.take(begun) == "-UNKNOWN outcome: this node lost leadership during the change\r\n");
+  CHECK(test.take(waits) == "-not leader\r\n");
+  // The dial ends after all: nobody is answered twice.
+  answer_dial(test, found(8));
+  CHECK(waits->output().empty());
+}
+
+TEST_CASE("a JOIN that does not get done holds up no other change for ever") {
+  NodeUnderTest test;
+  test.lead();
+  FakePeers peers(test, {});
+  const SessionRef stuck = test.node->open_session();
+  test.send(stuck, {"JOIN", "10.0.0.9:15379", "id9"});
+  answer_dial(test, found(9));
+  // The newcomer dies before it has caught up.
+  peers.ticks(static_cast<int>(test.options.request_timeout_ms / kTickMs) + 20);
+  CHECK(test.take(stuck).starts_with("-UNKNOWN outcome: "));
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"LEAVE", "id9"});
+  peers.ticks(10);
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.node->members().find(9) == nullptr);
+}
+
+TEST_CASE("a change whose dial does not end in time did not happen, and says so") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
+  const FakeNetwork::Dial late = test.network.dials.front();
+  test.ticks(static_cast<int>(test.options.request_timeout_ms / kTickMs) + 20);
+  CHECK(test.take(session).starts_with("-"));
+  late.done(found(9));
+  test.finish_all_disk();
+  CHECK(test.node->members().find(9) == nullptr);
+}
+
+TEST_CASE("LEAVE of a member that an uncommitted configuration still adds is not done yet") {
+  NodeStart start = NodeUnderTest::start_of(3);
+  raft::Configuration with_learner = start.recovered.configurations[0].configuration;
+  with_learner.members.push_back(NodeUnderTest::member_of(4));
+  with_learner.members.back().role = raft::MemberRole::kLearner;
+  start.recovered.last.index = 2;
+  start.recovered.configurations.push_back({.index = 2, .configuration = with_learner});
+  NodeUnderTest test(std::move(start));
+  FakePeers peers(test, {2, 3});
+  peers.accept_appends = false;
+  peers.elect();
+  REQUIRE(test.node->raft().role() == raft::Role::kLeader);
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"LEAVE", "id4"});
+  test.turn();
+  CHECK(session->output().empty());
+}
+
+}  // namespace
+}  // namespace leto::server::test

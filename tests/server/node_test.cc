@@ -1,0 +1,101 @@
+// A node's life: what it starts from, when it may be taken into another cluster, when it counts as removed, and
+// to whom it hands over.
+#include "server/node.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "fake_environment.h"
+#include "fake_peers.h"
+
+namespace leto::server::test {
+namespace {
+
+TEST_CASE("a node whose log ends before what it applied starts, answers, and neither votes nor campaigns") {
+  NodeStart start = NodeUnderTest::start_of(3);
+  start.header.applied_index = 5;
+  NodeUnderTest test(std::move(start));
+  test.ticks(300);
+  CHECK(test.network.sent.empty());
+  CHECK(test.node->raft().role() == raft::Role::kFollower);
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"READONLY"});
+  test.send(session, {"GET", "k"});
+  CHECK(test.take(session) == "+OK\r\n$-1\r\n");
+}
+
+TEST_CASE("a founder without data may be taken into a cluster, one with data may not") {
+  NodeStart start = NodeUnderTest::start_of(1);
+  start.founding = true;
+  NodeUnderTest test(std::move(start));
+  CHECK(test.node->may_be_adopted());
+  test.lead();
+  CHECK(test.node->may_be_adopted());
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  CHECK(!test.node->may_be_adopted());
+  test.finish_all_disk();
+  CHECK(!test.node->may_be_adopted());
+}
+
+TEST_CASE("a node that has not yet replayed its log may not be taken into another cluster") {
+  NodeStart start = NodeUnderTest::start_of(1);
+  start.recovered.last.index = 2;   // Perhaps a write that was acknowledged.
+  const NodeUnderTest test(std::move(start));
+  CHECK(!test.node->may_be_adopted());
+}
+
+TEST_CASE("a member of a cluster may not be taken into another one") {
+  const NodeUnderTest test(3);
+  CHECK(!test.node->may_be_adopted());
+}
+
+TEST_CASE("a node that a newer configuration in its log makes a member was not removed") {
+  NodeStart start = NodeUnderTest::start_of(1);
+  start.identity.node = 2;
+  start.identity.id = "id2";
+  raft::Configuration both = start.recovered.configurations[0].configuration;
+  both.members.push_back(NodeUnderTest::member_of(2));
+  start.recovered.last.index = 2;
+  start.recovered.configurations.push_back({.index = 2, .configuration = both});
+  const NodeUnderTest test(std::move(start));
+  CHECK(!test.node->removed());
+}
+
+TEST_CASE("messages of peers are counted by the network that carries them, not by the node as well") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  CHECK(test.node->stats().peer_messages_sent == 0);
+  CHECK(test.node->stats().peer_messages_received == 0);
+}
+
+TEST_CASE("at shutdown leadership goes to a voter that answers, not to one that is dead") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  peers.ticks(20);
+  peers.answering = {3};
+  peers.ticks(static_cast<int>(test.options.election_timeout_ms / kTickMs) + 5);
+  REQUIRE(test.node->raft().role() == raft::Role::kLeader);
+  test.network.sent.clear();
+  bool done = false;
+  test.node->begin_shutdown([&done] { done = true; });
+  test.turn();
+  const auto asked = std::find_if(test.network.sent.begin(), test.network.sent.end(), [](const raft::Message& message) {
+    return std::holds_alternative<raft::TimeoutNow>(message.body);
+  });
+  REQUIRE(asked != test.network.sent.end());
+  CHECK(asked->to == 3);
+  CHECK(!done);
+  // It took over.
+  test.node->on_message(peers.heartbeat_of(3, test.node->raft().term() + 1));
+  test.finish_all_disk();
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::ok());
+  CHECK(done);
+}
+
+}  // namespace
+}  // namespace leto::server::test

@@ -1,0 +1,81 @@
+// Lease reads: at once while the lease holds, by a read index as soon as it might not.
+#include <doctest/doctest.h>
+
+#include "fake_environment.h"
+#include "fake_peers.h"
+
+namespace leto::server::test {
+namespace {
+
+// A leader of three whose followers have just answered a round, and whose ticks have come in time for long.
+class LeaseTest {
+ public:
+  LeaseTest() : test(3), peers(test, {2, 3}) {
+    test.options.read_consistency = ReadConsistency::kLease;
+    peers.elect();
+    peers.ticks(election_ticks() + 10);
+    session = test.node->open_session();
+  }
+  int election_ticks() const { return static_cast<int>(test.options.election_timeout_ms / kTickMs); }
+  // Whether a read is answered at once, without asking anybody.
+  bool reads_at_once() {
+    test.send(session, {"GET", "k"});
+    const bool answered = test.take(session) == "$-1\r\n";
+    peers.exchange();
+    test.take(session);
+    return answered;
+  }
+  NodeUnderTest test;
+  FakePeers peers;
+  SessionRef session;
+};
+
+TEST_CASE("under a lease a read is answered at once") {
+  LeaseTest lease;
+  CHECK(lease.reads_at_once());
+}
+
+TEST_CASE("without read-consistency lease the same read asks a quorum") {
+  LeaseTest lease;
+  lease.test.options.read_consistency = ReadConsistency::kLinearizable;
+  CHECK(!lease.reads_at_once());
+}
+
+TEST_CASE("a lease that nobody renews ends before an election timeout") {
+  LeaseTest lease;
+  lease.peers.answering = {};
+  lease.test.ticks(lease.election_ticks() - 1);
+  REQUIRE(lease.test.node->raft().role() == raft::Role::kLeader);
+  CHECK(!lease.reads_at_once());
+}
+
+TEST_CASE("a read after the process stood still trusts no lease, though no tick has passed") {
+  LeaseTest lease;
+  lease.test.clock.now_us += 1000 * lease.test.options.election_timeout_ms;
+  CHECK(!lease.reads_at_once());
+}
+
+TEST_CASE("after late ticks lease reads are refused for an election timeout, then served again") {
+  LeaseTest lease;
+  lease.test.clock.now_us += 1000 * 100;
+  lease.peers.ticks(1);
+  CHECK(!lease.reads_at_once());
+  lease.peers.ticks(lease.election_ticks() / 2);
+  CHECK(!lease.reads_at_once());
+  lease.peers.ticks(lease.election_ticks());
+  CHECK(lease.reads_at_once());
+}
+
+TEST_CASE("a follower has no lease") {
+  NodeUnderTest test(3);
+  test.options.read_consistency = ReadConsistency::kLease;
+  FakePeers peers(test, {});
+  test.node->on_message(peers.heartbeat_of(2, 2));
+  test.finish_all_disk();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"GET", "k"});
+  CHECK(session->output().empty());
+}
+
+}  // namespace
+}  // namespace leto::server::test
