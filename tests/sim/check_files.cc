@@ -1,0 +1,38 @@
+#include "tests/sim/check_files.h"
+
+#include <sqlite3.h>
+
+namespace leto::sim {
+
+namespace {
+
+// "ok", or what SQLite found.
+std::string integrity(const std::string& path, const std::string& vfs) {
+  sqlite3* handle = nullptr;
+  std::string answer = "it cannot be opened";
+  if (sqlite3_open_v2(path.c_str(), &handle, SQLITE_OPEN_READWRITE, vfs.c_str()) == SQLITE_OK) {
+    const auto take = [](void* to, int, char** values, char**) {
+      *static_cast<std::string*>(to) = values[0] == nullptr ? "" : values[0];
+      return 0;
+    };
+    char* error = nullptr;
+    sqlite3_exec(handle, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA integrity_check", take, &answer, &error);
+    if (error != nullptr) answer = error;
+    sqlite3_free(error);
+  }
+  sqlite3_close(handle);
+  return answer;
+}
+
+}  // namespace
+
+std::string check_files(const storage::TestDisk& disk) {
+  for (const std::string& path : disk.paths()) {
+    if (!path.ends_with(".db")) continue;
+    const std::string answer = integrity(path, disk.name());
+    if (answer != "ok") return path + ": " + answer;
+  }
+  return {};
+}
+
+}  // namespace leto::sim

@@ -1,0 +1,14 @@
+// SQLite's own opinion of the database files on a disk, after everything was closed. Refuses to know what is
+// in them.
+#pragma once
+
+#include <string>
+
+#include "tests/storage/test_vfs.h"
+
+namespace leto::sim {
+
+// What is wrong with the first file that is not sound; empty if all are.
+std::string check_files(const storage::TestDisk& disk);
+
+}  // namespace leto::sim

@@ -1,0 +1,151 @@
+#include "tests/sim/client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/format.h"
+
+namespace leto::sim {
+
+namespace {
+
+constexpr uint64_t kStream = 0x636c6e74;
+constexpr Microseconds kBackOffLow = 20 * kMillisecond, kBackOffHigh = 200 * kMillisecond;
+constexpr size_t kReadsAtOnce = 20;
+
+}  // namespace
+
+Client::Client(const ClientSetup& setup)
+    : world_(setup.world),
+      workload_(setup.workload),
+      directory_(setup.directory),
+      number_(setup.number),
+      random_(setup.world.stream(kStream + setup.number)) {}
+
+Client::~Client() {
+  if (connection_) connection_->close();
+}
+
+void Client::think() {
+  if (stopped_) return;
+  Microseconds pause = random_.below(world_.parameters.clients.think_high);
+  if (hurry_ > 0) {
+    --hurry_;
+    pause = random_.below(200);
+  } else if (refused_) {
+    pause += random_.between(kBackOffLow, kBackOffHigh);
+  }
+  world_.scheduler.after(pause, [this, round = ++rounds_] {
+    if (round == rounds_) act();
+  });
+}
+
+// Where to: to who leads, or to any for reads alone; after a refusal, elsewhere.
+bool Client::connect(bool any) {
+  const bool open = connection_ && connection_->is_open();
+  const bool knows_better = !any && workload_.errors_forbidden();   // Where nothing may be refused.
+  const bool right = open && any == anywhere_ && !(knows_better && directory_.leader() != &connection_->machine());
+  if (right && !refused_ && !random_.chance(1, 40)) return true;
+  if (connection_) connection_->close();
+  anywhere_ = any;
+  Machine* target = any || (!knows_better && random_.chance(1, 10)) ? nullptr : directory_.leader();
+  if (target == nullptr) target = &directory_.random_machine(random_);
+  connection_ = Connection::open(*target, [this](const checker::Answer& answer) { on_reply(answer); },
+                                 [this] { on_closed(); });
+  return connection_ != nullptr;
+}
+
+void Client::act() {
+  if (stopped_) return;
+  const bool anywhere = random_.chance(world_.parameters.clients.follower_reads, 100);
+  const bool connected = connect(anywhere);
+  const bool watches = number_ == 1 && world_.parameters.clients.watcher;
+  const bool reads_only = watches || (anywhere && (workload_.errors_forbidden() || random_.chance(9, 10)));
+  refused_ = !connected;
+  const size_t count = random_.between(1, world_.parameters.clients.pipeline_high);
+  const uint64_t lane = count > 1 ? workload_.next_lane() : 0;
+  std::vector<Workload::Asked> batch;
+  bool reads = false, writes = false;
+  for (size_t place = 0; place < (connected ? count : 1); ++place) {
+    batch.push_back(workload_.draw({.client = number_, .lane = lane, .place = static_cast<uint32_t>(place)}, reads_only));
+    (workload_.is_write(batch.back().number) ? writes : reads) = true;
+  }
+  if (reads && writes) world_.coverage.note(Reached::kMixedPipeline);
+  if (connected) return send_batch(std::move(batch));
+  for (const Workload::Asked& asked : batch) workload_.lost(asked.number, false);
+  think();
+}
+
+void Client::send_batch(std::vector<Workload::Asked> batch) {
+  std::vector<Request> requests;
+  const bool at_leader = directory_.leader() == &connection_->machine();
+  for (Workload::Asked& asked : batch) {
+    if (!at_leader && !workload_.is_write(asked.number)) world_.coverage.note(Reached::kFollowerRead);
+    waiting_.push_back(asked.number);
+    requests.push_back(std::move(asked.request));
+  }
+  connection_->send(std::move(requests), random_);
+  watch(++batches_);
+}
+
+// No request waits for ever.
+void Client::watch(uint64_t batch) {
+  world_.scheduler.after(directory_.patience(), [this, batch] {
+    if (batch != batches_ || waiting_.empty()) return;
+    world_.fail("I14", base::format("client %llu still waits for operation %zu at machine %zu",
+                                    static_cast<unsigned long long>(number_), waiting_.front(),
+                                    connection_->machine().number));
+  });
+}
+
+void Client::on_reply(const checker::Answer& answer) {
+  if (waiting_.empty()) return world_.fail("protocol", "a reply that nobody asked for: " + checker::readable(answer));
+  const Workload::Number number = waiting_.front();
+  waiting_.pop_front();
+  if (answer.kind == checker::Answer::Kind::kError && is_refusal(answer.text)) {
+    refused_ = true;
+    if (answer.text == "not leader") world_.coverage.note(Reached::kRedirected);
+  }
+  workload_.answered(number, answer);
+  if (!waiting_.empty()) return;
+  if (all_read_) return read_next();
+  think();
+}
+
+void Client::on_closed() {
+  refused_ = true;
+  for (const Workload::Number number : std::exchange(waiting_, {})) workload_.lost(number, true);
+  if (all_read_) return read_next();
+  think();
+}
+
+void Client::vanish() {
+  if (!connection_ || !connection_->is_open() || waiting_.empty()) return;
+  world_.coverage.note(Reached::kClientGone);
+  connection_->close();
+  on_closed();
+}
+
+void Client::read_all(std::vector<std::string> keys, std::function<void()> done) {
+  to_read_ = std::move(keys);
+  all_read_ = std::move(done);
+  refused_ = true;
+  read_next();
+}
+
+void Client::read_next() {
+  if (to_read_.empty()) {
+    const std::function<void()> done = std::exchange(all_read_, nullptr);
+    return done();
+  }
+  if (!connect(false)) return world_.fail("I16", "nobody listens after the healing");
+  refused_ = false;
+  std::vector<Workload::Asked> batch;
+  while (!to_read_.empty() && batch.size() < kReadsAtOnce) {
+    batch.push_back(workload_.ask({.action = checker::Action::kGet, .key = to_read_.back(), .client = number_}));
+    to_read_.pop_back();
+  }
+  send_batch(std::move(batch));
+}
+
+}  // namespace leto::sim

@@ -1,0 +1,170 @@
+#include "tests/sim/cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "tests/sim/process.h"
+
+namespace leto::sim {
+
+namespace {
+
+constexpr uint64_t kStream = 0x636c7573;
+constexpr Microseconds kRestartLow = 20 * kMillisecond, kRestartHigh = 3 * kSecond;
+constexpr Microseconds kInviteAgain = 100 * kMillisecond;
+constexpr uint64_t kEventsBetweenLooks = 64;
+constexpr Microseconds kPatience = 30 * kSecond;
+constexpr size_t kClusterIdBytes = 16;
+
+}  // namespace
+
+Cluster::Cluster(World& world)
+    : world_(world), random_(world.stream(kStream)), network_(world), invariants_(world) {
+  for (size_t number = 1; number <= world.parameters.machines; ++number) {
+    machines_.push_back(std::make_unique<Machine>(
+        MachineSetup{.world = world, .network = network_, .observer = invariants_, .number = number}));
+  }
+  network_.set_machines(machines_);
+  invariants_.set_machines(machines_);
+}
+
+void Cluster::begin() {
+  const std::string cluster_id(kClusterIdBytes, 'c');
+  raft::Configuration everyone;
+  for (const auto& machine : machines_) everyone.members.push_back(machine->member());
+  std::sort(everyone.members.begin(), everyone.members.end(),
+            [](const raft::Member& a, const raft::Member& b) { return a.node < b.node; });
+  for (const auto& machine : machines_) {
+    const bool founder = machine->number == 1;
+    if (!world_.parameters.founded_by_join) {
+      machine->found(cluster_id, everyone);
+    } else {
+      machine->found(founder ? cluster_id : "", {.members = {machine->member()}});
+    }
+    machine->start();
+  }
+  if (world_.parameters.founded_by_join && machines_.size() > 1) invite(2);
+}
+
+// As a node with -join does: asks again until it is a member, one after the other.
+void Cluster::invite(size_t number) {
+  if (number > machines_.size() || world_.healing) return;
+  Machine& guest = *machines_[number - 1];
+  Machine* host = leader();
+  const bool is_in = host != nullptr && host->process()->node().raft().committed_configuration().is_voter(guest.node());
+  if (is_in) return invite(number + 1);
+  if (host != nullptr) command(*host, {"JOIN", guest.raft_address, guest.id});
+  world_.scheduler.after(kInviteAgain, [this, number] { invite(number); });
+}
+
+// --- Events ------------------------------------------------------------------------------------------
+
+bool Cluster::run(Microseconds length, const std::function<bool()>& done) {
+  const Microseconds end = world_.scheduler.now() + length;
+  while (!world_.failed()) {
+    if (done()) return true;
+    if (world_.scheduler.now() >= end || !world_.scheduler.run_next()) return false;
+    after_event();
+  }
+  return false;
+}
+
+void Cluster::after_event() {
+  for (const auto& machine : machines_) {
+    invariants_.check(*machine);
+    if (!machine->dying()) continue;
+    if (machine->bury()) network_.connections_lost(*machine);
+    start_later(*machine);
+  }
+  if (world_.scheduler.events_run() % kEventsBetweenLooks == 0) invariants_.check_all();
+}
+
+void Cluster::start_later(Machine& machine) {
+  Microseconds delay = std::exchange(machine.restart_delay, 0);
+  if (delay == 0) delay = random_.between(kRestartLow, world_.healing ? 4 * kRestartLow : kRestartHigh);
+  machine.down_until = world_.scheduler.now() + delay;
+  world_.scheduler.at(machine.down_until, [this, &machine] { start_if_due(machine); });
+}
+
+void Cluster::start_if_due(Machine& machine) {
+  const bool due = world_.scheduler.now() >= machine.down_until;
+  if (due && !holds_down && !machine.has_process() && !machine.dying()) machine.start();
+}
+
+void Cluster::start_all() {
+  for (const auto& machine : machines_) {
+    machine->down_until = 0;
+    start_if_due(*machine);
+  }
+}
+
+// --- Looking -----------------------------------------------------------------------------------------
+
+bool Cluster::all_ready() const {
+  return std::all_of(machines_.begin(), machines_.end(), [](const auto& each) { return each->ready(); });
+}
+
+bool Cluster::anyone_leaves() const {
+  return std::any_of(machines_.begin(), machines_.end(), [](const auto& each) {
+    return each->ready() && each->process()->node().shutting_down();
+  });
+}
+
+Machine* Cluster::leader() {
+  Machine* best = nullptr;
+  for (const auto& machine : machines_) {
+    if (machine->process() == nullptr || machine->dying()) continue;
+    const raft::Raft& raft = machine->process()->node().raft();
+    if (raft.role() != raft::Role::kLeader) continue;
+    if (best == nullptr || best->process()->node().raft().term() < raft.term()) best = machine.get();
+  }
+  return best;
+}
+
+Machine& Cluster::random_machine(base::Random& random) { return *machines_[random.below(machines_.size())]; }
+
+Microseconds Cluster::patience() const { return kPatience; }
+
+bool Cluster::is_whole() {
+  Machine* first = leader();
+  if (first == nullptr || !all_ready()) return false;
+  const raft::Raft& raft = first->process()->node().raft();
+  const raft::Configuration& members = raft.committed_configuration();
+  return raft.leads_and_committed_in_term() && !members.is_joint() &&
+         std::all_of(machines_.begin(), machines_.end(),
+                     [&members](const auto& each) { return members.is_voter(each->node()); });
+}
+
+bool Cluster::has_converged() {
+  Machine* first = leader();
+  if (first == nullptr || !all_ready()) return false;
+  const server::Node& node = first->process()->node();
+  return std::all_of(machines_.begin(), machines_.end(), [&node](const auto& each) {
+    const server::Node& other = each->process()->node();
+    return other.raft().applied_index() == node.raft().last().index &&
+           other.keyspace().digest() == node.keyspace().digest();
+  });
+}
+
+void Cluster::command(Machine& machine, const Request& request) {
+  std::erase_if(operators_, [](const auto& each) { return !each->is_open(); });
+  // Once the answer is there the connection closes itself.
+  auto held = std::make_shared<std::weak_ptr<Connection>>();
+  const size_t number = machine.number;
+  std::shared_ptr<Connection> connection = Connection::open(
+      machine,
+      [this, held, number](const checker::Answer& answer) {
+        world_.trace.text(number, "answers: " + checker::readable(answer));
+        if (const auto self = held->lock()) self->close();
+      },
+      [] {});
+  if (!connection) return;
+  std::string text;
+  for (const std::string& word : request) text += " " + word;
+  world_.trace.text(number, "is asked:" + text);
+  *held = connection;
+  connection->send({request}, random_);
+  operators_.push_back(std::move(connection));
+}
+
+}  // namespace leto::sim

@@ -1,0 +1,59 @@
+// The machines of one run and what keeps them going: after each event the dead are buried and started again,
+// and the invariants looked at. Refuses to know why a machine dies.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/sim/client.h"
+#include "tests/sim/invariants.h"
+#include "tests/sim/network.h"
+
+namespace leto::sim {
+
+class Cluster final : public Directory {
+ public:
+  explicit Cluster(World& world);
+
+  // Makes the data directories and starts everyone; members come by JOIN if the seed says so.
+  void begin();
+  // Runs events until `done`, at most for `length`. False if it was not, or something was found wrong.
+  bool run(Microseconds length, const std::function<bool()>& done);
+  // Nobody is down longer than it takes to start.
+  void start_all();
+  bool all_ready() const;
+  bool anyone_leaves() const;
+  // Everyone is a member that votes, and there is a leader that has committed in its term.
+  bool is_whole();
+  // All have applied what the leader has committed, and hold the same keys.
+  bool has_converged();
+  // Sends one command to a machine; the answer goes into the trace only.
+  void command(Machine& machine, const Request& request);
+
+  Machine* leader() override;
+  Machine& random_machine(base::Random& random) override;
+  Microseconds patience() const override;
+
+  Network& network() { return network_; }
+  Invariants& invariants() { return invariants_; }
+  std::vector<std::unique_ptr<Machine>>& machines() { return machines_; }
+  // While set, the dead stay dead.
+  bool holds_down = false;
+
+ private:
+  void after_event();
+  void start_later(Machine& machine);
+  void start_if_due(Machine& machine);
+  void invite(size_t number);
+
+  World& world_;
+  base::Random random_;
+  Network network_;
+  Invariants invariants_;
+  std::vector<std::unique_ptr<Machine>> machines_;
+  std::vector<std::shared_ptr<Connection>> operators_;   // Connections of command(), while they last.
+};
+
+}  // namespace leto::sim

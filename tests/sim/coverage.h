@@ -1,0 +1,39 @@
+// How often each class of faults and each named rare branch was reached. Refuses to judge: the range does.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace leto::sim {
+
+// The first part are faults: each must be reached in a range of many seeds. The rest are rare branches.
+enum class Reached : uint8_t {
+  kPartition, kOneWay, kBridge, kIsolatedLeader, kSlowLink, kDropped, kDuplicated, kReordered, kLateBeyondElection,
+  kStaleMessage, kUnreachable, kKill, kPowerCut, kCrashLoop, kKillAll, kPowerCutAll, kPause, kPauseLeader,
+  kStopInJob, kStopInRecovery, kSlowDisk, kStalledDisk, kDiskFull, kSyncError, kForgetfulSync, kClockRate,
+  kWallJump, kClientGone, kBurst, kShutdown, kSnapshot, kFaultsEnd,
+  // Branches.
+  kJoined = kFaultsEnd, kElection, kStepDown, kTruncation, kUnknown, kRedirected, kFollowerRead, kWriteNow,
+  kFullRetried, kLogLoaded, kDiedInWrite, kKeptUnfinished, kLostUnfinished, kStartFailed, kFlushFailed,
+  kCheckpointed, kMixedPipeline, kRestartedWithLog, kEnd,
+};
+
+inline constexpr size_t kFaults = static_cast<size_t>(Reached::kFaultsEnd);
+inline constexpr size_t kReached = static_cast<size_t>(Reached::kEnd);
+
+const char* reached_name(Reached what);
+
+class Coverage {
+ public:
+  void note(Reached what) { ++counts_[static_cast<size_t>(what)]; }
+  uint64_t count(Reached what) const { return counts_[static_cast<size_t>(what)]; }
+  void add(const Coverage& other) {
+    for (size_t i = 0; i < kReached; ++i) counts_[i] += other.counts_[i];
+  }
+
+ private:
+  std::array<uint64_t, kReached> counts_ = {};
+};
+
+}  // namespace leto::sim

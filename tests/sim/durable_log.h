@@ -1,0 +1,45 @@
+// What raft.db of one machine is known to hold for sure: kept from the writes that have returned, not from
+// what the core believes. The invariants ask it. Refuses to know SQLite and roles.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "raft/raft.h"
+#include "storage/log_store.h"
+
+namespace leto::sim {
+
+struct DurableEntry {
+  raft::Term term = 0;
+  uint64_t hash = 0;      // Of kind and payload.
+  raft::EntryKind kind = raft::EntryKind::kNothing;
+  bool operator==(const DurableEntry&) const = default;
+};
+
+uint64_t hash_of(const raft::Entry& entry);
+inline DurableEntry durable_entry(const raft::Entry& entry) {
+  return {.term = entry.id.term, .hash = hash_of(entry), .kind = entry.kind};
+}
+
+class DurableLog {
+ public:
+  void apply(const std::vector<storage::LogWrite>& writes);
+  void clear() { *this = DurableLog(); }
+
+  const raft::HardState& hard_state() const { return hard_state_; }
+  void set_hard_state(const raft::HardState& hard_state) { hard_state_ = hard_state; }
+  raft::Index last() const { return entries_.size(); }
+  // Null if there is none.
+  const DurableEntry* find(raft::Index index) const {
+    return index == 0 || index > entries_.size() ? nullptr : &entries_[index - 1];
+  }
+  void append(const DurableEntry& entry) { entries_.push_back(entry); }
+  bool operator==(const DurableLog&) const = default;
+
+ private:
+  raft::HardState hard_state_;
+  std::vector<DurableEntry> entries_;   // From index 1.
+};
+
+}  // namespace leto::sim

@@ -1,0 +1,165 @@
+#include "tests/sim/machine.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "base/format.h"
+#include "tests/sim/process.h"
+
+namespace leto::sim {
+
+namespace {
+
+constexpr uint64_t kStream = 0x6d616368;
+constexpr Microseconds kStartLow = 5 * kMillisecond, kStartHigh = 60 * kMillisecond;
+Machine* calling = nullptr;    // Whose stores are being called.
+Machine* speaking = nullptr;   // Whose process is running.
+
+}  // namespace
+
+Machine::Machine(const MachineSetup& setup)
+    : number(setup.number),
+      id(base::format("id%zu", setup.number)),
+      raft_address(base::format("10.0.0.%zu:15379", setup.number)),
+      client_address(base::format("10.0.0.%zu:5379", setup.number)),
+      clock(setup.world.scheduler),
+      disk(base::format("sim-%zu", setup.number)),
+      options(setup.world.parameters.options),
+      random(setup.world.stream(kStream + setup.number)),
+      world_(setup.world),
+      network_(setup.network),
+      observer_(setup.observer) {
+  clock.set_wall_offset_ms(static_cast<int64_t>(random.below(20000)) - 10000);
+  node_ = random.next() | 1;
+}
+
+Machine::~Machine() {
+  disk.kill();
+  process_.reset();
+}
+
+void Machine::found(const std::string& cluster_id, const raft::Configuration& configuration) {
+  Process process(*this);
+  const base::Status status = process.found(cluster_id, configuration);
+  LETO_ASSERT(status.is_ok(), status.text());
+}
+
+raft::Member Machine::member() const {
+  return {.node = node_, .id = id, .role = raft::MemberRole::kVoter, .raft_address = raft_address,
+          .client_address = client_address};
+}
+
+bool Machine::ready() const { return process_ != nullptr && process_->ready(); }
+
+void Machine::start() {
+  LETO_ASSERT(process_ == nullptr && death_ == Death::kNone, "one process on one machine");
+  ++life_;
+  process_ = std::make_unique<Process>(*this);
+  world_.trace.text(number, "starts");
+  after(random.between(kStartLow, kStartHigh), [this] { open_and_run(); });
+}
+
+void Machine::open_and_run() {
+  uint64_t faults_before = 0;
+  for (size_t i = 0; i < storage::kEffects; ++i) faults_before += disk.times_reached(static_cast<storage::Effect>(i));
+  const base::Status status = in_store([this] { return process_->open(); });
+  uint64_t faults_after = 0;
+  for (size_t i = 0; i < storage::kEffects; ++i) faults_after += disk.times_reached(static_cast<storage::Effect>(i));
+  if (status.is_ok() && !dying()) {
+    process_->begin();
+    observer_.on_started(*this);
+    return;
+  }
+  if (!status.is_ok()) world_.trace.text(number, "cannot start: " + status.text());
+  if (faults_before == faults_after) world_.fail("I12", "a node does not start on a sound disk: " + status.text());
+  world_.coverage.note(Reached::kStartFailed);
+  ++start_failures;
+  die(Death::kKill);
+}
+
+void Machine::shut_down() {
+  Process* running = process();
+  if (running == nullptr) return;
+  world_.trace.text(number, "is told to shut down");
+  running->shut_down();
+}
+
+void Machine::pause(Microseconds length) {
+  paused_until_ = std::max(paused_until_, world_.scheduler.now() + length);
+  world_.trace.text(number, base::format("is paused for %llu ms", static_cast<unsigned long long>(length / kMillisecond)));
+}
+
+void Machine::arm_stop(uint64_t operations) {
+  disk.add_fault({.at = operations, .kinds = storage::kAnyChange, .effect = storage::Effect::kStop, .sticky = false,
+                  .path_part = {}});
+}
+
+bool Machine::bury() {
+  if (death_ == Death::kNone) return false;
+  const Death how = std::exchange(death_, Death::kNone);
+  if (how == Death::kPowerCut) {
+    disk.power_cut(random);
+    clock.restart();
+  } else {
+    disk.kill();
+  }
+  world_.trace.text(number, how == Death::kPowerCut ? "loses power" : "is dead");
+  const bool ran = process_ != nullptr;
+  if (ran) process_->abandon();
+  process_.reset();
+  paused_until_ = 0;
+  ++life_;
+  return ran;
+}
+
+void Machine::after(Microseconds delay, std::function<void()> action) {
+  world_.scheduler.after(delay, [this, life = life_, action = std::move(action)] { run(life, action); });
+}
+
+void Machine::run(uint64_t life, const std::function<void()>& action) {
+  if (life != life_) return;
+  if (paused()) {
+    world_.scheduler.at(paused_until_, [this, life, action] { run(life, action); });
+    return;
+  }
+  speaks(action);
+  if (process_ != nullptr) process_->wake();
+}
+
+void Machine::speaks(const std::function<void()>& action) {
+  speaking = this;
+  action();
+  speaking = nullptr;
+}
+
+void Machine::on_log(std::string_view text) {
+  if (speaking != nullptr) speaking->world_.trace.text(speaking->number, text);
+}
+
+void Machine::enter_store() { calling = this; }
+
+// A stop at an operation of the disk is the end of the machine, whatever the store made of it.
+void Machine::leave_store() {
+  calling = nullptr;
+  if (!disk.stopped()) return;
+  world_.coverage.note(ready() ? Reached::kStopInJob : Reached::kStopInRecovery);
+  die(random.chance(1, 2) ? Death::kKill : Death::kPowerCut);
+}
+
+void Machine::on_fatal(const std::string& text) {
+  LETO_ASSERT(calling != nullptr, text);
+  calling->world_.trace.text(calling->number, "ends: " + text);
+  calling->world_.coverage.note(Reached::kDiedInWrite);
+  calling->die(calling->random.chance(1, 2) ? Death::kKill : Death::kPowerCut);
+}
+
+Microseconds Machine::draw_job_time() {
+  const DiskParameters& usual = world_.parameters.disk;
+  Microseconds time = random.between(usual.commit_low, usual.commit_high);
+  if (random.chance(usual.hiccup, 10000)) time += random.between(5, 60) * kMillisecond;
+  if (weather.slow_high > 0) time += random.between(weather.slow_low, weather.slow_high);
+  if (disk_stalls()) time += weather.stalled_until - world_.scheduler.now();
+  return time;
+}
+
+}  // namespace leto::sim

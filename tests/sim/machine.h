@@ -1,0 +1,144 @@
+// One machine of the cluster: its disk, its clock, its address, and the process that runs on it, or does not.
+// What survives the death of a process lives here. Refuses to know Raft.
+//
+// Invariants: an event of a process never runs after that process ended; nothing of a machine runs while it is
+// paused; a process is destroyed only between events.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/options.h"
+#include "storage/log_store.h"
+#include "tests/sim/durable_log.h"
+#include "tests/sim/sim_clock.h"
+#include "tests/sim/world.h"
+#include "tests/storage/test_vfs.h"
+
+namespace leto::sim {
+
+class Machine;
+class Network;
+class Process;
+
+// Who looks at what a machine does; called within the event.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void on_started(Machine& machine) = 0;
+  virtual void on_log_handed(Machine& machine, const std::vector<storage::LogWrite>& writes) = 0;
+  // `durable` is still as it was before.
+  virtual void on_log_durable(Machine& machine, const std::vector<storage::LogWrite>& writes) = 0;
+  virtual void on_send(Machine& machine, const raft::Message& message) = 0;
+};
+
+enum class Death : uint8_t { kNone, kKill, kPowerCut };
+
+// How a machine's disk is today; faults change it.
+struct DiskWeather {
+  Microseconds slow_low = 0, slow_high = 0;   // Added to every job.
+  Microseconds stalled_until = 0;             // No job ends before.
+};
+
+struct MachineSetup {
+  World& world;
+  Network& network;
+  Observer& observer;
+  size_t number = 0;   // From 1.
+};
+
+class Machine {
+ public:
+  explicit Machine(const MachineSetup& setup);
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  // Makes the data directory of a founder, or of a member of `configuration`, before the first start.
+  void found(const std::string& cluster_id, const raft::Configuration& configuration);
+  raft::Member member() const;
+
+  // A process begins, and is ready after a moment. REQUIRES: none runs.
+  void start();
+  // It ends at the end of this event.
+  void die(Death how) { death_ = death_ == Death::kPowerCut ? death_ : how; }
+  bool dying() const { return death_ != Death::kNone; }
+  // SIGTERM; the process ends by itself.
+  void shut_down();
+  void pause(Microseconds length);
+  Microseconds paused_until() const { return paused_until_; }
+  bool paused() const { return world_.scheduler.now() < paused_until_; }
+  // The disk of the machine meets an operation at which everything stops, soon.
+  void arm_stop(uint64_t operations);
+  // Between events: buries the dead. True if a process ended.
+  bool bury();
+
+  // Null if no process is there, or is not ready.
+  Process* process() { return ready() ? process_.get() : nullptr; }
+  const Process* process() const { return ready() ? process_.get() : nullptr; }
+  // Also one that is still loading.
+  bool has_process() const { return process_ != nullptr; }
+  bool ready() const;
+  uint64_t life() const { return life_; }
+  raft::NodeId node() const { return node_; }
+  void set_node(raft::NodeId node) { node_ = node; }
+
+  // Runs `action` in the present process, later; never if that ends before. Then the process takes a turn.
+  void after(Microseconds delay, std::function<void()> action);
+  // Runs a call of the stores: what it breaks breaks this machine.
+  template <typename Call>
+  auto in_store(Call call) {
+    enter_store();
+    auto result = call();
+    leave_store();
+    return result;
+  }
+  Microseconds draw_job_time();
+  // When a job that would end at `time` really ends, as the disk is today.
+  bool disk_stalls() const { return world_.scheduler.now() < weather.stalled_until; }
+
+  const size_t number;
+  const std::string id, raft_address, client_address;
+  DiskWeather weather;
+  SimClock clock;
+  storage::TestDisk disk;
+  DurableLog durable;
+  // A write that was handed to the store and never came back: it may be there after a restart, or not.
+  std::vector<storage::LogWrite> unfinished;
+  server::Options options;
+  base::Random random;
+  uint64_t start_failures = 0;
+  Microseconds restart_delay = 0;   // After the next death; 0: whatever.
+  Microseconds down_until = 0;      // No process is started before.
+
+  World& world() { return world_; }
+  Network& network() { return network_; }
+  Observer& observer() { return observer_; }
+
+  // What is logged within is logged by this machine.
+  void speaks(const std::function<void()>& action);
+  // Of the machine whose stores are being called; see storage/fatal.h.
+  static void on_fatal(const std::string& text);
+  static void on_log(std::string_view text);
+
+ private:
+  void run(uint64_t life, const std::function<void()>& action);
+  void open_and_run();
+  void enter_store();
+  void leave_store();
+
+  World& world_;
+  Network& network_;
+  Observer& observer_;
+  std::unique_ptr<Process> process_;
+  raft::NodeId node_ = raft::kNobody;   // As raft.db says.
+  uint64_t life_ = 0;                   // Of the process; another for each.
+  Death death_ = Death::kNone;
+  Microseconds paused_until_ = 0;
+};
+
+}  // namespace leto::sim

@@ -1,0 +1,80 @@
+#include "tests/sim/parameters.h"
+
+#include "base/hash.h"
+#include "base/random.h"
+
+namespace leto::sim {
+
+namespace {
+
+constexpr uint64_t kStream = 0x706172616d;
+
+NetworkParameters make_network(base::Random& random, const Parameters& parameters) {
+  NetworkParameters network;
+  network.delay_low = random.between(20, 300);
+  network.delay_high = network.delay_low + random.between(20, 1500);
+  if (parameters.faultless) return network;
+  if (random.chance(1, 2)) network.drop = random.between(1, 400);
+  if (random.chance(1, 2)) network.duplicate = random.between(1, 300);
+  if (random.chance(1, 2)) network.reorder = random.between(1, 1000);
+  if (random.chance(1, 3)) network.late = random.between(1, 30);
+  network.late_high = 4 * parameters.options.election_timeout_ms * kMillisecond;
+  return network;
+}
+
+DiskParameters make_disk(base::Random& random, const Parameters& parameters) {
+  DiskParameters disk;
+  disk.commit_low = random.between(60, 400);
+  disk.commit_high = disk.commit_low + random.between(50, 4000);
+  disk.hiccup = parameters.faultless ? 0 : random.below(100);
+  disk.writes_now = random.chance(1, 2);
+  static constexpr uint64_t kSegments[] = {8, 64, 1000, 65536};
+  disk.segment_entries_max = kSegments[random.below(4)];
+  static constexpr size_t kFrames[] = {20, 100, 1000};
+  disk.checkpoint_frames = kFrames[random.below(3)];
+  return disk;
+}
+
+ClientParameters make_clients(base::Random& random) {
+  ClientParameters clients;
+  clients.count = random.between(1, 8);
+  clients.keys = random.between(1, 8);
+  static constexpr Microseconds kThink[] = {20 * kMillisecond, 60 * kMillisecond, 200 * kMillisecond};
+  clients.think_high = kThink[random.below(3)] * clients.count / 2 + 1;
+  static constexpr size_t kPipelines[] = {1, 1, 4, 12};
+  clients.pipeline_high = kPipelines[random.below(4)];
+  clients.follower_reads = random.between(0, 60);
+  clients.writes = random.between(20, 80);
+  clients.watcher = random.chance(1, 3);
+  if (random.chance(1, 25)) {
+    clients.large = 30;
+    clients.large_high = 60000;
+  }
+  return clients;
+}
+
+}  // namespace
+
+Parameters make_parameters(uint64_t seed) {
+  base::Random random(base::mix64(seed ^ kStream));
+  Parameters parameters;
+  parameters.seed = seed;
+  static constexpr size_t kSizes[] = {1, 2, 3, 3, 3, 3, 3, 5, 5, 5};
+  parameters.machines = kSizes[random.below(10)];
+  parameters.faultless = random.chance(1, 12);
+  parameters.founded_by_join = random.chance(1, 2);
+  static constexpr uint64_t kElections[] = {150, 250, 400, 400, 800};
+  parameters.options.election_timeout_ms = kElections[random.below(5)];
+  parameters.options.heartbeat_interval_ms = parameters.options.election_timeout_ms / random.between(4, 10) / 10 * 10;
+  if (parameters.options.heartbeat_interval_ms < 10) parameters.options.heartbeat_interval_ms = 10;
+  if (random.chance(1, 3)) parameters.options.request_timeout_ms = random.between(300, 2000);
+  if (parameters.faultless) parameters.options.request_timeout_ms = 5000;
+  parameters.network = make_network(random, parameters);
+  parameters.disk = make_disk(random, parameters);
+  parameters.clients = make_clients(random);
+  parameters.chaos = random.between(8, 24) * kSecond;
+  parameters.between_faults = random.between(200, 2500) * kMillisecond;
+  return parameters;
+}
+
+}  // namespace leto::sim

@@ -1,0 +1,54 @@
+// Everything that one seed decides before the run begins. Refuses to know how it is used.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "server/options.h"
+#include "tests/sim/scheduler.h"
+
+namespace leto::sim {
+
+struct NetworkParameters {
+  Microseconds delay_low = 0, delay_high = 0;   // Of a message, one way.
+  // Chances in 10000 per message.
+  uint64_t drop = 0, duplicate = 0, reorder = 0, late = 0;
+  Microseconds late_high = 0;                   // What a late message is late by, at most.
+};
+
+struct DiskParameters {
+  Microseconds commit_low = 0, commit_high = 0;
+  uint64_t hiccup = 0;                          // In 10000: a commit of 5 to 60 ms.
+  bool writes_now = false;                      // One voter may write on the loop.
+  uint64_t segment_entries_max = 0;
+  size_t checkpoint_frames = 0;
+};
+
+struct ClientParameters {
+  size_t count = 0;
+  size_t keys = 0;
+  Microseconds think_high = 0;                  // Between an answer and the next request.
+  size_t pipeline_high = 1;
+  uint64_t follower_reads = 0;                  // In 100.
+  uint64_t writes = 50;                         // In 100.
+  bool watcher = false;                         // The first client only reads, so that nothing ever stops it.
+  uint64_t large = 1;                           // In 100: values of up to large_high bytes.
+  uint64_t large_high = 20000;
+};
+
+struct Parameters {
+  uint64_t seed = 0;
+  size_t machines = 0;
+  bool faultless = false;          // No fault at all, and so no error at all.
+  bool founded_by_join = false;    // One founder takes the others in; else all begin as members.
+  server::Options options;
+  NetworkParameters network;
+  DiskParameters disk;
+  ClientParameters clients;
+  Microseconds chaos = 0;          // How long the faults go on.
+  Microseconds between_faults = 0; // On average.
+};
+
+Parameters make_parameters(uint64_t seed);
+
+}  // namespace leto::sim

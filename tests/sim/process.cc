@@ -1,0 +1,264 @@
+#include "tests/sim/process.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/format.h"
+#include "server/tick.h"
+#include "tests/sim/network.h"
+
+namespace leto::sim {
+
+namespace {
+
+constexpr char kDirectory[] = "/sim";
+constexpr size_t kWalBytes = 64 << 10;
+constexpr Microseconds kTurnHigh = 30, kReplyLow = 20, kReplyHigh = 400;
+
+storage::LogStoreOptions log_options(const Machine& machine, const DiskParameters& disk) {
+  return {.directory = kDirectory, .vfs = machine.disk.name(), .segment_entries_max = disk.segment_entries_max,
+          .segment_bytes_max = 1 << 20, .checkpoint_frames = disk.checkpoint_frames, .wal_bytes = kWalBytes};
+}
+
+}  // namespace
+
+Process::~Process() {
+  node_.reset();
+  log_disk_.reset();
+  keys_disk_.reset();
+}
+
+// --- Start -------------------------------------------------------------------------------------------
+
+base::Status Process::found(const std::string& cluster_id, const raft::Configuration& configuration) {
+  base::Result<std::unique_ptr<storage::LogStore>> opened =
+      storage::LogStore::open(log_options(machine_, machine_.world().parameters.disk));
+  if (!opened.is_ok()) return opened.take_status();
+  log_store_ = std::move(opened.value());
+  identity_ = {.id = machine_.id, .node = machine_.node(), .cluster_id = cluster_id, .cluster_secret = {},
+               .keys_generation = 1};
+  if (!cluster_id.empty()) identity_.cluster_secret.assign(32, 's');
+  if (base::Status status = log_store_->set_identity(identity_); !status.is_ok()) return status;
+  if (!cluster_id.empty()) {
+    const raft::Entry entry{.id = {.term = 1, .index = 1}, .kind = raft::EntryKind::kConfiguration,
+                            .payload = std::make_shared<const std::string>(raft::encode_configuration(configuration))};
+    const std::vector<storage::LogWrite> first = {
+        {.hard_state = raft::HardState{.term = 1, .voted_for = raft::kNobody}, .truncate_from = {}, .append = {entry}}};
+    log_store_->write(first);
+    machine_.observer().on_log_durable(machine_, first);
+    machine_.durable.apply(first);
+  }
+  return log_store_->close();
+}
+
+base::Status Process::open() {
+  if (base::Status status = open_log(); !status.is_ok()) return status;
+  return open_keys();
+}
+
+base::Status Process::open_log() {
+  base::Result<std::unique_ptr<storage::LogStore>> opened =
+      storage::LogStore::open(log_options(machine_, machine_.world().parameters.disk));
+  if (!opened.is_ok()) return opened.take_status();
+  log_store_ = std::move(opened.value());
+  LETO_ASSERT(log_store_->identity().has_value(), "the directory was made before the start");
+  identity_ = *log_store_->identity();
+  machine_.set_node(identity_.node);
+  return {};
+}
+
+base::Status Process::open_keys() {
+  base::Result<std::unique_ptr<storage::KeyStore>> opened = storage::KeyStore::open(
+      {.directory = kDirectory, .vfs = machine_.disk.name(), .generation = identity_.keys_generation});
+  if (!opened.is_ok()) return opened.take_status();
+  key_store_ = std::move(opened.value());
+  loaded_ = keyspace::Keyspace();
+  base::Status status = key_store_->load([this](uint32_t database, std::string_view key, keyspace::Item item) {
+    loaded_.load(database, key, std::move(item));
+  });
+  if (!status.is_ok()) return status;
+  if (!(loaded_.digest() == key_store_->header().digest)) {
+    machine_.world().fail("I12", "the keys file's digest is not that of its keys");
+  }
+  return {};
+}
+
+void Process::begin() {
+  check_recovered();
+  make_node();
+  machine_.after(machine_.random.below(server::kTickMs * kMillisecond), [this] { tick(); });
+}
+
+// I12: what a restart finds is what was durable, or that and the one write that was never answered.
+void Process::check_recovered() {
+  const raft::Recovered recovered = log_store_->recovered();
+  DurableLog found;
+  found.set_hard_state(recovered.hard_state);
+  while (found.last() < recovered.last.index) {
+    base::Result<std::vector<raft::Entry>> entries = log_store_->read(found.last() + 1, recovered.last.index, 1 << 20);
+    if (!entries.is_ok() || entries.value().empty()) {
+      machine_.world().fail("I12", "the log cannot be read back");
+      return;
+    }
+    for (const raft::Entry& entry : entries.value()) found.append(durable_entry(entry));
+  }
+  DurableLog finished = machine_.durable;
+  finished.apply(machine_.unfinished);
+  const bool kept = !machine_.unfinished.empty() && found == finished;
+  if (!(found == machine_.durable) && !kept) {
+    machine_.world().fail("I12", base::format("machine %zu came back with log to %llu, term %llu; durable were %llu, %llu",
+                                              machine_.number, static_cast<unsigned long long>(found.last()),
+                                              static_cast<unsigned long long>(found.hard_state().term),
+                                              static_cast<unsigned long long>(machine_.durable.last()),
+                                              static_cast<unsigned long long>(machine_.durable.hard_state().term)));
+  }
+  if (!machine_.unfinished.empty()) {
+    machine_.world().coverage.note(kept ? Reached::kKeptUnfinished : Reached::kLostUnfinished);
+  }
+  if (found.last() > 1) machine_.world().coverage.note(Reached::kRestartedWithLog);
+  if (kept) machine_.observer().on_log_durable(machine_, machine_.unfinished);
+  machine_.unfinished.clear();
+  machine_.durable = std::move(found);
+}
+
+void Process::make_node() {
+  log_disk_ = std::make_unique<SimLogDisk>(machine_, *log_store_);
+  keys_disk_ = std::make_unique<SimKeysDisk>(machine_, *key_store_);
+  const server::Environment environment{
+      .log_disk = *log_disk_, .keys_disk = *keys_disk_, .network = *this, .clock = *this, .waker = *this};
+  server::NodeStart start{.identity = identity_,
+                          .recovered = log_store_->recovered(),
+                          .header = key_store_->header(),
+                          .witness = key_store_->witness(),
+                          .keyspace = std::exchange(loaded_, keyspace::Keyspace()),
+                          .founding = false,
+                          .seed = machine_.random.next()};
+  node_ = std::make_unique<server::Node>(machine_.options, environment, std::move(start));
+}
+
+// --- The loop ----------------------------------------------------------------------------------------
+
+void Process::tick() {
+  node_->on_tick();
+  machine_.after(machine_.clock.until(server::kTickMs * kMillisecond), [this] { tick(); });
+}
+
+void Process::wake() {
+  if (turn_waits_ || !ready() || machine_.dying()) return;
+  turn_waits_ = true;
+  machine_.world().scheduler.after(machine_.random.below(kTurnHigh), [this, &machine = machine_, life = machine_.life()] {
+    // Not by Machine::after: a turn must not ask for the next one.
+    if (life != machine.life()) return;
+    turn_waits_ = false;
+    if (machine.paused()) return;   // What comes when the pause ends asks again.
+    machine.speaks([this] { turn(); });
+  });
+}
+
+void Process::wake_after_us(uint64_t microseconds) {
+  const Microseconds now = machine_.world().scheduler.now();
+  const Microseconds due = now + machine_.clock.until(microseconds);
+  if (wish_ > now && wish_ <= due) return;
+  wish_ = due;
+  machine_.after(due - now, [] {});
+}
+
+void Process::turn() {
+  node_->on_loop_turn();
+  if (!machine_.dying()) deliver_output();
+}
+
+// --- Clients -----------------------------------------------------------------------------------------
+
+server::SessionRef Process::connect(const std::shared_ptr<Receiver>& receiver) {
+  const server::SessionRef session = node_->open_session();
+  session->client.address = "127.0.0.1:1";
+  lines_[session->client.id] = {.receiver = receiver, .session = session, .last_arrival = 0};
+  return session;
+}
+
+void Process::disconnect(const server::SessionRef& session) {
+  if (lines_.erase(session->client.id) == 0) return;
+  node_->close_session(session);
+}
+
+void Process::execute(const server::SessionRef& session, const std::vector<std::string>& request) {
+  const std::vector<std::string_view> arguments(request.begin(), request.end());
+  node_->execute(session, arguments);
+}
+
+void Process::deliver_output() {
+  Scheduler& scheduler = machine_.world().scheduler;
+  for (const server::SessionRef& session : node_->take_sessions_with_output()) {
+    const auto found = lines_.find(session->client.id);
+    if (found == lines_.end() || session->output().empty()) continue;
+    Line& line = found->second;
+    const Microseconds arrival = scheduler.now() + machine_.random.between(kReplyLow, kReplyHigh);
+    line.last_arrival = std::max(line.last_arrival, arrival);
+    scheduler.at(line.last_arrival, [receiver = line.receiver, bytes = std::exchange(session->output(), {})] {
+      receiver->on_bytes(bytes);
+    });
+  }
+}
+
+void Process::close_line(const Line& line) {
+  Scheduler& scheduler = machine_.world().scheduler;
+  const Microseconds arrival = std::max(line.last_arrival, scheduler.now() + kReplyHigh);
+  scheduler.at(arrival, [receiver = line.receiver] { receiver->on_closed(); });
+}
+
+void Process::abandon() {
+  for (const auto& [client, line] : lines_) close_line(line);
+  lines_.clear();
+}
+
+// --- Peers -------------------------------------------------------------------------------------------
+
+void Process::send(raft::Message message) {
+  if (machine_.dying()) return;
+  machine_.observer().on_send(machine_, message);
+  machine_.network().send(machine_, message);
+}
+
+void Process::set_members(const raft::Configuration&) {}
+
+void Process::adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) {
+  machine_.network().adopt(machine_, {.raft_address = raft_address, .expected = expected, .id = id, .by = identity_},
+                           std::move(done));
+}
+
+base::Status Process::adopt(const storage::Identity& by) {
+  if (!node_->may_be_adopted()) return base::Status::error("it has a cluster or data of its own");
+  storage::Identity identity = identity_;
+  identity.cluster_id = by.cluster_id;
+  identity.cluster_secret = by.cluster_secret;
+  if (log_disk_->busy() || keys_disk_->busy()) return base::Status::error("its disk is busy");
+  base::Status status = machine_.in_store([&] { return log_store_->reset(identity); });
+  if (!status.is_ok()) return status;
+  // As the real one, it goes on as another node; here by another process, which is simpler and no less.
+  machine_.durable.clear();
+  machine_.unfinished.clear();
+  machine_.world().coverage.note(Reached::kJoined);
+  machine_.die(Death::kKill);
+  return {};
+}
+
+// --- End ---------------------------------------------------------------------------------------------
+
+void Process::shut_down() {
+  node_->begin_shutdown([this] { machine_.after(0, [this] { end_cleanly(); }); });
+}
+
+void Process::end_cleanly() {
+  deliver_output();
+  if (!log_disk_->busy() && !keys_disk_->busy()) {
+    const base::Status log = machine_.in_store([this] { return log_store_->close(); });
+    const base::Status keys = machine_.in_store([this] { return key_store_->close(); });
+    machine_.world().trace.text(machine_.number, "ended cleanly: " + std::string(log.is_ok() && keys.is_ok() ? "yes" : "no"));
+    machine_.world().coverage.note(Reached::kShutdown);
+  }
+  machine_.die(Death::kKill);
+}
+
+}  // namespace leto::sim

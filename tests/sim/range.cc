@@ -1,0 +1,235 @@
+#include "tests/sim/range.h"
+
+#include <poll.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "tests/sim/run.h"
+
+namespace leto::sim {
+
+namespace {
+
+using Number = unsigned long long;
+
+constexpr uint64_t kVerified = 2;          // So many seeds of every range are run twice.
+constexpr uint64_t kSeedsForCoverage = 100;
+constexpr uint64_t kAnsweredPercentMin = 60;
+
+// What a worker says of one seed; as it is in memory, for it comes from the same program.
+struct Report {
+  uint64_t seed = 0;
+  uint64_t events = 0;
+  Microseconds simulated = 0;
+  Tally tally;
+  Coverage coverage;
+  bool begins = false;   // Nothing but: this seed is begun now.
+  bool passed = false;
+};
+
+struct Worker {
+  pid_t process = 0;
+  int pipe = -1;
+  uint64_t next = 0;       // The seed it begins next.
+  uint64_t under_way = 0;
+  bool busy = false;
+};
+
+void print_failure(const SeedResult& result) {
+  std::string text = "--- seed " + std::to_string(result.seed) + ": the last events\n" + result.last_events;
+  text += "--- seed " + std::to_string(result.seed) + " FAILED: " + result.violation + "\n    replay: make sim SEED=" +
+          std::to_string(result.seed) + "\n";
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+// Runs a seed, twice if wanted.
+SeedResult run_checked(uint64_t seed, bool prints, bool twice) {
+  SeedResult result = run_seed(seed, prints);
+  if (!twice || !result.violation.empty()) return result;
+  const SeedResult again = run_seed(seed, prints);
+  if (again.hash != result.hash) result.violation = "determinism: the second run has another hash";
+  return result;
+}
+
+void put(int pipe, const Report& report) {
+  const ssize_t written = write(pipe, &report, sizeof report);
+  if (written != sizeof report) _exit(2);
+}
+
+// The life of a worker process.
+[[noreturn]] void work(const RangeOptions& options, uint64_t first, int pipe) {
+  for (uint64_t seed = first; seed < options.first + options.seeds; seed += options.jobs) {
+    put(pipe, {.seed = seed, .tally = {}, .coverage = {}, .begins = true});
+    const SeedResult result = run_checked(seed, false, options.verify || seed < options.first + kVerified);
+    if (!result.violation.empty()) print_failure(result);
+    put(pipe, {.seed = seed, .events = result.events, .simulated = result.simulated, .tally = result.tally,
+               .coverage = result.coverage, .begins = false, .passed = result.violation.empty()});
+  }
+  std::fflush(stdout);
+  _exit(0);
+}
+
+class Range {
+ public:
+  explicit Range(const RangeOptions& options) : options_(options), workers_(options.jobs) {}
+  int run();
+
+ private:
+  void start(Worker& worker);
+  void listen(Worker& worker);
+  void take(Worker& worker, const Report& report);
+  void fell(Worker& worker);
+  bool any_busy() const;
+  void print_summary(double seconds) const;
+  void print_reached() const;
+  bool judge() const;
+
+  const RangeOptions options_;
+  std::vector<Worker> workers_;
+  Report total_;
+  uint64_t passed_ = 0;
+  std::vector<uint64_t> failed_;
+};
+
+void Range::start(Worker& worker) {
+  int ends[2] = {-1, -1};
+  if (worker.next >= options_.first + options_.seeds || pipe(ends) != 0) return;
+  std::fflush(stdout);
+  worker.process = fork();
+  if (worker.process == 0) {
+    close(ends[0]);
+    work(options_, worker.next, ends[1]);
+  }
+  close(ends[1]);
+  worker.pipe = ends[0];
+  worker.busy = true;
+}
+
+bool Range::any_busy() const {
+  for (const Worker& worker : workers_) {
+    if (worker.busy) return true;
+  }
+  return false;
+}
+
+void Range::take(Worker& worker, const Report& report) {
+  worker.under_way = report.begins ? report.seed : 0;
+  worker.next = report.seed + options_.jobs;
+  if (report.begins) return;
+  total_.events += report.events;
+  total_.simulated += report.simulated;
+  total_.tally.asked += report.tally.asked;
+  total_.tally.answered += report.tally.answered;
+  total_.tally.refused += report.tally.refused;
+  total_.tally.unknown += report.tally.unknown;
+  total_.coverage.add(report.coverage);
+  if (report.passed) ++passed_;
+  else failed_.push_back(report.seed);
+}
+
+// The worker ended: by itself, or in the middle of a seed, by an assertion.
+void Range::fell(Worker& worker) {
+  close(worker.pipe);
+  int status = 0;
+  waitpid(worker.process, &status, 0);
+  worker.busy = false;
+  if (worker.under_way == 0) return;
+  std::printf("--- seed %llu FAILED: the process ended with status %d\n    replay: make sim SEED=%llu\n",
+              Number{worker.under_way}, status, Number{worker.under_way});
+  failed_.push_back(worker.under_way);
+  worker.under_way = 0;
+  start(worker);
+}
+
+void Range::listen(Worker& worker) {
+  Report report;
+  auto* bytes = reinterpret_cast<char*>(&report);
+  size_t got = 0;
+  while (got < sizeof report) {
+    const ssize_t part = read(worker.pipe, bytes + got, sizeof report - got);
+    if (part <= 0) return fell(worker);
+    got += static_cast<size_t>(part);
+  }
+  take(worker, report);
+}
+
+int Range::run() {
+  const auto begin = std::chrono::steady_clock::now();
+  for (size_t i = 0; i < workers_.size(); ++i) {
+    workers_[i].next = options_.first + i;
+    start(workers_[i]);
+  }
+  while (any_busy()) {
+    std::vector<pollfd> polled;
+    for (const Worker& worker : workers_) {
+      polled.push_back({.fd = worker.busy ? worker.pipe : -1, .events = POLLIN, .revents = 0});
+    }
+    poll(polled.data(), polled.size(), -1);
+    for (size_t i = 0; i < workers_.size(); ++i) {
+      if (polled[i].revents != 0) listen(workers_[i]);
+    }
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  print_summary(took.count());
+  return judge() ? 0 : 1;
+}
+
+void Range::print_reached() const {
+  std::printf("faults:");
+  for (size_t i = 0; i < kReached; ++i) {
+    if (i == kFaults) std::printf("\nbranches:");
+    const auto what = static_cast<Reached>(i);
+    std::printf(" %s %llu,", reached_name(what), Number{total_.coverage.count(what)});
+  }
+  std::printf("\n");
+}
+
+void Range::print_summary(double seconds) const {
+  const Tally& tally = total_.tally;
+  print_reached();
+  std::printf("operations: %llu, answered %llu, refused %llu, unknown %llu: %.1f %% answered\n", Number{tally.asked},
+              Number{tally.answered}, Number{tally.refused}, Number{tally.unknown},
+              100.0 * static_cast<double>(tally.answered) / static_cast<double>(tally.asked + (tally.asked == 0)));
+  const double simulated = static_cast<double>(total_.simulated) / static_cast<double>(kSecond);
+  std::printf("time: %.0f s simulated in %.1f s, %.0f times real time on %llu cores; %.0f events a second\n", simulated,
+              seconds, simulated / seconds, Number{options_.jobs}, static_cast<double>(total_.events) / seconds);
+  for (const uint64_t seed : failed_) std::printf("failed: make sim SEED=%llu\n", Number{seed});
+}
+
+bool Range::judge() const {
+  uint64_t failed = failed_.size();
+  for (size_t i = 0; i < kFaults && options_.seeds >= kSeedsForCoverage; ++i) {
+    if (total_.coverage.count(static_cast<Reached>(i)) > 0) continue;
+    std::printf("no seed reached the fault '%s'\n", reached_name(static_cast<Reached>(i)));
+    ++failed;
+  }
+  const bool served = total_.tally.answered * 100 >= total_.tally.asked * kAnsweredPercentMin;
+  if (!served && failed_.empty()) {
+    std::printf("less than %llu %% of the operations were answered\n", Number{kAnsweredPercentMin});
+    ++failed;
+  }
+  std::printf("%llu passed, %llu failed\n", Number{passed_}, Number{failed});
+  return failed == 0;
+}
+
+}  // namespace
+
+int run_range(const RangeOptions& options) { return Range(options).run(); }
+
+int run_one(uint64_t seed, bool prints, bool verify) {
+  const SeedResult result = run_checked(seed, prints, verify);
+  if (!result.violation.empty()) {
+    print_failure(result);
+    return 1;
+  }
+  std::printf("seed %llu hash %016llx\n", Number{seed}, Number{result.hash});
+  return 0;
+}
+
+}  // namespace leto::sim

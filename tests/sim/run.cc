@@ -1,0 +1,198 @@
+#include "tests/sim/run.h"
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "storage/fatal.h"
+#include "tests/checker/linearizability.h"
+#include "tests/sim/chaos.h"
+#include "tests/sim/check_files.h"
+#include "tests/sim/process.h"
+
+namespace leto::sim {
+
+namespace {
+
+using Number = unsigned long long;
+
+constexpr Microseconds kBootLength = 30 * kSecond;
+constexpr uint64_t kHealingElections = 10;        // I16: election timeouts.
+constexpr Microseconds kConvergeLength = 20 * kSecond;
+constexpr Microseconds kCalmLength = 500 * kMillisecond;
+constexpr Microseconds kEndLength = 30 * kSecond;
+constexpr Microseconds kStartAndWrite = 500 * kMillisecond;
+
+const Trace* present = nullptr;
+
+class Run {
+ public:
+  Run(uint64_t seed, bool prints)
+      : parameters_(make_parameters(seed)), world_(parameters_, prints), cluster_(world_), workload_(world_) {
+    for (uint64_t number = 1; number <= parameters_.clients.count; ++number) {
+      clients_.push_back(std::make_unique<Client>(
+          ClientSetup{.world = world_, .workload = workload_, .directory = cluster_, .number = number}));
+    }
+    chaos_ = std::make_unique<Chaos>(world_, cluster_, clients_);
+    present = &world_.trace;
+  }
+  ~Run() { present = nullptr; }
+
+  SeedResult go();
+
+ private:
+  void boot();
+  void disturb();
+  void heal();
+  void calm_down();
+  void read_everything();
+  void end();
+  void judge();
+  void expect(Microseconds length, const std::function<bool()>& done, const char* what);
+  bool clients_idle() const;
+  void start_clients();
+  void stop_clients();
+
+  const Parameters parameters_;
+  World world_;
+  Cluster cluster_;
+  Workload workload_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::unique_ptr<Chaos> chaos_;
+};
+
+SeedResult Run::go() {
+  const std::vector<void (Run::*)()> phases = {&Run::boot,     &Run::disturb,         &Run::heal,
+                                               &Run::calm_down, &Run::read_everything, &Run::end, &Run::judge};
+  for (const auto phase : phases) {
+    if (!world_.failed()) (this->*phase)();
+  }
+  SeedResult result{.seed = parameters_.seed, .hash = world_.trace.hash(), .events = world_.scheduler.events_run(),
+                    .simulated = world_.scheduler.now(), .tally = workload_.tally(), .coverage = world_.coverage,
+                    .faultless = parameters_.faultless, .violation = world_.violation, .last_events = {}};
+  if (world_.failed()) result.last_events = world_.trace.last_events();
+  return result;
+}
+
+void Run::expect(Microseconds length, const std::function<bool()>& done, const char* what) {
+  if (!cluster_.run(length, done)) world_.fail("I16", std::string("not in time: ") + what);
+}
+
+bool Run::clients_idle() const {
+  for (const auto& client : clients_) {
+    if (!client->idle()) return false;
+  }
+  return true;
+}
+
+void Run::start_clients() {
+  for (const auto& client : clients_) client->start();
+}
+
+void Run::stop_clients() {
+  for (const auto& client : clients_) client->stop();
+}
+
+void Run::boot() {
+  world_.trace.text(0, base::format("seed %llu: %zu machines, %s, %zu clients, election timeout %llu ms%s",
+                                    Number{parameters_.seed}, parameters_.machines,
+                                    parameters_.founded_by_join ? "joined" : "founded together", parameters_.clients.count,
+                                    Number{parameters_.options.election_timeout_ms},
+                                    parameters_.faultless ? ", without faults" : ""));
+  cluster_.begin();
+  expect(kBootLength, [this] { return cluster_.is_whole(); }, "the cluster is founded");
+}
+
+void Run::disturb() {
+  if (parameters_.faultless) workload_.forbid_errors();
+  start_clients();
+  if (!parameters_.faultless) chaos_->begin();
+  const Microseconds end = world_.scheduler.now() + parameters_.chaos;
+  cluster_.run(parameters_.chaos, [this, end] { return world_.scheduler.now() >= end; });
+}
+
+// I16: the faults are over; a leader within ten election timeouts, then everyone agrees.
+void Run::heal() {
+  world_.healing = true;
+  chaos_->end();
+  stop_clients();
+  const Microseconds settled = chaos_->settled_at();
+  cluster_.start_all();
+  cluster_.run(settled, [this, settled] { return world_.scheduler.now() >= settled; });
+  // One that was told to shut down before goes on with it.
+  expect(kEndLength, [this] { return !cluster_.anyone_leaves(); }, "whoever shuts down has done so");
+  const Microseconds bound = kHealingElections * parameters_.options.election_timeout_ms * kMillisecond + kStartAndWrite;
+  expect(bound, [this] { return cluster_.is_whole(); }, "a leader after the healing");
+  expect(kConvergeLength, [this] { return cluster_.has_converged(); }, "everyone has applied the same");
+  expect(kEndLength, [this] { return clients_idle(); }, "every request is answered");
+}
+
+// Without faults nothing is refused.
+void Run::calm_down() {
+  workload_.forbid_errors();
+  start_clients();
+  const Microseconds end = world_.scheduler.now() + kCalmLength;
+  cluster_.run(kCalmLength, [this, end] { return world_.scheduler.now() >= end; });
+  stop_clients();
+  expect(kEndLength, [this] { return clients_idle(); }, "every request of the calm is answered");
+}
+
+void Run::read_everything() {
+  bool done = false;
+  clients_.front()->read_all({workload_.keys().begin(), workload_.keys().end()}, [&done] { done = true; });
+  expect(kEndLength, [&done] { return done; }, "every key is read");
+  expect(kConvergeLength, [this] { return cluster_.has_converged(); }, "everyone agrees at the end");
+}
+
+void Run::end() {
+  cluster_.invariants().check_all();
+  for (const auto& machine : cluster_.machines()) {
+    const keyspace::Keyspace& keyspace = machine->process()->node().keyspace();
+    if (!(keyspace.digest() == keyspace.recompute_digest())) world_.fail("I13", "a digest is not that of its keys");
+  }
+  if (world_.failed()) return;
+  cluster_.holds_down = true;
+  for (const auto& machine : cluster_.machines()) machine->shut_down();
+  expect(kEndLength, [this] {
+    for (const auto& machine : cluster_.machines()) {
+      if (machine->has_process()) return false;
+    }
+    return true;
+  }, "everyone shuts down");
+  for (const auto& machine : cluster_.machines()) {
+    if (world_.failed()) return;
+    if (const std::string wrong = check_files(machine->disk); !wrong.empty()) world_.fail("I13", wrong);
+    if (machine->disk.had_two_writers()) world_.fail("storage", "a file had two writers at once");
+  }
+}
+
+void Run::judge() {
+  for (auto& [key, operations] : workload_.history().by_key()) {
+    const checker::Judgement judgement = checker::judge(operations);
+    if (judgement.verdict == checker::Verdict::kLinearizable) continue;
+    const bool undecided = judgement.verdict == checker::Verdict::kUndecided;
+    for (const checker::Operation& operation : operations) world_.trace.text(0, "  " + checker::readable(operation));
+    return world_.fail("I14", "key " + key + (undecided ? " is undecided" : " is not linearizable, stuck at " + judgement.stuck_at));
+  }
+}
+
+}  // namespace
+
+SeedResult run_seed(uint64_t seed, bool prints) {
+  storage::seed_sqlite(static_cast<uint32_t>(seed));
+  storage::set_fatal_handler(Machine::on_fatal);
+  Run run(seed, prints);
+  base::set_log_sink([](base::LogLevel, std::string_view text) { Machine::on_log(text); });
+  SeedResult result = run.go();
+  base::set_log_sink([](base::LogLevel, std::string_view) {});
+  return result;
+}
+
+void print_last_events() {
+  if (present != nullptr) std::fputs(present->last_events().c_str(), stderr);
+}
+
+}  // namespace leto::sim

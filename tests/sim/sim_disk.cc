@@ -1,0 +1,189 @@
+#include "tests/sim/sim_disk.h"
+
+#include <memory>
+#include <utility>
+
+#include "base/assert.h"
+
+namespace leto::sim {
+
+namespace {
+
+// When within its time a job calls the store: at once, somewhere, at the end.
+Microseconds draw_moment(base::Random& random, Microseconds time) {
+  switch (random.below(3)) {
+    case 0: return 0;
+    case 1: return random.below(time + 1);
+    default: return time;
+  }
+}
+
+}  // namespace
+
+// --- raft.db -----------------------------------------------------------------------------------------
+
+void SimLogDisk::write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) {
+  if (machine_.dying()) return;
+  LETO_ASSERT(!busy(), "a second write of raft.db before the first is durable");
+  waiting_write_ = {.writes = std::move(writes), .with_vote = with_vote, .done = std::move(done)};
+  start_next();
+}
+
+void SimLogDisk::read(const raft::Load& load, Read done) {
+  reads_.push_back({.load = load, .done = std::move(done)});
+  start_next();
+}
+
+void SimLogDisk::run_job(std::function<void()> work, std::function<void()> done) {
+  in_flight_ = true;
+  const Microseconds time = machine_.draw_job_time();
+  const Microseconds moment = draw_moment(machine_.random, time);
+  machine_.after(moment, [this, rest = time - moment, work = std::move(work), done = std::move(done)] {
+    work();
+    if (machine_.dying()) return;
+    machine_.after(rest, [this, done] {
+      in_flight_ = false;
+      done();
+      start_next();
+    });
+  });
+}
+
+// As the real one: after a write a waiting read goes first, after a read a waiting write.
+void SimLogDisk::start_next() {
+  if (in_flight_ || machine_.dying()) return;
+  const bool read_first = !reads_.empty() && (write_was_last_ || !waiting_write_);
+  if (read_first) return start_read();
+  if (waiting_write_) return start_write();
+  const bool idle = machine_.random.chance(1, 2);
+  if (!vote_pending_ && idle && store_.checkpoint_due()) start_checkpoint();
+}
+
+storage::WriteResult SimLogDisk::call_store(const std::vector<storage::LogWrite>& writes) {
+  machine_.unfinished = writes;
+  const storage::WriteResult result = machine_.in_store([&] { return store_.write(writes); });
+  if (machine_.dying()) return result;
+  machine_.unfinished.clear();
+  if (result == storage::WriteResult::kFull) return result;
+  if (!machine_.disk.is_synced("/sim/raft.db-wal")) {
+    machine_.world().fail("I9", "raft.db said that a write is durable, and its WAL is not synced");
+  }
+  machine_.observer().on_log_durable(machine_, writes);
+  machine_.durable.apply(writes);
+  return result;
+}
+
+void SimLogDisk::start_write() {
+  auto job = std::make_shared<WaitingWrite>(std::move(*waiting_write_));
+  waiting_write_.reset();
+  writing_ = write_was_last_ = true;
+  vote_pending_ = job->with_vote;
+  auto result = std::make_shared<storage::WriteResult>();
+  uint64_t entries = 0;
+  for (const storage::LogWrite& write : job->writes) entries += write.append.size();
+  machine_.world().trace.add({.kind = EventKind::kWriteBegins, .machine = machine_.number, .a = job->writes.size(),
+                              .b = entries, .c = job->with_vote});
+  machine_.observer().on_log_handed(machine_, job->writes);
+  run_job([this, job, result] { *result = call_store(job->writes); },
+          [this, job, result] {
+            writing_ = false;
+            finish_write(*result);
+            job->done(*result);
+            vote_pending_ = false;
+          });
+}
+
+void SimLogDisk::finish_write(storage::WriteResult result) {
+  if (result == storage::WriteResult::kFull) machine_.world().coverage.note(Reached::kFullRetried);
+  machine_.world().trace.add({.kind = EventKind::kWriteEnds, .machine = machine_.number,
+                              .a = static_cast<uint64_t>(result), .b = machine_.durable.last(),
+                              .c = machine_.durable.hard_state().term});
+}
+
+void SimLogDisk::start_read() {
+  using Entries = base::Result<std::vector<raft::Entry>>;
+  auto job = std::make_shared<WaitingRead>(std::move(reads_.front()));
+  reads_.pop_front();
+  write_was_last_ = false;
+  auto result = std::make_shared<std::optional<Entries>>();
+  run_job(
+      [this, job, result] {
+        result->emplace(machine_.in_store(
+            [&] { return store_.read(job->load.from, job->load.last, job->load.max_bytes); }));
+      },
+      [this, job, result] {
+        Entries& read = **result;
+        machine_.world().coverage.note(Reached::kLogLoaded);
+        machine_.world().trace.add({.kind = EventKind::kRead, .machine = machine_.number, .a = job->load.from,
+                                    .b = read.is_ok() ? read.value().size() : 0});
+        job->done(std::move(read));
+      });
+}
+
+void SimLogDisk::start_checkpoint() {
+  run_job(
+      [this] {
+        const base::Status status = machine_.in_store([&] { return store_.checkpoint(); });
+        machine_.world().coverage.note(Reached::kCheckpointed);
+        machine_.world().trace.add({.kind = EventKind::kCheckpoint, .machine = machine_.number, .a = status.is_ok()});
+      },
+      [] {});
+}
+
+bool SimLogDisk::write_now(const std::vector<storage::LogWrite>& writes, storage::WriteResult& result) {
+  if (machine_.dying()) return false;
+  const bool quiet = !in_flight_ && !waiting_write_ && reads_.empty();
+  const bool fast = machine_.weather.slow_high == 0 && !machine_.disk_stalls();
+  if (!quiet || !fast || !machine_.world().parameters.disk.writes_now || machine_.random.chance(1, 4)) return false;
+  machine_.world().coverage.note(Reached::kWriteNow);
+  machine_.observer().on_log_handed(machine_, writes);
+  result = call_store(writes);
+  finish_write(result);
+  return true;
+}
+
+// --- The keys file -----------------------------------------------------------------------------------
+
+void SimKeysDisk::run_job(std::function<void()> work, std::function<void()> done) {
+  LETO_ASSERT(!in_flight_, "a second job of the keys file");
+  in_flight_ = true;
+  const Microseconds time = 2 * machine_.draw_job_time();
+  const Microseconds moment = draw_moment(machine_.random, time);
+  machine_.after(moment, [this, rest = time - moment, work = std::move(work), done = std::move(done)] {
+    work();
+    if (machine_.dying()) return;
+    machine_.after(rest, [this, done] {
+      in_flight_ = false;
+      done();
+    });
+  });
+}
+
+void SimKeysDisk::flush(keyspace::Cut cut, storage::Witness witness, Flushed done) {
+  if (machine_.dying()) return;
+  auto moved = std::make_shared<keyspace::Cut>(std::move(cut));
+  auto result = std::make_shared<base::Status>();
+  run_job(
+      [this, moved, result, witness] {
+        *result = machine_.in_store([&] { return store_.flush(*moved, witness); });
+        if (!result->is_ok() || machine_.dying()) return;
+        // A checkpoint that fails is tried again after the next flush.
+        const base::Status checkpoint = machine_.in_store([&] { return store_.checkpoint(); });
+        machine_.world().trace.add({.kind = EventKind::kCheckpoint, .machine = machine_.number, .a = checkpoint.is_ok()});
+      },
+      [this, moved, result, done = std::move(done)] {
+        machine_.world().coverage.note(result->is_ok() ? Reached::kSnapshot : Reached::kFlushFailed);
+        machine_.world().trace.add({.kind = EventKind::kFlushEnds, .machine = machine_.number, .a = result->is_ok(),
+                                    .b = moved->header.applied_index});
+        done(*result, std::move(*moved));
+      });
+}
+
+void SimKeysDisk::write_witness(storage::Witness witness, std::function<void(base::Status)> done) {
+  if (machine_.dying()) return;
+  auto result = std::make_shared<base::Status>();
+  run_job([this, result, witness] { *result = machine_.in_store([&] { return store_.write_witness(witness); }); },
+          [result, done = std::move(done)] { done(std::move(*result)); });
+}
+
+}  // namespace leto::sim

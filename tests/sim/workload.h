@@ -1,0 +1,80 @@
+// What the clients ask for, and what they were told: keys, values that are never used twice, and the history
+// that the checker judges. Refuses to know connections.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/checker/history.h"
+#include "tests/sim/connection.h"
+#include "tests/sim/world.h"
+
+namespace leto::sim {
+
+struct Tally {
+  uint64_t asked = 0;
+  uint64_t answered = 0;    // By what was asked for.
+  uint64_t refused = 0;     // Definitely not done.
+  uint64_t unknown = 0;
+};
+
+class Workload {
+ public:
+  explicit Workload(World& world);
+
+  using Number = checker::History::Number;
+  struct Asked {
+    Number number = 0;
+    Request request;
+  };
+  struct Who {
+    uint64_t client = 0;
+    uint64_t lane = 0;      // As in checker::Operation.
+    uint32_t place = 0;
+  };
+  // A request, drawn; it counts as sent now.
+  Asked draw(const Who& who, bool reads_only);
+  Asked ask(checker::Operation operation);
+  void answered(Number number, const checker::Answer& answer);
+  // The connection was lost, or never came about.
+  void lost(Number number, bool was_sent);
+
+  const checker::History& history() const { return history_; }
+  const Tally& tally() const { return tally_; }
+  bool is_write(Number number) const { return checker::is_write(history_.operations()[number].action); }
+  uint64_t next_lane() { return ++lanes_; }
+  // Every key that was ever used.
+  const std::set<std::string>& keys() const { return all_keys_; }
+  // From now on an error is a violation.
+  void forbid_errors() { errors_forbidden_ = true; }
+  bool errors_forbidden() const { return errors_forbidden_; }
+
+ private:
+  struct Slot {
+    std::string key;
+    bool counter = false;
+    uint64_t uses = 0;
+    uint64_t unknown = 0;
+  };
+  void renew(size_t slot);
+  void end(Number number, checker::Outcome outcome, const checker::Answer& answer);
+  checker::Action draw_action(const Slot& slot, bool reads_only);
+
+  World& world_;
+  base::Random random_;
+  checker::History history_;
+  Tally tally_;
+  std::vector<Slot> slots_;
+  std::set<std::string> all_keys_;
+  uint64_t values_ = 0;
+  uint64_t generations_ = 0;
+  uint64_t lanes_ = 0;
+  bool errors_forbidden_ = false;
+};
+
+// Whether an error says that the request was not carried out; else it is an answer like any other.
+bool is_refusal(const std::string& error);
+
+}  // namespace leto::sim
