@@ -101,6 +101,10 @@ sim: $(if $(SIM_THERE),$(BIN)/leto-sim)  ## simulate whole clusters: SEED=7, or 
 	@$(if $(SIM_THERE),$(BIN)/leto-sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)),\
 	  echo "make sim: tests/sim is empty")
 
+.PHONY: bench
+bench: all  ## throughput as a ratio to redis-server with appendfsync always; fails below a floor
+	@tests/bench/compare
+
 .PHONY: sanitize
 sanitize:  ## ASan and UBSan build; unit tests and a range of seeds (SEEDS=50 FIRST=1)
 	@$(MAKE) --no-print-directory FLAVOUR=sanitize build-tests

@@ -139,3 +139,16 @@ test "a cluster with a password is joined by nodes that know it" {
     set node::expected_end($stranger) 1
     assert_same_digest $nodes
 }
+
+test "a founder that came up empty says so and ends, so that nothing is written into a second cluster" {
+    set nodes [start_cluster 3]
+    set founder [lindex $nodes 0]
+    kill9 $founder
+    leader_of [lrange $nodes 1 end]
+    file delete -force $node::dir($founder)
+    launch $founder
+    set node::expected_end($founder) 1
+    wait_for_condition "it ends" 10000 {![runs $founder]}
+    assert_equal $process::status($node::pid($founder)) "exit 1"
+    assert_match [errors_of $founder] "member $node::id($founder) of cluster * came up empty; start it with -join *"
+}
