@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/environment.h"
+#include "server/tick.h"
 
 namespace leto::server {
 
@@ -24,7 +25,6 @@ class Loop final : public Clock, public Waker {
     std::function<void()> turn;
     std::function<void()> tick;
   };
-  static constexpr uint64_t kTickMs = 10;
   static constexpr uint64_t kTicksPerCall = 4;    // At once after a stall; the rest follows in later turns.
   static constexpr uint64_t kTicksOwedMax = 100;  // Time beyond a second of stall is forgotten.
 

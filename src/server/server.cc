@@ -20,7 +20,7 @@ namespace leto::server {
 
 namespace {
 
-constexpr uint64_t kTicksPerSecond = 1000 / Loop::kTickMs;
+constexpr uint64_t kTicksPerSecond = 1000 / kTickMs;
 constexpr uint64_t kPeerBacklog = 128;
 // Descriptors beside those of clients: databases, peers, listeners, the loop's own.
 constexpr uint64_t kFilesReserved = 256;
