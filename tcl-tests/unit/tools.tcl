@@ -6,6 +6,7 @@ proc cli {node args} { return [process::run [list redis-cli -p $node::port($node
 # redis-cli as a person starts it, on a terminal of its own, which makes it ask for COMMAND DOCS.
 proc interactive {node lines} {
     if {[auto_execok script] eq ""} { skip "no script(1) to make a terminal" }
+    if {[lindex [process::run {script -qec true /dev/null}] 0] ne "exit 0"} { skip "no pseudo-terminals here (is /dev/pts mounted?)" }
     return [process::run [list script -qec "TERM=dumb redis-cli -p $node::port($node)" /dev/null] 10000 . [join $lines \n]\nexit\n]
 }
 
