@@ -170,7 +170,14 @@ proc start_cluster {size {options {}}} {
 # Until the nodes, and no others, are the voters of one cluster, all following its leader, and have applied its log.
 proc wait_members {names {timeout_ms 15000}} {
     wait_for_condition "{$names} are one cluster" $timeout_ms {[all_follow $names]}
-    wait_caught_up $names $timeout_ms
+    # Also while writes go on, when the end of the log never stands still.
+    set last [raft_field [leader_of $names] last_index]
+    wait_for_condition "{$names} have applied entry $last" $timeout_ms {[all_applied $names $last]}
+}
+
+proc all_applied {names index} {
+    foreach name $names { if {[raft_field $name applied_index] < $index} { return 0 } }
+    return 1
 }
 
 proc all_follow {names} {
