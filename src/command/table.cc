@@ -68,7 +68,7 @@ constexpr Command kCommands[] = {
      "Write what changed to disk and then shut down the server"},
     {"snapshot", snapshot_command, 1, kAdmin | kNoScript | kDeferred, 0, 0, 0, "server", kLetoVersion,
      "O(N) where N is the number of changed keys",
-     "Write what changed to the key tables and drop the log before it"},
+     "Write what changed to the key tables, durably"},
 };
 constexpr size_t kCount = std::size(kCommands);
 

@@ -30,11 +30,14 @@ raft::Configuration settled(const raft::Configuration& configuration) {
 Membership::Membership(Replica& replica, const ReplicaParts& parts, Answer answer)
     : replica_(replica), options_(parts.options), environment_(parts.environment), answer_(std::move(answer)) {}
 
+bool Membership::admits(command::Ticket ticket) {
+  if (changes_.size() < kChangesMax) return true;
+  answer_(ticket, "ERR too many membership changes are waiting; try again");
+  return false;
+}
+
 void Membership::join(command::Ticket ticket, const command::JoinRequest& request) {
-  if (changes_.size() >= kChangesMax) {
-    answer_(ticket, "ERR too many membership changes are waiting; try again");
-    return;
-  }
+  if (!admits(ticket)) return;
   Change change{.ticket = ticket,
                 .joins = true,
                 .stage = Stage::kDialing,
@@ -68,15 +71,23 @@ void Membership::leave(command::Ticket ticket, std::string_view id) {
     answer_(ticket, base::format("ERR no member is called '%.*s'", static_cast<int>(id.size()), id.data()));
     return;
   }
-  if (changes_.size() >= kChangesMax) {
-    answer_(ticket, "ERR too many membership changes are waiting; try again");
-    return;
-  }
+  if (!admits(ticket)) return;
   Change change{.ticket = ticket, .arrived_us = environment_.clock.monotonic_us()};
   change.member.id = std::string(id);
   change.member.node = replica_.raft().configuration().find_id(id)->node;
   changes_.push_back(std::move(change));
   advance();
+}
+
+// Why the node that was dialed is not the one to take in; empty if it is.
+std::string Membership::objection(const Change& change, base::Result<Network::Found>& found) const {
+  if (!found.is_ok()) {
+    return "ERR cannot take in " + change.member.raft_address + ": " + found.status().text();
+  }
+  const raft::Member& there = found.value().member;
+  if (there.id == change.member.id) return {};
+  return base::format("ERR the node at %s is called %s, not %s", change.member.raft_address.c_str(),
+                      there.id.c_str(), change.member.id.c_str());
 }
 
 void Membership::dialed(command::Ticket ticket, base::Result<Network::Found> found) {
@@ -88,22 +99,13 @@ void Membership::dialed(command::Ticket ticket, base::Result<Network::Found> fou
     change->dial_at_us = environment_.clock.monotonic_us() + kDialAgainUs;
     return;
   }
-  if (!found.is_ok()) {
-    const std::string error = "ERR cannot take in " + change->member.raft_address + ": " +
-                              found.status().text();
+  const std::string error = objection(*change, found);
+  if (!error.empty()) {
     changes_.erase(change);
     answer_(ticket, error);
     return;
   }
   const raft::Member& there = found.value().member;
-  if (there.id != change->member.id) {
-    const std::string error =
-        base::format("ERR the node at %s is called %s, not %s", change->member.raft_address.c_str(),
-                     there.id.c_str(), change->member.id.c_str());
-    changes_.erase(change);
-    answer_(ticket, error);
-    return;
-  }
   change->member.node = there.node;
   if (change->member.client_address.empty()) change->member.client_address = there.client_address;
   change->stage = Stage::kProposing;

@@ -38,9 +38,12 @@ class Membership {
     raft::Member member{};   // Of a JOIN: filled in once it was dialed. Of a LEAVE: the id, then the node.
   };
 
+  // False, and answered, if too many wait already.
+  bool admits(command::Ticket ticket);
   void dial(Change& change);
   void dial_again();
   void drop_overdue();
+  std::string objection(const Change& change, base::Result<Network::Found>& found) const;
   void dialed(command::Ticket ticket, base::Result<Network::Found> found);
   void propose(Change& change);
   bool is_done(const Change& change) const;

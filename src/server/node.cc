@@ -154,6 +154,16 @@ void Node::execute(const SessionRef& session, resp::Arguments arguments) {
   if (!session->output().empty()) note_output(session);
 }
 
+command::Context Node::local_context(Session& session, resp::Arguments arguments, resp::Reply& reply) {
+  return {.keyspace = keyspace_,
+          .services = this,
+          .client = &session.client,
+          .arguments = arguments,
+          .reply = reply,
+          .database = session.client.database,
+          .stamp = {}};
+}
+
 void Node::run_local(const SessionRef& session, const command::Command& command,
                      resp::Arguments arguments) {
   const bool direct = session->idle();
@@ -161,13 +171,7 @@ void Node::run_local(const SessionRef& session, const command::Command& command,
       direct ? 0 : session->push({.state = RequestState::kDeferred, .command = &command});
   std::string& out = direct ? session->output() : session->reply_buffer(sequence);
   resp::Reply reply(out, session->client.protocol);
-  command::Context context{.keyspace = keyspace_,
-                           .services = this,
-                           .client = &session->client,
-                           .arguments = arguments,
-                           .reply = reply,
-                           .database = session->client.database,
-                           .stamp = {}};
+  command::Context context = local_context(*session, arguments, reply);
   session->client.last_command = command::full_name(command, arguments);
   command.handler(context);
   LETO_ASSERT(!context.deferred, "only a command with kDeferred answers later");
@@ -184,14 +188,8 @@ void Node::run_deferred(const SessionRef& session, const command::Command& comma
   tickets_[ticket] = {.session = session, .sequence = sequence};
   std::string text;
   resp::Reply reply(text, session->client.protocol);
-  command::Context context{.keyspace = keyspace_,
-                           .services = this,
-                           .client = &session->client,
-                           .arguments = arguments,
-                           .reply = reply,
-                           .database = session->client.database,
-                           .stamp = {},
-                           .ticket = ticket};
+  command::Context context = local_context(*session, arguments, reply);
+  context.ticket = ticket;
   command.handler(context);
   if (context.deferred) return;
   tickets_.erase(ticket);

@@ -108,6 +108,8 @@ class Node final : public command::Services {
                       resp::Arguments arguments) const;
   // Why no key can be read or written at this node at all; empty if it can.
   std::string unavailable() const;
+  // What a handler that is not about keys is given.
+  command::Context local_context(Session& session, resp::Arguments arguments, resp::Reply& reply);
   void run_local(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
   void run_deferred(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
   void note_output(const SessionRef& session);

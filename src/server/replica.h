@@ -54,14 +54,11 @@ class Replica {
 
   raft::Raft& raft() { return raft_; }
   const raft::Raft& raft() const { return raft_; }
-  ClusterTime& cluster_time() { return cluster_time_; }
   // The state header as of applied_index, for a cut of the keyspace.
   keyspace::StateHeader state_header() const;
   // The highest entry ever known to be committed and durable here, and the highest durable term (D16): never less
   // than what the keys file held at start, which may tell more than the log still does.
   storage::Witness witness() const;
-  raft::Term durable_term() const { return durable_term_; }
-  size_t unproposed_writes() const { return batch_.commands() + waiting_writes_.size(); }
   size_t pending_bytes() const { return waiting_bytes_ + batch_.bytes() + raft_.uncommitted_bytes(); }
   // The log index that holds or precedes every write accepted so far, once nothing is unproposed.
   bool all_proposed() const { return batch_.empty(); }
@@ -75,8 +72,6 @@ class Replica {
   std::function<void()> on_role_change;
   // Called for each session whose output grew.
   std::function<void(const SessionRef&)> on_output;
-  // Why a write or read cannot be served at this node at all, e.g. "CLUSTERDOWN joining HOST:PORT"; empty if it can.
-  std::function<std::string()> unavailable;
 
  private:
   struct PendingEntry {
@@ -130,6 +125,8 @@ class Replica {
   void apply_command(const command::CommandView& view, const command::Stamp& stamp, const Waiter* waiter);
   // replica_reads.cc
   void run_read(const SessionRef& session, Session::Sequence sequence);
+  // What a handler of keys is given: no services and no client, wherever it runs.
+  command::Context key_context(resp::Arguments arguments, uint32_t database, resp::Reply& reply);
   void run_handler(command::Context& context, const command::Command& command);
   void run_reads_before(const SessionRef& session, Session::Sequence sequence);
   void run_reads_after(const SessionRef& session, Session::Sequence sequence);

@@ -71,13 +71,8 @@ void Replica::apply_command(const command::CommandView& view, const command::Sta
   scratch_.clear();
   std::string& out = request == nullptr ? scratch_ : waiter->session->reply_buffer(waiter->sequence);
   resp::Reply reply(out, request == nullptr ? 2 : waiter->session->client.protocol);
-  command::Context context{.keyspace = keyspace_,
-                           .services = nullptr,
-                           .client = nullptr,
-                           .arguments = view.arguments,
-                           .reply = reply,
-                           .database = view.database,
-                           .stamp = stamp};
+  command::Context context = key_context(view.arguments, view.database, reply);
+  context.stamp = stamp;
   if (request == nullptr) {
     command->handler(context);
     return;

@@ -56,13 +56,7 @@ bool Replica::read_now(const SessionRef& session, const command::Command& comman
   std::string& output = session->output();
   const size_t before = output.size();
   resp::Reply reply(output, session->client.protocol);
-  command::Context context{.keyspace = keyspace_,
-                           .services = nullptr,
-                           .client = nullptr,
-                           .arguments = arguments,
-                           .reply = reply,
-                           .database = session->client.database,
-                           .stamp = {}};
+  command::Context context = key_context(arguments, session->client.database, reply);
   run_handler(context, command);
   if (wanted == ReadConsistency::kLease && !sees_all_acknowledged(wanted)) {
     // D18: the lease ran out while the read ran; what it saw may be old.
@@ -168,16 +162,20 @@ void Replica::run_read(const SessionRef& session, Session::Sequence sequence) {
   const OwnedArguments arguments = std::move(request.arguments);
   const std::vector<std::string_view> views = arguments.views();
   resp::Reply reply(session->reply_buffer(sequence), session->client.protocol);
-  command::Context context{.keyspace = keyspace_,
-                           .services = nullptr,
-                           .client = nullptr,
-                           .arguments = views,
-                           .reply = reply,
-                           .database = request.database,
-                           .stamp = {}};
+  command::Context context = key_context(views, request.database, reply);
   run_handler(context, *request.command);
   ++stats_.reads_served;
   session->answered(sequence);
+}
+
+command::Context Replica::key_context(resp::Arguments arguments, uint32_t database, resp::Reply& reply) {
+  return {.keyspace = keyspace_,
+          .services = nullptr,
+          .client = nullptr,
+          .arguments = arguments,
+          .reply = reply,
+          .database = database,
+          .stamp = {}};
 }
 
 void Replica::run_handler(command::Context& context, const command::Command& command) {

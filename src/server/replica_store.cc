@@ -68,7 +68,6 @@ void Replica::job_done(storage::WriteResult result) {
   disk_full_ = false;
   const uint64_t took_us = environment_.clock.monotonic_us() - job_started_us_;
   commit_average_us_ = commit_average_us_ == 0 ? took_us : (commit_average_us_ * 7 + took_us) / 8;
-  ++stats_.log_commits;
   stats_.commit_microseconds.add(took_us);
   std::vector<raft::Write> done = std::exchange(job_, {});
   for (raft::Write& write : done) {

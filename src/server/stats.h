@@ -51,7 +51,6 @@ struct Stats {
   uint64_t entries_proposed = 0;
   uint64_t entries_applied = 0;
   uint64_t commands_applied = 0;
-  uint64_t log_commits = 0;
   uint64_t flushes = 0;
   uint64_t flush_failures = 0;
   uint64_t flush_microseconds = 0;
