@@ -9,7 +9,7 @@
 
 int main(int argc, char** argv) {
   // Before any call of libuv: two database files and names being looked up share these threads.
-  setenv("UV_THREADPOOL_SIZE", "4", 1);
+  setenv("UV_THREADPOOL_SIZE", "6", 1);
   std::signal(SIGPIPE, SIG_IGN);
   leto::base::Result<leto::server::CommandLine> line = leto::server::parse_command_line(argc, argv);
   if (!line.is_ok()) {

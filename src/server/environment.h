@@ -36,6 +36,10 @@ class LogDisk {
   virtual void write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) = 0;
   // Queued behind the write in flight, if any; runs after its commit.
   virtual void read(const raft::Load& load, Read done) = 0;
+  // Drops what lies at or before `through`, as far as whole segments go and `bytes_kept` bytes of log remain; queued
+  // as read(). `done` is told the entry before the first one that is left.
+  using Compacted = std::function<void(base::Result<raft::EntryId>)>;
+  virtual void compact(raft::Index through, uint64_t bytes_kept, Compacted done) = 0;
   // A write was handed over and its `done` was not called yet.
   virtual bool busy() const = 0;
   virtual storage::LogStoreCounters counters() const = 0;
@@ -45,16 +49,74 @@ class LogDisk {
   virtual bool write_now(const std::vector<storage::LogWrite>& writes, storage::WriteResult& result) = 0;
 };
 
-// The job runner in front of keys-<generation>.db: at most one job in flight.
+// Runs work beside the loop, on what was handed over for it: one piece at a time, in the order of the calls.
+class JobRunner {
+ public:
+  virtual ~JobRunner() = default;
+  // `work` runs beside the loop, then `done` on it.
+  virtual void run(std::function<void()> work, std::function<void()> done) = 0;
+};
+
+// A keyspace that was read from a keys file, all of it checked.
+struct LoadedKeys {
+  keyspace::Keyspace keyspace;
+  keyspace::StateHeader header;
+};
+
+using StatusDone = std::function<void(base::Status)>;
+using LoadDone = std::function<void(base::Result<LoadedKeys>)>;
+
+// keys-<generation>.db as the loop sees it: one thing at a time is done to it.
 class KeysDisk {
  public:
   // The cut comes back to be destroyed, or to be restored if the flush failed.
   using Flushed = std::function<void(const base::Status&, keyspace::Cut)>;
   virtual ~KeysDisk() = default;
-  // REQUIRES: !busy().
-  virtual void flush(keyspace::Cut cut, storage::Witness witness, Flushed done) = 0;
-  virtual void write_witness(storage::Witness witness, std::function<void(base::Status)> done) = 0;
   virtual bool busy() const = 0;
+  // All of these REQUIRE !busy().
+  virtual void flush(keyspace::Cut cut, storage::Witness witness, Flushed done) = 0;
+  virtual void write_witness(storage::Witness witness, StatusDone done) = 0;
+  // Reads the whole file into a keyspace of its own.
+  virtual void load(LoadDone done) = 0;
+  // raft.db says that the file of `generation` is current: opens it, closes and removes the one before.
+  virtual void switch_to(uint64_t generation, StatusDone done) = 0;
+};
+
+// How a snapshot that came ends: with what the sender said of it, and this node's own term for the witness.
+struct SnapshotEnd {
+  raft::EntryId last;
+  uint32_t checksum = 0;
+  raft::Term term = 0;
+};
+
+// Copies of keys files: one that this node sends to others, one that it receives. Each has its own order of
+// calls; the two do not disturb each other.
+class SnapshotDisk {
+ public:
+  struct Copy {
+    keyspace::StateHeader header;
+    uint64_t size = 0;        // Bytes.
+    uint32_t checksum = 0;    // CRC32C.
+  };
+  using CopyDone = std::function<void(base::Result<Copy>)>;
+  using ReadDone = std::function<void(base::Result<std::string>)>;
+  virtual ~SnapshotDisk() = default;
+  // Copies the keys file of `generation` as of its last flush; the copy before goes.
+  virtual void copy(uint64_t generation, CopyDone done) = 0;
+  // At most so many bytes of the copy. REQUIRES: copy() gave one.
+  virtual void read(uint64_t offset, size_t bytes_max, ReadDone done) = 0;
+  // A copy that is being made is given up; its `done` is not called any more.
+  virtual void drop_copy() = 0;
+
+  // Begins the file of `generation`, which is not current, for `size` bytes; one that came before it goes.
+  virtual void receive(uint64_t generation, uint64_t size, StatusDone done) = 0;
+  virtual void append(raft::Payload bytes, StatusDone done) = 0;
+  // All bytes have come: checks everything, loads it, and makes the file durable with this node's own witness.
+  virtual void finish(const SnapshotEnd& end, LoadDone done) = 0;
+  // The file that came is removed, whatever became of it; no `done` is called any more.
+  virtual void discard() = 0;
+  // The file that came is the current one now: it is not this one's any more.
+  virtual void forget() = 0;
 };
 
 // Peers. Messages may be lost, doubled and reordered, never changed.
@@ -93,6 +155,7 @@ class Waker {
 struct Environment {
   LogDisk& log_disk;
   KeysDisk& keys_disk;
+  SnapshotDisk& snapshot_disk;
   Network& network;
   Clock& clock;
   Waker& waker;

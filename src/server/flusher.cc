@@ -44,7 +44,8 @@ void Flusher::place_wishes() {
 
 void Flusher::advance() {
   place_wishes();
-  if (flushing_ || witnessing_ || environment_.keys_disk.busy()) return;
+  note_changes(environment_.clock.monotonic_us());
+  if (held_ || flushing_ || witnessing_ || environment_.keys_disk.busy()) return;
   witness_if_due();
   if (witnessing_) return;
   if (is_wished() || is_due()) start();
@@ -56,15 +57,41 @@ bool Flusher::is_wished() const {
                      [applied](const Wish& wish) { return wish.index <= applied; });
 }
 
-bool Flusher::is_due() {
-  const uint64_t now_us = environment_.clock.monotonic_us();
+void Flusher::note_changes(uint64_t now_us) {
   if (const raft::Index applied = replica_.raft().applied_index(); applied != seen_applied_) {
     seen_applied_ = applied;
     changed_us_ = now_us;
   }
+  if (dirty_since_us_ == 0 && keyspace_.dirty_keys() > 0) dirty_since_us_ = now_us;
+}
+
+bool Flusher::is_due() {
+  const uint64_t now_us = environment_.clock.monotonic_us();
   if (keyspace_.dirty_keys() == 0 || now_us < retry_us_) return false;
+  const uint64_t bytes = std::max<uint64_t>(keyspace_.dirty_bytes(), replica_.applied_bytes() - frozen_applied_bytes_);
   return now_us - changed_us_ >= kIdleUs || now_us - started_us_ >= options_.flush_interval_ms * 1000 ||
-         keyspace_.dirty_bytes() >= options_.flush_bytes;
+         bytes >= options_.flush_bytes;
+}
+
+uint64_t Flusher::lag_ms() const {
+  const uint64_t since_us = flushing_ && frozen_since_us_ != 0 ? frozen_since_us_ : dirty_since_us_;
+  return since_us == 0 ? 0 : (environment_.clock.monotonic_us() - since_us) / 1000;
+}
+
+uint64_t Flusher::lag_bytes() const {
+  const uint64_t keys = keyspace_.dirty_bytes() + (flushing_ ? frozen_bytes_ : 0);
+  return std::max(keys, replica_.applied_bytes() - flushed_applied_bytes_);
+}
+
+bool Flusher::behind() const {
+  return lag_bytes() > options_.flush_lag_bytes || lag_ms() > options_.flush_lag_ms;
+}
+
+void Flusher::keyspace_replaced(raft::Index index) {
+  ++keyspaces_;
+  flushed_index_ = index;
+  flushed_applied_bytes_ = frozen_applied_bytes_ = replica_.applied_bytes();
+  dirty_since_us_ = frozen_since_us_ = frozen_bytes_ = 0;
 }
 
 // D16: after a term change the witness follows, so that a log that lost its tail is told from a sound one.
@@ -95,9 +122,17 @@ void Flusher::start() {
   }
   flushing_ = true;
   started_us_ = environment_.clock.monotonic_us();
+  frozen_bytes_ = keyspace_.dirty_bytes();
+  frozen_applied_bytes_ = replica_.applied_bytes();
+  frozen_since_us_ = std::exchange(dirty_since_us_, 0);
   environment_.keys_disk.flush(
       keyspace_.freeze(replica_.state_header()), replica_.witness(),
-      [this](const base::Status& status, keyspace::Cut cut) { finished(status, std::move(cut)); });
+      [this, keyspaces = keyspaces_, bytes = frozen_applied_bytes_](const base::Status& status, keyspace::Cut cut) {
+        // Of a keyspace that is gone nothing matters any more; not even whether it could be written.
+        if (keyspaces != keyspaces_) cut = keyspace::Cut();
+        if (status.is_ok() && keyspaces == keyspaces_) flushed_applied_bytes_ = bytes;
+        finished(status, std::move(cut));
+      });
 }
 
 void Flusher::finished(const base::Status& status, keyspace::Cut cut) {
@@ -106,11 +141,12 @@ void Flusher::finished(const base::Status& status, keyspace::Cut cut) {
   ++stats_.flushes;
   stats_.flush_microseconds += environment_.clock.monotonic_us() - started_us_;
   if (status.is_ok()) {
-    flushed_index_ = cut.header.applied_index;
+    flushed_index_ = std::max(flushed_index_, cut.header.applied_index);
   } else {
     ++stats_.flush_failures;
     LETO_LOG(kWarning, "keys: a flush failed, its keys stay in memory: %s", status.text().c_str());
     keyspace_.restore(std::move(cut));
+    dirty_since_us_ = frozen_since_us_;
     retry_us_ = environment_.clock.monotonic_us() + kFlushRetryUs;
   }
   for (const Done& done : std::exchange(in_flight_, {})) done(status);

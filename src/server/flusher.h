@@ -28,6 +28,16 @@ class Flusher {
   bool flushing() const { return flushing_; }
   uint64_t flushed_index() const { return flushed_index_; }
   bool last_failed() const { return last_failed_; }
+  // Unflushed changes are too old or too many: whoever writes is to be slowed down.
+  bool behind() const;
+  // Of the oldest change that is not durable in the keys file; 0 if there is none.
+  uint64_t lag_ms() const;
+  // Of keys and values, or of applied log, whichever is more.
+  uint64_t lag_bytes() const;
+  // While set, nothing is written: the keyspace and the keys file do not belong together just now.
+  void hold(bool held) { held_ = held; }
+  // The keyspace is another one, all of it durable at `index`: what was frozen of the old one counts no more.
+  void keyspace_replaced(raft::Index index);
 
  private:
   struct Wish {
@@ -41,6 +51,7 @@ class Flusher {
   void start();
   void witness_if_due();
   void finished(const base::Status& status, keyspace::Cut cut);
+  void note_changes(uint64_t now_us);
 
   Replica& replica_;
   const Options& options_;
@@ -60,6 +71,14 @@ class Flusher {
   raft::Index seen_applied_ = 0;    // To notice that nothing changes any more:
   uint64_t changed_us_ = 0;         // when it last did.
   uint64_t retry_us_ = 0;           // After a failed flush.
+  bool held_ = false;
+  uint64_t keyspaces_ = 0;          // That were replaced.
+  // What a start would replay: the payload bytes applied when the flush in flight, and the last one, was frozen.
+  uint64_t frozen_applied_bytes_ = 0;
+  uint64_t flushed_applied_bytes_ = 0;
+  uint64_t frozen_bytes_ = 0;       // Of keys and values in the flush in flight.
+  uint64_t dirty_since_us_ = 0;     // The first change after the last freeze; 0: none.
+  uint64_t frozen_since_us_ = 0;    // The same of what is in flight.
 };
 
 }  // namespace leto::server

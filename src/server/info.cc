@@ -12,6 +12,8 @@
 #include "server/flusher.h"
 #include "server/node.h"
 #include "server/replica.h"
+#include "server/snapshot_receiver.h"
+#include "server/snapshot_sender.h"
 #include "command/redis_version.h"
 #include "server/version.h"
 
@@ -48,6 +50,7 @@ uint64_t resident_bytes() {
 }
 
 bool is_loading(const InfoSource& source) {
+  if (source.node.loading()) return true;
   return source.replica.raft().applied_index() < source.replica.raft().commit_index() &&
          !source.replica.raft().leads_and_committed_in_term() &&
          source.stats.commands_applied == 0;
@@ -176,6 +179,27 @@ void raft_members(std::string& out, const raft::Configuration& configuration) {
   }
 }
 
+void snapshot_fields(std::string& out, const InfoSource& source) {
+  const Stats& stats = source.stats;
+  const std::vector<SnapshotSender::View> sending = source.sender.views();
+  const bool receives = source.receiver.receiving();
+  number(out, "snapshot_in_progress", receives || !sending.empty() ? 1 : 0);
+  number(out, "snapshots_sent_now", sending.size());
+  number(out, "snapshots_made", stats.snapshots_made);
+  number(out, "snapshots_installed", stats.snapshots_installed);
+  number(out, "snapshot_bytes_sent", stats.snapshot_bytes_sent);
+  number(out, "snapshot_bytes_received", stats.snapshot_bytes_received);
+  number(out, "snapshot_receiving_bytes", receives ? source.receiver.received() : 0);
+  number(out, "snapshot_receiving_size", receives ? source.receiver.size() : 0);
+  size_t number_of_transfer = 0;
+  for (const SnapshotSender::View& view : sending) {
+    const raft::Member* member = source.replica.raft().configuration().find(view.peer);
+    out += base::format("snapshot%zu:id=%s,sent=%llu,size=%llu\r\n", number_of_transfer++,
+                        member == nullptr ? "" : member->id.c_str(), static_cast<unsigned long long>(view.sent),
+                        static_cast<unsigned long long>(view.size));
+  }
+}
+
 void raft_section(std::string& out, const InfoSource& source) {
   const raft::Raft& raft = source.replica.raft();
   const Stats& stats = source.stats;
@@ -197,10 +221,14 @@ void raft_section(std::string& out, const InfoSource& source) {
   number(out, "flushed_index", source.flusher.flushed_index());
   number(out, "flush_lag_entries", raft.applied_index() - source.flusher.flushed_index());
   number(out, "flush_lag_keys", source.node.keyspace().dirty_keys());
-  number(out, "flush_lag_bytes", source.node.keyspace().dirty_bytes());
+  number(out, "flush_lag_bytes", source.flusher.lag_bytes());
+  number(out, "flush_lag_ms", source.flusher.lag_ms());
+  number(out, "flush_behind", source.flusher.behind() ? 1 : 0);
   number(out, "flushes", stats.flushes);
   number(out, "flush_failures", stats.flush_failures);
   number(out, "flush_usec", stats.flush_microseconds);
+  number(out, "log_segments", log.segments);
+  number(out, "compactions", stats.compactions);
   number(out, "elections", stats.elections);
   number(out, "leader_changes", stats.leader_changes);
   number(out, "fsyncs", log.commits);
@@ -211,7 +239,7 @@ void raft_section(std::string& out, const InfoSource& source) {
   number(out, "commands_applied", stats.commands_applied);
   number(out, "read_index_rounds", stats.read_rounds);
   number(out, "reads_served", stats.reads_served);
-  field(out, "snapshot_in_progress", source.flusher.flushing() ? "1" : "0");
+  snapshot_fields(out, source);
   number(out, "peer_messages_sent", stats.peer_messages_sent);
   number(out, "peer_messages_received", stats.peer_messages_received);
   number(out, "peer_messages_dropped", stats.peer_messages_dropped);

@@ -12,12 +12,16 @@ namespace leto::server {
 class Flusher;
 class Node;
 class Replica;
+class SnapshotReceiver;
+class SnapshotSender;
 
 struct InfoSource {
   const Node& node;
   const Stats& stats;
   const Replica& replica;
   const Flusher& flusher;
+  const SnapshotSender& sender;
+  const SnapshotReceiver& receiver;
   const Environment& environment;
   size_t clients = 0;
 };

@@ -8,9 +8,12 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "command/table.h"
+#include "server/compactor.h"
 #include "server/flusher.h"
 #include "server/membership.h"
 #include "server/replica.h"
+#include "server/snapshot_receiver.h"
+#include "server/snapshot_sender.h"
 #include "storage/lost_tail.h"
 
 namespace leto::server {
@@ -30,13 +33,21 @@ raft::Options raft_options(const Options& options, const NodeStart& start) {
   return result;
 }
 
+// The keys file knows the one in force at what it has, also where the log does not reach back so far.
+std::vector<raft::ConfigurationAt> configurations_known(const NodeStart& start) {
+  std::vector<raft::ConfigurationAt> known;
+  raft::ConfigurationAt kept{.index = start.header.configuration_index, .configuration = {}};
+  if (kept.index > 0 && raft::decode_configuration(start.header.configuration, kept.configuration))
+    known.push_back(std::move(kept));
+  for (const raft::ConfigurationAt& each : start.recovered.configurations)
+    if (known.empty() || each.index > known.back().index) known.push_back(each);
+  return known;
+}
+
 }  // namespace
 
 Node::Node(Options& options, const Environment& environment, NodeStart start)
-    : options_(options),
-      environment_(environment),
-      identity_(start.identity),
-      keyspace_(std::move(start.keyspace)) {
+    : options_(options), environment_(environment), identity_(start.identity) {
   stats_.started_us = environment_.clock.monotonic_us();
   start.recovered.applied = start.header.applied_index;
   start.recovered.founding = start.founding;
@@ -50,24 +61,43 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
              static_cast<unsigned long long>(std::max(start.witness.index, start.header.applied_index)));
   }
   if (start.header.hash_seed == 0) start.header.hash_seed = base::hash64(identity_.cluster_id, 0) | 1;
+  start.recovered.configurations = configurations_known(start);
   for (const raft::ConfigurationAt& each : start.recovered.configurations) {
     was_member_ = was_member_ || each.configuration.find(identity_.node) != nullptr;
   }
-  const raft::Options core = raft_options(options, start);
+  make_parts(start);
+  if (start.has_keys) begin_loading();
+}
+
+void Node::make_parts(const NodeStart& start) {
   const ReplicaParts parts{.options = options_,
                            .environment = environment_,
                            .stats = stats_,
                            .keyspace = keyspace_,
-                           .witness = start.witness};
-  replica_ = std::make_unique<Replica>(parts, core, std::move(start.recovered), start.header);
+                           .witness = start.witness,
+                           .seed = start.seed};
+  replica_ = std::make_unique<Replica>(parts, raft_options(options_, start), start.recovered, start.header);
   membership_ = std::make_unique<Membership>(
       *replica_, parts,
       [this](command::Ticket ticket, const std::string& error) { answer(ticket, error); });
   flusher_ = std::make_unique<Flusher>(*replica_, parts);
+  snapshot_sender_ = std::make_unique<SnapshotSender>(*replica_, parts, identity_.keys_generation);
+  snapshot_receiver_ = std::make_unique<SnapshotReceiver>(*replica_, parts, identity_.keys_generation);
+  compactor_ = std::make_unique<Compactor>(*replica_, parts, *flusher_, *snapshot_sender_);
   replica_->on_output = [this](const SessionRef& session) { note_output(session); };
   replica_->on_configuration_applied = [this] { on_configuration_applied(); };
   replica_->on_role_change = [this] {
-    if (replica_->raft().role() != raft::Role::kLeader) membership_->leadership_lost();
+    if (replica_->raft().role() == raft::Role::kLeader) return;
+    membership_->leadership_lost();
+    snapshot_sender_->leadership_lost();
+  };
+  replica_->on_snapshot_wanted = [this](raft::NodeId peer) { snapshot_sender_->want(peer); };
+  replica_->on_snapshot_message = [this](const raft::Message& message) { on_snapshot_message(message); };
+  replica_->on_installed = [this] { snapshot_receiver_->on_installed(); };
+  snapshot_receiver_->on_swapped = [this] {
+    flusher_->keyspace_replaced(replica_->raft().applied_index());
+    flusher_->hold(true);
+    keys_file_switch_ = Switch::kDue;
   };
 }
 
@@ -101,12 +131,13 @@ std::vector<SessionRef> Node::take_sessions_with_output() {
   return taken;
 }
 
-bool Node::overloaded() const { return replica_->pending_bytes() > kOverloadBytes; }
+bool Node::overloaded() const { return replica_->pending_bytes() > kOverloadBytes || flusher_->behind(); }
 
 std::string Node::unavailable() const {
   if (identity_.cluster_id.empty()) return "CLUSTERDOWN joining " + options_.join.text();
   if (removed()) return "CLUSTERDOWN this node was removed from its cluster";
   if (replica_->raft().configuration().members.empty()) return "CLUSTERDOWN joining the cluster";
+  if (loading_) return "LOADING Leto is loading the dataset in memory";
   return {};
 }
 
@@ -218,7 +249,10 @@ void Node::answer(command::Ticket ticket, const std::string& error) {
 void Node::on_loop_turn() {
   replica_->on_loop_turn();
   membership_->advance();
+  switch_keys_file_if_due();
   flusher_->advance();
+  compactor_->advance();
+  replica_->hold_acknowledgements(flusher_->behind());
   keyspace_.on_turn();
   if (keyspace_.work_waits()) environment_.waker.wake();
   if (shutdown_ != Shutdown::kNo) advance_shutdown();
@@ -226,6 +260,8 @@ void Node::on_loop_turn() {
 
 void Node::on_tick() {
   replica_->on_tick();
+  snapshot_sender_->on_tick();
+  snapshot_receiver_->on_tick();
   if (++ticks_ % kTicksPerSweep != 0) return;
   const uint64_t now_us = environment_.clock.monotonic_us();
   stats_.sample(now_us);
@@ -259,6 +295,7 @@ bool Node::removed() const {
 // Entries of a founder's own are its configuration and the empty ones of its terms, never commands.
 bool Node::may_be_adopted() const {
   if (identity_.cluster_id.empty()) return true;
+  if (loading_) return false;
   const raft::Configuration& configuration = replica_->raft().configuration();
   const bool alone = configuration.members.size() == 1 && configuration.find(identity_.node) != nullptr;
   const bool replayed = replica_->raft().applied_index() >= replay_until_;

@@ -21,6 +21,9 @@ namespace leto::server {
 class Replica;
 class Membership;
 class Flusher;
+class SnapshotSender;
+class SnapshotReceiver;
+class Compactor;
 
 // What storage gave at start; see storage/.
 struct NodeStart {
@@ -28,7 +31,7 @@ struct NodeStart {
   raft::Recovered recovered;         // `applied` and `founding` are set by the Node.
   keyspace::StateHeader header;      // Of the keys file; zeros if new.
   storage::Witness witness;
-  keyspace::Keyspace keyspace;       // Loaded.
+  bool has_keys = false;             // The keys file is to be loaded, beside the loop, before anything is served.
   bool founding = false;             // The cluster was founded just now by this node.
   uint64_t seed = 1;                 // Of everything random in the node.
 };
@@ -71,6 +74,8 @@ class Node final : public command::Services {
   std::function<void(const command::ShutdownRequest&)> on_shutdown_command;
   // Set by the owner: CONFIG SET changed options; apply what lives outside the node (loglevel, maxclients...).
   std::function<void()> on_options_changed;
+  // Set by the owner: this node cannot go on, and why, in one sentence; nothing of it is served any more.
+  std::function<void(const std::string&)> on_unusable;
   // Set by the owner: real fsync delay for DEBUG SYNC-DELAY.
   std::function<void(uint64_t milliseconds)> on_sync_delay;
 
@@ -82,6 +87,7 @@ class Node final : public command::Services {
   const Options& options() const { return options_; }
   raft::Configuration members() const;   // In force.
   bool removed() const;                  // This node was removed from its cluster.
+  bool loading() const { return loading_; }   // The keys file is still being loaded.
 
   // command::Services --------------------------------------------------------------------------
   std::string info(const std::vector<std::string>& sections) override;
@@ -115,6 +121,11 @@ class Node final : public command::Services {
   void note_output(const SessionRef& session);
   void answer(command::Ticket ticket, const std::string& error);
   void on_configuration_applied();
+  void make_parts(const NodeStart& start);
+  void begin_loading();
+  void loaded(base::Result<LoadedKeys> result);
+  void switch_keys_file_if_due();
+  void on_snapshot_message(const raft::Message& message);
   void advance_shutdown();
   void finish_shutdown();
 
@@ -126,6 +137,13 @@ class Node final : public command::Services {
   std::unique_ptr<Replica> replica_;
   std::unique_ptr<Membership> membership_;
   std::unique_ptr<Flusher> flusher_;
+  std::unique_ptr<SnapshotSender> snapshot_sender_;
+  std::unique_ptr<SnapshotReceiver> snapshot_receiver_;
+  std::unique_ptr<Compactor> compactor_;
+  bool loading_ = false;
+  // A snapshot was installed; the store still has the file before it.
+  enum class Switch : uint8_t { kNone, kDue, kUnderWay };
+  Switch keys_file_switch_ = Switch::kNone;
   bool was_member_ = false;             // A configuration that had this node was in the log.
   raft::Index replay_until_ = 0;        // The log's end at start, but for a founding: what is in it is not known before.
 

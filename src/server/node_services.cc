@@ -10,6 +10,8 @@
 #include "server/membership.h"
 #include "server/node.h"
 #include "server/replica.h"
+#include "server/snapshot_receiver.h"
+#include "server/snapshot_sender.h"
 
 namespace leto::server {
 namespace {
@@ -25,6 +27,7 @@ std::pair<std::string, uint64_t> split_address(const std::string& text) {
 
 std::string Node::info(const std::vector<std::string>& sections) {
   return info_text({.node = *this, .stats = stats_, .replica = *replica_, .flusher = *flusher_,
+                    .sender = *snapshot_sender_, .receiver = *snapshot_receiver_,
                     .environment = environment_, .clients = sessions_.size()},
                    sections);
 }

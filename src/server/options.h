@@ -77,6 +77,11 @@ struct Options {
   uint64_t request_timeout_ms = 0;
   uint64_t flush_interval_ms = 0;
   uint64_t flush_bytes = 0;
+  uint64_t flush_lag_ms = 0;
+  uint64_t flush_lag_bytes = 0;
+  uint64_t log_window = 0;         // Bytes.
+  uint64_t log_segment = 0;        // Bytes.
+  uint64_t snapshot_rate = 0;      // Bytes a second; 0: as fast as it goes.
   ReadConsistency read_consistency = ReadConsistency::kLinearizable;
   FollowerWrites follower_writes = FollowerWrites::kError;
 

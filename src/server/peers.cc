@@ -20,9 +20,10 @@ constexpr uint64_t kKeepaliveSeconds = 15;
 // Data that a peer's machine does not acknowledge for so long: it is gone.
 constexpr int kUserTimeoutMs = 5000;
 
-bool has_entries(const raft::Message& message) {
+bool is_bulky(const raft::Message& message) {
   const auto* append = std::get_if<raft::AppendEntries>(&message.body);
-  return append != nullptr && !append->entries.empty();
+  const bool has_entries = append != nullptr && !append->entries.empty();
+  return has_entries || std::holds_alternative<raft::InstallSnapshot>(message.body);
 }
 
 }  // namespace
@@ -56,7 +57,7 @@ void Peers::set_addresses(const std::string& raft_address, const std::string& cl
 void Peers::send(raft::Message message) {
   const auto found = peers_.find(message.to);
   if (found == peers_.end()) return note_lost(message.to, 1);
-  const bool bulky = has_entries(message);
+  const bool bulky = is_bulky(message);
   peer::Encoded encoded = peer::encode(message);
   PeerConnection& connection = bulky || encoded.needs_parts() ? *found->second.bulk : *found->second.control;
   if (!connection.send(std::move(encoded))) return note_lost(message.to, 1);

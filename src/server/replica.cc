@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/format.h"
 #include "base/hash.h"
 #include "base/log.h"
 
@@ -12,6 +13,14 @@ namespace {
 
 // Rounds of one turn of the loop; what is left waits for the next, so that sockets are served between.
 constexpr int kTurnStepsMax = 16;
+// Acknowledgements that are kept back; a lost one is given again when the leader sends again.
+constexpr size_t kHeldMax = 1024;
+
+// Says that entries are durable; what answers a heartbeat says nothing new and is never kept back.
+bool is_acknowledgement(const raft::Message& message) {
+  const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body);
+  return reply != nullptr && reply->accepted && reply->match > reply->previous_index;
+}
 
 }  // namespace
 
@@ -60,6 +69,8 @@ bool Replica::turn_step() {
   load(output.loads);
   apply(output.apply);
   serve(output.reads);
+  for (const raft::NodeId peer : output.start_snapshots) on_snapshot_wanted(peer);
+  for (const raft::Message& message : output.snapshot_messages) on_snapshot_message(message);
   // Last: what was committed is answered as such even if leadership was lost with it.
   if (output.role_change) note_role(*output.role_change);
   return true;
@@ -80,6 +91,9 @@ void Replica::on_tick() {
 void Replica::on_message(const raft::Message& message) {
   if (const auto* append = std::get_if<raft::AppendEntries>(&message.body)) {
     if (message.term >= raft_.term()) cluster_time_.observe(append->cluster_time_ms);
+  }
+  if (const auto* snapshot = std::get_if<raft::InstallSnapshot>(&message.body)) {
+    if (message.term >= raft_.term()) cluster_time_.observe(snapshot->cluster_time_ms);
   }
   if (const auto* answer = std::get_if<raft::ReadIndexReply>(&message.body)) {
     if (answer->ok) cluster_time_.observe(answer->cluster_time_ms);
@@ -110,9 +124,40 @@ void Replica::send(std::vector<raft::Message> messages) {
       append->cluster_time_ms = cluster_time_.now_ms();
     } else if (auto* answer = std::get_if<raft::ReadIndexReply>(&message.body)) {
       answer->cluster_time_ms = cluster_time_.now_ms();
+    } else if (auto* snapshot = std::get_if<raft::InstallSnapshot>(&message.body)) {
+      snapshot->cluster_time_ms = cluster_time_.now_ms();
+    }
+    if (acknowledgements_held_ && is_acknowledgement(message)) {
+      held_acknowledgements_.push_back(std::move(message));
+      if (held_acknowledgements_.size() > kHeldMax) held_acknowledgements_.pop_front();
+      continue;
     }
     environment_.network.send(std::move(message));
   }
+}
+
+void Replica::hold_acknowledgements(bool held) {
+  acknowledgements_held_ = held;
+  if (held || held_acknowledgements_.empty()) return;
+  const std::deque<raft::Message> waiting = std::exchange(held_acknowledgements_, {});
+  send({waiting.begin(), waiting.end()});
+}
+
+// D9: one step between two turns of the core; who waits for an index that is applied by it is served next.
+void Replica::adopt_state(LoadedKeys loaded) {
+  LETO_ASSERT(loaded.header.applied_index >= applied_.index,
+              base::format("applied %llu would fall to %llu", static_cast<unsigned long long>(applied_.index),
+                           static_cast<unsigned long long>(loaded.header.applied_index)));
+  keyspace_ = std::move(loaded.keyspace);
+  applied_ = {.term = loaded.header.applied_term, .index = loaded.header.applied_index};
+  hash_seed_ = loaded.header.hash_seed;
+  has_commands_ = has_commands_ || keyspace_.size() > 0;
+  cluster_time_.applied(loaded.header.cluster_time_ms);
+  if (loaded.header.configuration_index == applied_configuration_index_) return;
+  const bool decoded = raft::decode_configuration(loaded.header.configuration, applied_configuration_);
+  LETO_ASSERT(decoded, "the configuration in the keys file was checked by its CRC");
+  applied_configuration_index_ = loaded.header.configuration_index;
+  if (on_configuration_applied) on_configuration_applied();
 }
 
 void Replica::set_members_if_changed() {

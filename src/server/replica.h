@@ -34,6 +34,7 @@ struct ReplicaParts {
   Stats& stats;
   keyspace::Keyspace& keyspace;
   storage::Witness witness{};   // That the keys file holds.
+  uint64_t seed = 1;            // Of what is random.
 };
 
 class Replica {
@@ -65,11 +66,21 @@ class Replica {
   // A command was taken in, proposed or applied since the start: this node has, or may have, data.
   bool has_commands() const { return !batch_.empty() || has_commands_; }
   bool disk_full() const { return disk_full_; }
+  // Of the payloads of all entries applied by this process.
+  uint64_t applied_bytes() const { return applied_bytes_; }
+  // The keyspace that a keys file holds, read at start or come as a snapshot, takes the place of the present one.
+  void adopt_state(LoadedKeys loaded);
+  // While set, a follower does not tell the leader that it has entries: it cannot keep up with them.
+  void hold_acknowledgements(bool held);
   // While set, no new write is taken (shutdown).
   void refuse_writes(std::string error) { refusal_ = std::move(error); }
   // Called after each applied configuration entry and each role change.
   std::function<void()> on_configuration_applied;
   std::function<void()> on_role_change;
+  // Snapshots: who needs one of this leader; what came of one; the switch to one is durable in raft.db (D9).
+  std::function<void(raft::NodeId)> on_snapshot_wanted;
+  std::function<void(const raft::Message&)> on_snapshot_message;
+  std::function<void()> on_installed;
   // Called for each session whose output grew.
   std::function<void(const SessionRef&)> on_output;
 
@@ -180,6 +191,9 @@ class Replica {
   raft::Configuration applied_configuration_;
   raft::Index applied_configuration_index_ = 0;
   raft::Configuration members_told_;
+  uint64_t applied_bytes_ = 0;
+  bool acknowledgements_held_ = false;
+  std::deque<raft::Message> held_acknowledgements_;
   std::string scratch_;
   command::CommandView view_;
 

@@ -25,6 +25,7 @@ void Replica::apply_entry(const raft::Entry& entry) {
                            static_cast<unsigned long long>(applied_.index)));
   if (entry.kind == raft::EntryKind::kCommands) apply_commands(entry);
   applied_ = entry.id;
+  applied_bytes_ += entry.size();
   if (entry.kind == raft::EntryKind::kConfiguration) apply_configuration(entry);
   ++stats_.entries_applied;
 }

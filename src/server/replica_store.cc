@@ -37,9 +37,12 @@ void Replica::submit_job() {
   writes.reserve(job_.size());
   for (const raft::Write& write : job_) {
     with_vote = with_vote || write.hard_state.has_value();
-    writes.push_back({.hard_state = write.hard_state,
-                      .truncate_from = write.truncate_from,
-                      .append = write.append});
+    storage::LogWrite part{.hard_state = write.hard_state,
+                           .truncate_from = write.truncate_from,
+                           .append = write.append,
+                           .install = {}};
+    if (write.install) part.install = {.last = write.install->last, .keys_generation = write.install->keys_generation};
+    writes.push_back(std::move(part));
   }
   run_job(with_vote, std::move(writes));
 }
@@ -75,6 +78,9 @@ void Replica::job_done(storage::WriteResult result) {
     send(std::move(write.after_durable));
   }
   raft_.durable(done.back().seq);
+  for (const raft::Write& write : done) {
+    if (write.install) on_installed();
+  }
   if (!store_queue_.empty()) submit_job();
   environment_.waker.wake();
 }

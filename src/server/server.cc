@@ -24,6 +24,8 @@ constexpr uint64_t kTicksPerSecond = 1000 / kTickMs;
 constexpr uint64_t kPeerBacklog = 128;
 // Descriptors beside those of clients: databases, peers, listeners, the loop's own.
 constexpr uint64_t kFilesReserved = 256;
+// Keys that are loaded within it were there from the first connection on.
+constexpr uint64_t kSilentLoadUs = 200000;
 // What replies and messages get to leave once the node is done.
 constexpr uint64_t kFinishUs = 100000;
 constexpr uint64_t kFinishStepUs = 2000;
@@ -38,7 +40,13 @@ constexpr uint64_t kLeftoversMs = 100;
 }  // namespace
 
 Server::Server(Options options)
-    : options_(std::move(options)), client_listener_(loop_), peer_listener_(loop_), clients_(loop_, options_) {}
+    : options_(std::move(options)),
+      client_listener_(loop_),
+      peer_listener_(loop_),
+      keys_jobs_(loop_),
+      leaving_jobs_(loop_),
+      coming_jobs_(loop_),
+      clients_(loop_, options_) {}
 
 Server::~Server() { base::set_log_sink(nullptr); }
 
@@ -50,7 +58,7 @@ int Server::run() {
   }
   loop_.run();
   const int status = close_down();
-  return misfounded_ ? 1 : status;
+  return misfounded_ || unusable_ ? 1 : status;
 }
 
 // --- Start -----------------------------------------------------------------------------------------------
@@ -121,12 +129,19 @@ void Server::raise_file_limit() const {
   }
 }
 
+// Peers at once: this node votes and appends while it loads. Clients when the keys are there, or when they take
+// long enough for clients to be told.
 base::Status Server::listen() {
+  base::Status status = peer_listener_.listen(
+      kPeerBacklog, [this](uv_stream_t* stream, StreamKind kind) { peers_->accept(stream, kind); });
+  if (!status.is_ok() || node_->loading()) return status;
+  return listen_to_clients();
+}
+
+base::Status Server::listen_to_clients() {
+  listens_to_clients_ = true;
   base::Status status = client_listener_.listen(
       options_.tcp_backlog, [this](uv_stream_t* stream, StreamKind kind) { clients_.accept(stream, kind); });
-  if (!status.is_ok()) return status;
-  status = peer_listener_.listen(kPeerBacklog,
-                                 [this](uv_stream_t* stream, StreamKind kind) { peers_->accept(stream, kind); });
   if (!status.is_ok()) return status;
   LETO_LOG(kNotice, "node %s: clients at %s%s%s, peers at %s", node_->identity().id.c_str(),
            options_.listen.text().c_str(), options_.unixsocket.empty() ? "" : " and ", options_.unixsocket.c_str(),
@@ -145,9 +160,12 @@ PeersSelf Server::own_self(const std::string& host) const {
 
 void Server::build_node(NodeStart start) {
   log_disk_ = std::make_unique<UvLogDisk>(loop_, *directory_.log, directory_.checkpoint_frames);
-  keys_disk_ = std::make_unique<UvKeysDisk>(loop_, *directory_.keys);
+  const KeysPlace place{.directory = directory_.lock.path(), .vfs = ""};
+  keys_file_ = std::make_unique<KeysFile>(keys_jobs_, place, std::move(directory_.keys));
+  snapshot_files_ = std::make_unique<SnapshotFiles>(leaving_jobs_, coming_jobs_, place);
   const Environment environment{.log_disk = *log_disk_,
-                                .keys_disk = *keys_disk_,
+                                .keys_disk = *keys_file_,
+                                .snapshot_disk = *snapshot_files_,
                                 .network = *peers_,
                                 .clock = loop_,
                                 .waker = loop_};
@@ -156,6 +174,7 @@ void Server::build_node(NodeStart start) {
     // Not in the middle of the client's request.
     if (!request.abort) loop_.defer([this] { shut_down("SHUTDOWN was received"); });
   };
+  node_->on_unusable = [this](const std::string& why) { on_unusable(why); };
   node_->on_options_changed = [this] { base::set_log_level(options_.loglevel); };
   node_->on_sync_delay = [this](uint64_t milliseconds) { log_disk_->set_sync_delay(milliseconds); };
   peers_->set_hooks({.message = [this](const raft::Message& message) { node_->on_message(message); },
@@ -169,8 +188,7 @@ void Server::build_node(NodeStart start) {
 
 // Synchronous, on the loop: a node that is taken into a cluster has nothing to serve yet.
 base::Status Server::adopt(const peer::Adopt& adoption) {
-  const bool busy = !log_disk_->quiet() || keys_disk_->busy() || node_->shutting_down();
-  if (busy) return base::Status::error(Network::kBusy);
+  if (!disks_are_quiet() || node_->shutting_down()) return base::Status::error(Network::kBusy);
   storage::Identity identity = node_->identity();
   const uint64_t old_generation = identity.keys_generation;
   identity.cluster_id = adoption.cluster;
@@ -185,11 +203,12 @@ base::Status Server::adopt(const peer::Adopt& adoption) {
   PeersSelf self = peers_->self();
   self.identity = identity;
   node_.reset();
-  keys_disk_.reset();
-  log_disk_.reset();
-  if (const base::Status closed = directory_.keys->close(); !closed.is_ok()) {
+  if (const base::Status closed = keys_file_->close(); !closed.is_ok()) {
     LETO_LOG(kWarning, "%s", closed.text().c_str());
   }
+  snapshot_files_.reset();
+  keys_file_.reset();
+  log_disk_.reset();
   directory_.keys = std::move(keys.value());
   remove_keys(directory_.lock.path(), old_generation);
   peers_->set_self(std::move(self));
@@ -214,6 +233,17 @@ void Server::on_missed(const peer::Hello& hello) {
   loop_.defer([this] { shut_down("this node belongs to another cluster"); });
 }
 
+void Server::on_unusable(const std::string& why) {
+  unusable_ = true;
+  LETO_LOG(kWarning, "%s", why.c_str());
+  std::fprintf(stderr, "%s\n", why.c_str());
+  loop_.defer([this] { shut_down("this node cannot go on"); });
+}
+
+bool Server::disks_are_quiet() const {
+  return log_disk_->quiet() && keys_jobs_.quiet() && leaving_jobs_.quiet() && coming_jobs_.quiet();
+}
+
 void Server::start_joining() {
   LETO_LOG(kNotice, "joining the cluster of %s", options_.join.text().c_str());
   joiner_ = std::make_unique<Joiner>(
@@ -226,6 +256,12 @@ void Server::start_joining() {
 
 // --- Turns -----------------------------------------------------------------------------------------------
 
+void Server::listen_to_clients_if_due() {
+  const bool waits = node_->loading() && loop_.monotonic_us() - node_->stats().started_us < kSilentLoadUs;
+  if (listens_to_clients_ || waits || unusable_) return;
+  if (base::Status status = listen_to_clients(); !status.is_ok()) on_unusable(status.text());
+}
+
 void Server::on_turn() {
   node_->on_loop_turn();
   // Peers first: what they are told decides when a write is answered.
@@ -234,6 +270,7 @@ void Server::on_turn() {
   log_disk_->on_turn_end();
   Stats& stats = node_->stats();
   stats.loop_turn_cpu_usec_max = std::max(stats.loop_turn_cpu_usec_max, loop_.last_turn_cpu_us());
+  if (!listens_to_clients_) listen_to_clients_if_due();
   if (node_finished_) try_to_finish();
 }
 
@@ -294,7 +331,7 @@ void Server::shut_down(const std::string& why) {
 
 void Server::try_to_finish() {
   const uint64_t now_us = loop_.monotonic_us();
-  const bool idle = log_disk_->quiet() && !keys_disk_->busy();
+  const bool idle = disks_are_quiet();
   const bool sent = (clients_.all_sent() && peers_->all_sent()) || now_us >= send_deadline_us_;
   if (idle && sent) return loop_.stop();
   if (now_us < finish_deadline_us_) return loop_.wake_after_us(kFinishStepUs);
@@ -311,14 +348,15 @@ int Server::close_down() {
   peers_->close_all();
   node_.reset();
   log_disk_.reset();
-  keys_disk_.reset();
+  snapshot_files_.reset();
   unwatch_signals();
   int status = 0;
-  for (const base::Status& closed : {directory_.keys->close(), directory_.log->close()}) {
+  for (const base::Status& closed : {keys_file_->close(), directory_.log->close()}) {
     if (closed.is_ok()) continue;
     LETO_LOG(kWarning, "%s", closed.text().c_str());
     status = 1;
   }
+  keys_file_.reset();
   LETO_LOG(kNotice, "Leto is ready to exit, bye bye...");
   // A name that is still being looked up is not waited for.
   if (!loop_.run_leftovers(kLeftoversMs)) end_at_once(status);

@@ -16,14 +16,17 @@
 #include "base/status.h"
 #include "server/clients.h"
 #include "server/joiner.h"
+#include "server/keys_file.h"
 #include "server/listener.h"
 #include "server/log_file.h"
 #include "server/loop.h"
 #include "server/node.h"
 #include "server/options.h"
 #include "server/peers.h"
+#include "server/snapshot_files.h"
 #include "server/start.h"
 #include "server/uv_disk.h"
+#include "server/uv_jobs.h"
 
 namespace leto::server {
 
@@ -45,6 +48,8 @@ class Server {
   void say_hello() const;
   void raise_file_limit() const;
   base::Status listen();
+  base::Status listen_to_clients();
+  void listen_to_clients_if_due();
   PeersSelf own_self(const std::string& host) const;
 
   void build_node(NodeStart start);
@@ -59,6 +64,10 @@ class Server {
   void on_missed(const peer::Hello& hello);
   void on_signal(int number);
   void shut_down(const std::string& why);
+  // The node cannot go on; why is said on stderr and in the log.
+  void on_unusable(const std::string& why);
+  // No job of a disk is under way or waits.
+  bool disks_are_quiet() const;
   // Ends the loop once replies and messages have left and the disks are quiet.
   void try_to_finish();
   int close_down();
@@ -72,10 +81,16 @@ class Server {
   bool signals_watched_ = false;
   bool founded_ = false;       // This process founded the cluster.
   bool misfounded_ = false;    // And it should have joined the one it is a member of.
+  bool unusable_ = false;
+  bool listens_to_clients_ = false;
 
   OpenedDirectory directory_;
   std::unique_ptr<UvLogDisk> log_disk_;
-  std::unique_ptr<UvKeysDisk> keys_disk_;
+  UvJobs keys_jobs_;
+  UvJobs leaving_jobs_;    // Of snapshots that leave,
+  UvJobs coming_jobs_;     // and that come.
+  std::unique_ptr<KeysFile> keys_file_;
+  std::unique_ptr<SnapshotFiles> snapshot_files_;
   Clients clients_;
   std::unique_ptr<Peers> peers_;
   std::unique_ptr<Node> node_;

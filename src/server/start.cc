@@ -12,6 +12,7 @@
 #include "server/own_address.h"
 #include "server/secure_random.h"
 #include "storage/peek.h"
+#include "storage/snapshot_file.h"
 
 namespace leto::server {
 
@@ -50,7 +51,7 @@ Status found_cluster(const Options& options, OpenedDirectory& opened) {
                             .kind = raft::EntryKind::kConfiguration,
                             .payload = std::make_shared<const std::string>(raft::encode_configuration(configuration))};
     const raft::HardState hard_state{.term = 1, .voted_for = raft::kNobody};
-    const storage::LogWrite write{.hard_state = hard_state, .truncate_from = std::nullopt, .append = {first}};
+    const storage::LogWrite write{.hard_state = hard_state, .truncate_from = std::nullopt, .append = {first}, .install = {}};
     if (opened.log->write({write}) != storage::WriteResult::kDurable) {
       return Status::error(opened.lock.path() + ": the disk is full");
     }
@@ -117,22 +118,18 @@ Status settle_cluster(const Options& options, OpenedDirectory& opened) {
   return opened.log->reset(start.identity);
 }
 
-Status load_keys(OpenedDirectory& opened) {
+// Its keys are loaded once the loop runs.
+Status open_keys(OpenedDirectory& opened) {
   NodeStart& start = opened.start;
+  storage::remove_other_generations(opened.lock.path(), "", start.identity.keys_generation);
   Result<std::unique_ptr<storage::KeyStore>> keys = storage::KeyStore::open(
       {.directory = opened.lock.path(), .vfs = "", .generation = start.identity.keys_generation});
   if (!keys.is_ok()) return keys.take_status();
   opened.keys = std::move(keys.value());
   start.header = opened.keys->header();
   start.witness = opened.keys->witness();
-  Status loaded = opened.keys->load([&](uint32_t database, std::string_view key, keyspace::Item item) {
-    start.keyspace.load(database, key, std::move(item));
-  });
-  if (!loaded.is_ok()) return loaded;
-  if (start.keyspace.digest() == start.header.digest) return {};
-  return Status::error(base::format(
-      "%s: the keys file is damaged: its digest is %s, but its keys give %s; move the directory away and join again",
-      opened.lock.path().c_str(), start.header.digest.hex().c_str(), start.keyspace.digest().hex().c_str()));
+  start.has_keys = start.header.applied_index > 0;
+  return {};
 }
 
 }  // namespace
@@ -162,6 +159,7 @@ Result<OpenedDirectory> open_directory(const Options& options, storage::Director
   opened.lock = std::move(lock);
   storage::LogStoreOptions log_options;
   log_options.directory = opened.lock.path();
+  log_options.segment_bytes_max = options.log_segment;
   Result<std::string> kept = storage::peek_id(opened.lock.path());
   if (!kept.is_ok()) return kept.take_status();
   if (Status status = check_id(options, opened.lock.path(), kept.value()); !status.is_ok()) return status;
@@ -174,7 +172,7 @@ Result<OpenedDirectory> open_directory(const Options& options, storage::Director
   opened.start.seed = secure_random_number();
   if (Status status = settle_identity(options, opened); !status.is_ok()) return status;
   if (Status status = settle_cluster(options, opened); !status.is_ok()) return status;
-  if (Status status = load_keys(opened); !status.is_ok()) return status;
+  if (Status status = open_keys(opened); !status.is_ok()) return status;
   return opened;
 }
 

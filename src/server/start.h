@@ -1,5 +1,5 @@
-// From options to an open data directory: the lock, raft.db, who this node is, the keys file, the loaded
-// keyspace. Blocking, before the loop runs. Refuses to know sockets.
+// From options to an open data directory: the lock, raft.db, who this node is, the keys
+// file's header. Blocking, before the loop runs. Refuses to know sockets.
 //
 // Invariants: on an error nothing that was there is changed; a founding that was cut off is finished by the
 // next start; an identity, once made, never changes but by being taken into a cluster.

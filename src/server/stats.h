@@ -54,6 +54,11 @@ struct Stats {
   uint64_t flushes = 0;
   uint64_t flush_failures = 0;
   uint64_t flush_microseconds = 0;
+  uint64_t compactions = 0;
+  uint64_t snapshots_made = 0;             // Copied, to be sent.
+  uint64_t snapshots_installed = 0;
+  uint64_t snapshot_bytes_sent = 0;
+  uint64_t snapshot_bytes_received = 0;
   uint64_t loop_turn_cpu_usec_max = 0;
   uint64_t peer_messages_sent = 0;         // Raised by the network, as the two below.
   uint64_t peer_messages_received = 0;

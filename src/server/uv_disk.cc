@@ -30,6 +30,12 @@ void UvLogDisk::read(const raft::Load& load, Read done) {
   loop_.wake();
 }
 
+void UvLogDisk::compact(raft::Index through, uint64_t bytes_kept, Compacted done) {
+  LETO_ASSERT(!compaction_, "a second compaction before the first");
+  compaction_ = {.through = through, .bytes_kept = bytes_kept, .done = std::move(done)};
+  loop_.wake();
+}
+
 bool UvLogDisk::write_now(const std::vector<storage::LogWrite>& writes, storage::WriteResult& result) {
   const uint64_t before_us = loop_.monotonic_us();
   if (!quiet() || sync_delay_ms_ != 0 || must_checkpoint()) return false;
@@ -74,6 +80,7 @@ void UvLogDisk::on_turn_end() {
 void UvLogDisk::start_next() {
   if (in_flight_) return;
   if (must_checkpoint()) return start(Kind::kCheckpoint);
+  if (start_compaction()) return;
   const bool read_first = !reads_.empty() && (last_ == Kind::kWrite || !waiting_write_);
   if (read_first) {
     job_ = {.kind = Kind::kRead, .load = reads_.front().load};
@@ -86,6 +93,17 @@ void UvLogDisk::start_next() {
     waiting_write_.reset();
     start(Kind::kWrite);
   }
+}
+
+// After a write, so that it has its turn under load, or when nothing else waits.
+bool UvLogDisk::start_compaction() {
+  const bool others_wait = !reads_.empty() || waiting_write_;
+  if (!compaction_ || vote_pending_ || (others_wait && last_ != Kind::kWrite)) return false;
+  job_ = {.kind = Kind::kCompaction, .through = compaction_->through, .bytes_kept = compaction_->bytes_kept};
+  compacted_ = std::move(compaction_->done);
+  compaction_.reset();
+  start(Kind::kCompaction);
+  return true;
 }
 
 void UvLogDisk::start(Kind kind) {
@@ -108,6 +126,8 @@ void UvLogDisk::work() {
     job_.took_us = (uv_hrtime() - before_ns) / 1000;
   } else if (job_.kind == Kind::kRead) {
     job_.entries = store_.read(job_.load.from, job_.load.last, job_.load.max_bytes);
+  } else if (job_.kind == Kind::kCompaction) {
+    job_.base = store_.compact(job_.through, job_.bytes_kept);
   } else {
     job_.status = store_.checkpoint();
   }
@@ -127,59 +147,14 @@ void UvLogDisk::work_done() {
     std::exchange(written_, nullptr)(job.result);
   } else if (job.kind == Kind::kRead) {
     std::exchange(read_, nullptr)(std::move(*job.entries));
+  } else if (job.kind == Kind::kCompaction) {
+    std::exchange(compacted_, nullptr)(std::move(*job.base));
   } else if (!job.status.is_ok()) {
     LETO_LOG(kWarning, "raft.db: the checkpoint failed and is tried again: %s", job.status.text().c_str());
     checkpoint_after_us_ = loop_.monotonic_us() + kSlowPauseUs;
   }
   // A write that waited behind a read or a checkpoint waits no longer; reads go with the turn's end.
   if (busy()) start_next();
-}
-
-UvKeysDisk::UvKeysDisk(Loop& loop, storage::KeyStore& store) : loop_(loop), store_(store) { request_.data = this; }
-
-UvKeysDisk::~UvKeysDisk() { LETO_ASSERT(!in_flight_, "a job of the keys file outlives its owner"); }
-
-void UvKeysDisk::flush(keyspace::Cut cut, storage::Witness witness, Flushed done) {
-  LETO_ASSERT(!busy(), "a second job of the keys file");
-  job_ = {.cut = std::move(cut), .witness = witness};
-  flushed_ = std::move(done);
-  start();
-}
-
-void UvKeysDisk::write_witness(storage::Witness witness, std::function<void(base::Status)> done) {
-  LETO_ASSERT(!busy(), "a second job of the keys file");
-  job_ = {.cut = std::nullopt, .witness = witness};
-  witness_written_ = std::move(done);
-  start();
-}
-
-void UvKeysDisk::start() {
-  in_flight_ = true;
-  const int code = uv_queue_work(
-      loop_.uv(), &request_, [](uv_work_t* request) { static_cast<UvKeysDisk*>(request->data)->work(); },
-      [](uv_work_t* request, int) { static_cast<UvKeysDisk*>(request->data)->work_done(); });
-  LETO_ASSERT(code == 0, base::format("uv_queue_work: %s", uv_strerror(code)));
-}
-
-// In the worker thread.
-void UvKeysDisk::work() {
-  job_.status = job_.cut ? store_.flush(*job_.cut, job_.witness) : store_.write_witness(job_.witness);
-  // Not on anybody's path: the flush is durable in the WAL already.
-  if (job_.status.is_ok() && job_.cut) job_.checkpoint_status = store_.checkpoint();
-}
-
-void UvKeysDisk::work_done() {
-  Job job = std::exchange(job_, {});
-  in_flight_ = false;
-  if (!job.checkpoint_status.is_ok()) {
-    LETO_LOG(kWarning, "keys file: the checkpoint failed and is tried again after the next flush: %s",
-             job.checkpoint_status.text().c_str());
-  }
-  if (job.cut) {
-    std::exchange(flushed_, nullptr)(job.status, std::move(*job.cut));
-  } else {
-    std::exchange(witness_written_, nullptr)(std::move(job.status));
-  }
 }
 
 }  // namespace leto::server

@@ -1,9 +1,10 @@
-// The two database files behind uv_queue_work: at most one job in flight per file, everything announced on
-// the loop thread. Refuses to know SQL and Raft.
+// raft.db behind uv_queue_work: at most one job in flight, everything announced on the loop thread. Refuses to
+// know SQL and Raft.
 //
 // Invariants: a store is touched by its job while one is in flight, else by the loop alone; after a write a
-// waiting read goes first, after a read a waiting write, so that neither starves; a checkpoint is a job of
-// its own, after the write before it was announced, and never before one that carries a vote.
+// waiting read goes first, after a read a waiting write, so that neither starves; a checkpoint and a
+// compaction are jobs of their own, after the write before them was announced, and never before one that
+// carries a vote.
 #pragma once
 
 #include <uv.h>
@@ -39,6 +40,7 @@ class UvLogDisk final : public LogDisk {
 
   void write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) override;
   void read(const raft::Load& load, Read done) override;
+  void compact(raft::Index through, uint64_t bytes_kept, Compacted done) override;
   bool busy() const override { return writing_ || waiting_write_.has_value(); }
   storage::LogStoreCounters counters() const override { return counters_; }
   DiskTimes times() const override { return times_; }
@@ -47,14 +49,14 @@ class UvLogDisk final : public LogDisk {
   // Once per turn, after the node's: starts what waits.
   void on_turn_end();
   // Nothing in flight and nothing waits.
-  bool quiet() const { return !in_flight_ && !waiting_write_ && reads_.empty(); }
+  bool quiet() const { return !in_flight_ && !waiting_write_ && reads_.empty() && !compaction_; }
   // From now on no checkpoint is started; what is in flight ends.
   void end_checkpoints() { checkpoints_allowed_ = false; }
   // DEBUG SYNC-DELAY: every commit waits so long first, in the worker. 0 ends it.
   void set_sync_delay(uint64_t milliseconds) { sync_delay_ms_ = milliseconds; }
 
  private:
-  enum class Kind : uint8_t { kNone, kWrite, kRead, kCheckpoint };
+  enum class Kind : uint8_t { kNone, kWrite, kRead, kCheckpoint, kCompaction };
   struct WaitingWrite {
     std::vector<storage::LogWrite> writes;
     Written done;
@@ -63,14 +65,22 @@ class UvLogDisk final : public LogDisk {
     raft::Load load;
     Read done;
   };
+  struct WaitingCompaction {
+    raft::Index through = 0;
+    uint64_t bytes_kept = 0;
+    Compacted done;
+  };
   // What a job is given and gives back; the worker alone touches it while the job is in flight.
   struct Job {
     Kind kind = Kind::kNone;
     std::vector<storage::LogWrite> writes = {};
     raft::Load load = {};
+    raft::Index through = 0;
+    uint64_t bytes_kept = 0;
     uint64_t sync_delay_ms = 0;
     storage::WriteResult result = storage::WriteResult::kDurable;
     std::optional<base::Result<std::vector<raft::Entry>>> entries = {};
+    std::optional<base::Result<raft::EntryId>> base = {};
     base::Status status = {};
     uint64_t took_us = 0;
     storage::LogStoreCounters counters = {};
@@ -78,6 +88,7 @@ class UvLogDisk final : public LogDisk {
   };
 
   void start_next();
+  bool start_compaction();
   void start(Kind kind);
   void work();
   void work_done();
@@ -93,11 +104,13 @@ class UvLogDisk final : public LogDisk {
   Job job_;
   Written written_;        // Of the write in flight.
   Read read_;              // Of the read in flight.
+  Compacted compacted_;    // Of the compaction in flight.
   bool in_flight_ = false;
   bool writing_ = false;   // The job in flight is a write.
   Kind last_ = Kind::kNone;
   std::optional<WaitingWrite> waiting_write_;
   std::deque<WaitingRead> reads_;
+  std::optional<WaitingCompaction> compaction_;
   bool checkpoint_due_ = false;
   bool vote_pending_ = false;   // The last write that was handed over carries a vote: no checkpoint before it.
   bool checkpoints_allowed_ = true;
@@ -107,37 +120,6 @@ class UvLogDisk final : public LogDisk {
   uint64_t loop_writes_barred_until_us_ = 0;
   storage::LogStoreCounters counters_;
   DiskTimes times_;
-};
-
-class UvKeysDisk final : public KeysDisk {
- public:
-  UvKeysDisk(Loop& loop, storage::KeyStore& store);
-  // REQUIRES: !busy().
-  ~UvKeysDisk() override;
-
-  void flush(keyspace::Cut cut, storage::Witness witness, Flushed done) override;
-  void write_witness(storage::Witness witness, std::function<void(base::Status)> done) override;
-  bool busy() const override { return in_flight_; }
-
- private:
-  struct Job {
-    std::optional<keyspace::Cut> cut;   // None: only the witness is written.
-    storage::Witness witness;
-    base::Status status = {};
-    base::Status checkpoint_status = {};
-  };
-
-  void start();
-  void work();
-  void work_done();
-
-  Loop& loop_;
-  storage::KeyStore& store_;
-  uv_work_t request_{};
-  Job job_;
-  Flushed flushed_;
-  std::function<void(base::Status)> witness_written_;
-  bool in_flight_ = false;
 };
 
 }  // namespace leto::server

@@ -21,6 +21,15 @@ class FakeLogDisk final : public LogDisk {
     done_ = std::move(done);
   }
   void read(const raft::Load&, Read) override {}
+  void compact(raft::Index through, uint64_t bytes_kept, Compacted done) override {
+    compactions.push_back({.through = through, .bytes_kept = bytes_kept, .done = std::move(done)});
+  }
+  struct Compaction {
+    raft::Index through = 0;
+    uint64_t bytes_kept = 0;
+    Compacted done;
+  };
+  std::vector<Compaction> compactions;
   bool busy() const override { return done_ != nullptr; }
   storage::LogStoreCounters counters() const override { return {}; }
   bool write_now(const std::vector<storage::LogWrite>&, storage::WriteResult&) override { return false; }
@@ -43,11 +52,18 @@ class FakeKeysDisk final : public KeysDisk {
     cut_ = std::move(cut);
     done_ = std::move(done);
   }
-  void write_witness(storage::Witness given, std::function<void(base::Status)> done) override {
+  void write_witness(storage::Witness given, StatusDone done) override {
     witness = given;
     done(base::Status::ok());
   }
-  bool busy() const override { return done_ != nullptr; }
+  void load(LoadDone done) override { load_done = std::move(done); }
+  void switch_to(uint64_t generation, StatusDone done) override {
+    switches.push_back(generation);
+    switch_done = std::move(done);
+  }
+  bool busy() const override { return done_ != nullptr || load_done != nullptr || switch_done != nullptr; }
+  void finish_load(base::Result<LoadedKeys> loaded) { std::exchange(load_done, nullptr)(std::move(loaded)); }
+  void finish_switch(base::Status status) { std::exchange(switch_done, nullptr)(std::move(status)); }
   void finish(base::Status status) {
     Flushed done = std::exchange(done_, nullptr);
     done(status, std::move(*cut_));
@@ -55,10 +71,65 @@ class FakeKeysDisk final : public KeysDisk {
   }
   storage::Witness witness;   // The last one that was written.
   int flushes = 0;
+  LoadDone load_done;
+  StatusDone switch_done;
+  std::vector<uint64_t> switches;   // Generations that were made current.
 
  private:
   std::optional<keyspace::Cut> cut_;
   Flushed done_;
+};
+
+// What is asked for is remembered, and ends when told.
+class FakeSnapshotDisk final : public SnapshotDisk {
+ public:
+  void copy(uint64_t generation, CopyDone done) override {
+    copies.push_back(generation);
+    copy_done = std::move(done);
+  }
+  void read(uint64_t offset, size_t bytes_max, ReadDone done) override {
+    reads.push_back({.offset = offset, .bytes_max = bytes_max, .done = std::move(done)});
+  }
+  void drop_copy() override {
+    ++copies_dropped;
+    copy_done = nullptr;
+    reads.clear();
+  }
+  void receive(uint64_t generation, uint64_t size, StatusDone done) override {
+    received.push_back({generation, size});
+    step_done = std::move(done);
+  }
+  void append(raft::Payload bytes, StatusDone done) override {
+    content += *bytes;
+    step_done = std::move(done);
+  }
+  void finish(const SnapshotEnd& given, LoadDone done) override {
+    end = given;
+    finish_done = std::move(done);
+  }
+  void discard() override {
+    ++discarded;
+    content.clear();
+    step_done = nullptr;
+    finish_done = nullptr;
+  }
+  void forget() override { ++forgotten; }
+  void finish_step(base::Status status = {}) { std::exchange(step_done, nullptr)(std::move(status)); }
+
+  struct Read {
+    uint64_t offset = 0;
+    size_t bytes_max = 0;
+    ReadDone done;
+  };
+  std::vector<uint64_t> copies;   // Generations.
+  CopyDone copy_done;
+  std::vector<Read> reads;
+  int copies_dropped = 0, discarded = 0, forgotten = 0;
+  std::vector<std::pair<uint64_t, uint64_t>> received;   // Generation, size.
+  std::string content;
+  StatusDone step_done;
+  SnapshotEnd end;
+  LoadDone finish_done;
 };
 
 class FakeNetwork final : public Network {
@@ -98,7 +169,7 @@ class NodeUnderTest {
  public:
   explicit NodeUnderTest(size_t voters = 1) : NodeUnderTest(start_of(voters)) {}
   explicit NodeUnderTest(NodeStart start) {
-    node.emplace(options, Environment{disk, keys, network, clock, waker}, std::move(start));
+    node.emplace(options, Environment{disk, keys, snapshots, network, clock, waker}, std::move(start));
   }
 
   static raft::Member member_of(raft::NodeId number) {
@@ -161,6 +232,7 @@ class NodeUnderTest {
   Options options;
   FakeLogDisk disk;
   FakeKeysDisk keys;
+  FakeSnapshotDisk snapshots;
   FakeNetwork network;
   FakeClock clock;
   FakeWaker waker;

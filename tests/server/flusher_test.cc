@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "command/entry.h"
 #include "fake_environment.h"
 #include "fake_peers.h"
 
@@ -173,6 +174,100 @@ TEST_CASE("the witness follows a change of term within a second") {
   test.ticks(100);
   CHECK(test.keys.witness.term == test.node->raft().term());
   CHECK(test.keys.witness.index >= 1);
+}
+
+TEST_CASE("past flush-lag-bytes clients that write are not read from, until the disk has followed") {
+  NodeUnderTest test;
+  test.lead();
+  test.options.flush_bytes = test.options.flush_lag_bytes = 1 << 20;
+  const SessionRef session = test.node->open_session();
+  const std::string value(700 << 10, 'v');
+  for (const char* key : {"a", "b"}) {
+    test.send(session, {"SET", key, value});
+    test.finish_all_disk();
+  }
+  REQUIRE(test.keys.busy());
+  CHECK(test.node->overloaded());
+  test.keys.finish(base::Status::ok());
+  test.turn();
+  CHECK(!test.node->overloaded());
+}
+
+TEST_CASE("log that overwrites few keys counts as lag too, for a start would replay it") {
+  NodeUnderTest test;
+  test.lead();
+  test.options.flush_bytes = 1 << 20;
+  const SessionRef session = test.node->open_session();
+  const std::string value(400 << 10, 'v');
+  for (int write = 0; write < 2; ++write) {
+    test.send(session, {"SET", "same", value});
+    test.finish_all_disk();
+  }
+  CHECK(!test.keys.busy());
+  test.send(session, {"SET", "same", value});
+  test.finish_all_disk();
+  CHECK(test.keys.busy());
+}
+
+TEST_CASE("past flush-lag clients that write are not read from") {
+  NodeUnderTest test;
+  test.lead();
+  test.options.flush_lag_ms = 2000;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.finish_all_disk();
+  test.ticks(100);
+  REQUIRE(test.keys.busy());
+  CHECK(!test.node->overloaded());
+  test.ticks(150);
+  CHECK(test.node->overloaded());
+  test.keys.finish(base::Status::error("disk I/O error"));
+  test.turn();
+  CHECK(test.node->overloaded());
+  test.ticks(101);
+  test.keys.finish(base::Status::ok());
+  test.turn();
+  CHECK(!test.node->overloaded());
+}
+
+TEST_CASE("a follower that is behind keeps acknowledgements of entries back, and answers heartbeats") {
+  NodeUnderTest test(3);
+  test.options.flush_lag_bytes = 1 << 20;
+  const auto append = [&](raft::Index index, std::string payload) {
+    raft::AppendEntries message;
+    message.previous = {.term = 1, .index = index - 1};
+    command::EntryBuilder builder;
+    const std::vector<std::string_view> request = {"SET", "k", payload};
+    builder.add(0, request);
+    message.entries.push_back({.id = {.term = 1, .index = index},
+                               .kind = raft::EntryKind::kCommands,
+                               .payload = std::make_shared<const std::string>(builder.finish({.time_ms = 1, .seed = 1}))});
+    message.leader_commit = index;
+    test.node->on_message({.from = 2, .to = 1, .term = 1, .body = message});
+    test.finish_all_disk();
+  };
+  const auto acknowledged = [&] {
+    raft::Index match = 0;
+    for (const raft::Message& message : std::exchange(test.network.sent, {})) {
+      if (const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body)) match = std::max(match, reply->match);
+    }
+    return match;
+  };
+  append(2, std::string(1 << 20, 'v'));
+  CHECK(acknowledged() == 2);
+  append(3, "small");
+  CHECK(acknowledged() == 0);
+  raft::AppendEntries heartbeat;
+  heartbeat.previous = {.term = 1, .index = 1};
+  test.node->on_message({.from = 2, .to = 1, .term = 1, .body = heartbeat});
+  test.turn();
+  CHECK(acknowledged() == 1);
+  test.ticks(100);
+  REQUIRE(test.keys.busy());
+  test.network.sent.clear();
+  test.keys.finish(base::Status::ok());
+  test.turn();
+  CHECK(acknowledged() == 3);
 }
 
 }  // namespace

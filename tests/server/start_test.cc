@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "storage/load.h"
 
 namespace leto::server {
 namespace {
@@ -164,24 +165,32 @@ TEST_CASE("the keys come back with the digest they were written with, and a wron
   DataDirectory directory;
   const auto write = [&](uint64_t digest_error) {
     OpenedDirectory opened = std::move(directory.open().value());
+    keyspace::Keyspace keyspace;
     keyspace::Item item;
     item.value = keyspace::make_string("b");
-    opened.start.keyspace.set(0, "a", std::move(item));
+    keyspace.set(0, "a", std::move(item));
     keyspace::StateHeader header = opened.start.header;
     header.applied_index = 1;
     header.applied_term = 1;
-    header.digest = opened.start.keyspace.digest();
+    header.digest = keyspace.digest();
     header.digest.low += digest_error;
-    const keyspace::Cut cut = opened.start.keyspace.freeze(header);
+    const keyspace::Cut cut = keyspace.freeze(header);
     REQUIRE(opened.keys->flush(cut, {.index = 1, .term = 1}).is_ok());
   };
   write(0);
-  const OpenedDirectory opened = directory.visit();
-  CHECK(opened.start.keyspace.size() == 1);
-  CHECK(opened.start.header.applied_index == 1);
+  {
+    const OpenedDirectory opened = directory.visit();
+    CHECK(opened.start.has_keys);
+    keyspace::Keyspace keyspace;
+    REQUIRE(storage::load_keyspace(*opened.keys, keyspace).is_ok());
+    CHECK(keyspace.size() == 1);
+    CHECK(opened.start.header.applied_index == 1);
   CHECK(opened.start.witness.index == 1);
+  }
   write(1);
-  CHECK_FALSE(directory.open().is_ok());
+  const OpenedDirectory opened = directory.visit();
+  keyspace::Keyspace keyspace;
+  CHECK_FALSE(storage::load_keyspace(*opened.keys, keyspace).is_ok());
 }
 
 TEST_CASE("a keys file that is made anew has nothing of the one before") {
@@ -191,7 +200,7 @@ TEST_CASE("a keys file that is made anew has nothing of the one before") {
   header.applied_index = 5;
   {
     std::unique_ptr<storage::KeyStore> stale = std::move(make_keys(directory.path, 2).value());
-    REQUIRE(stale->flush(opened.start.keyspace.freeze(header), {.index = 5, .term = 3}).is_ok());
+    REQUIRE(stale->flush(keyspace::Keyspace().freeze(header), {.index = 5, .term = 3}).is_ok());
   }
   std::unique_ptr<storage::KeyStore> fresh = std::move(make_keys(directory.path, 2).value());
   CHECK(fresh->header().applied_index == 0);

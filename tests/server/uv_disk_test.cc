@@ -30,6 +30,10 @@ class FakeLogStore final : public storage::LogStore {
     note("read" + std::to_string(from));
     return std::vector<raft::Entry>{};
   }
+  base::Result<raft::EntryId> compact(raft::Index through, uint64_t) override {
+    note("compact" + std::to_string(through));
+    return raft::EntryId{.term = 1, .index = through};
+  }
   bool checkpoint_due() const override { return frames >= 10; }
   base::Status checkpoint() override {
     note("checkpoint");
@@ -224,69 +228,6 @@ TEST_CASE("a delayed commit counts as slow, and the loop keeps its hands off the
   CHECK(it.disk.times().last_us >= 6000);
   it.disk.set_sync_delay(0);
   CHECK_FALSE(it.write_now());
-}
-
-class FakeKeyStore final : public storage::KeyStore {
- public:
-  keyspace::StateHeader header() const override { return {}; }
-  storage::Witness witness() const override { return {}; }
-  base::Status load(const Sink&) override { return {}; }
-  base::Status flush(const keyspace::Cut& cut, const storage::Witness& witness) override {
-    flushed_index = cut.header.applied_index;
-    witnessed = witness.index;
-    return fails ? base::Status::error("the disk is full") : base::Status::ok();
-  }
-  base::Status write_witness(const storage::Witness& witness) override {
-    witnessed = witness.index;
-    return {};
-  }
-  base::Status checkpoint() override {
-    ++checkpoints;
-    return {};
-  }
-  base::Status close() override { return {}; }
-  uint64_t flushed_index = 0;
-  uint64_t witnessed = 0;
-  int checkpoints = 0;
-  bool fails = false;
-};
-
-TEST_CASE("a flush gives its cut back, whether it succeeded or not") {
-  Loop loop;
-  loop.start({});
-  FakeKeyStore store;
-  UvKeysDisk disk(loop, store);
-  keyspace::Keyspace keyspace;
-  for (const bool fails : {false, true}) {
-    store.fails = fails;
-    keyspace::StateHeader header;
-    header.applied_index = 7;
-    std::string said = "nothing";
-    uint64_t came_back = 0;
-    disk.flush(keyspace.freeze(header), {.index = 6, .term = 1}, [&](const base::Status& status, keyspace::Cut cut) {
-      said = status.is_ok() ? "" : status.text();
-      came_back = cut.header.applied_index;
-    });
-    CHECK(disk.busy());
-    REQUIRE(wait_for_condition(loop, [&] { return !disk.busy(); }));
-    CHECK(said == (fails ? "the disk is full" : ""));
-    CHECK(came_back == 7);
-    CHECK(store.flushed_index == 7);
-    CHECK(store.witnessed == 6);
-  }
-  CHECK(store.checkpoints == 1);
-}
-
-TEST_CASE("a witness is written without a cut") {
-  Loop loop;
-  loop.start({});
-  FakeKeyStore store;
-  UvKeysDisk disk(loop, store);
-  bool written = false;
-  disk.write_witness({.index = 9, .term = 2}, [&](base::Status status) { written = status.is_ok(); });
-  REQUIRE(wait_for_condition(loop, [&] { return written; }));
-  CHECK(store.witnessed == 9);
-  CHECK(store.checkpoints == 0);
 }
 
 }  // namespace

@@ -12,7 +12,8 @@ const char* reached_name(Reached what) {
       "joined", "election won", "leader stepped down", "log truncated", "unknown outcome", "redirected",
       "read at a follower", "write on the loop", "full job retried", "log loaded from disk", "died in a log write",
       "unfinished write kept", "unfinished write lost", "start failed", "flush failed", "checkpoint",
-      "mixed pipeline", "restarted with a log",
+      "mixed pipeline", "restarted with a log", "log compacted", "snapshot copied", "snapshot installed",
+      "snapshot refused", "keys loaded",
   };
   return names[static_cast<size_t>(what)];
 }

@@ -16,7 +16,8 @@ enum class Reached : uint8_t {
   // Branches.
   kJoined = kFaultsEnd, kElection, kStepDown, kTruncation, kUnknown, kRedirected, kFollowerRead, kWriteNow,
   kFullRetried, kLogLoaded, kDiedInWrite, kKeptUnfinished, kLostUnfinished, kStartFailed, kFlushFailed,
-  kCheckpointed, kMixedPipeline, kRestartedWithLog, kEnd,
+  kCheckpointed, kMixedPipeline, kRestartedWithLog,
+  kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kLoaded, kEnd,
 };
 
 inline constexpr size_t kFaults = static_cast<size_t>(Reached::kFaultsEnd);

@@ -29,17 +29,25 @@ class DurableLog {
 
   const raft::HardState& hard_state() const { return hard_state_; }
   void set_hard_state(const raft::HardState& hard_state) { hard_state_ = hard_state; }
-  raft::Index last() const { return entries_.size(); }
-  // Null if there is none.
+  raft::EntryId base() const { return base_; }
+  raft::Index last() const { return base_.index + entries_.size(); }
+  // Null if there is none, or if it was compacted.
   const DurableEntry* find(raft::Index index) const {
-    return index == 0 || index > entries_.size() ? nullptr : &entries_[index - 1];
+    return index <= base_.index || index > last() ? nullptr : &entries_[index - base_.index - 1];
   }
+  // Null entries up to the base are there, in a way: they are part of a snapshot.
+  bool includes(raft::Index index) const { return index <= last(); }
+  raft::Term term_at(raft::Index index) const;
+  void begin_at(raft::EntryId base) { base_ = base; }
+  // Nothing if it begins behind that already.
+  void compact(raft::EntryId base);
   void append(const DurableEntry& entry) { entries_.push_back(entry); }
   bool operator==(const DurableLog&) const = default;
 
  private:
   raft::HardState hard_state_;
-  std::vector<DurableEntry> entries_;   // From index 1.
+  raft::EntryId base_;
+  std::vector<DurableEntry> entries_;   // Behind the base.
 };
 
 }  // namespace leto::sim

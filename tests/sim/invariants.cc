@@ -112,6 +112,8 @@ void Invariants::check_committed(Machine& machine, Seen& seen) {
   const raft::Raft& raft = machine.process()->node().raft();
   const raft::Index sure = std::min({raft.commit_index(), machine.durable.last(), raft.durable_index()});
   for (raft::Index index = seen.checked + 1; index <= sure && !world_.failed(); ++index) {
+    // What a snapshot brought was committed elsewhere; its digest is compared when it is applied.
+    if (machine.durable.find(index) == nullptr && index <= canonical_.size()) continue;
     if (index > canonical_.size()) commit_first(machine, index);
     const DurableEntry& mine = *machine.durable.find(index);
     if (mine == canonical_[index - 1].entry) continue;
@@ -128,7 +130,8 @@ void Invariants::commit_first(Machine& machine, raft::Index index) {
   const bool quorum = raft.configuration().has_quorum([&](raft::NodeId node) {
     const Machine* other = find(node);
     const DurableEntry* theirs = other == nullptr ? nullptr : other->durable.find(index);
-    return theirs != nullptr && *theirs == entry;
+    if (theirs == nullptr) return other != nullptr && other->durable.includes(index);
+    return *theirs == entry;
   });
   if (!quorum) {
     world_.fail("I5", base::format("machine %zu holds %s as committed, but no quorum has it durably", machine.number,
@@ -191,13 +194,25 @@ void Invariants::on_log_handed(Machine& machine, const std::vector<storage::LogW
                                      Number{*write.truncate_from}));
     }
     if (write.truncate_from) world_.coverage.note(Reached::kTruncation);
+    if (write.install && write.install->last.index > canonical_.size()) {
+      world_.fail("I8", base::format("machine %zu takes a snapshot at %llu, of which %zu entries are committed",
+                                     machine.number, Number{write.install->last.index}, canonical_.size()));
+    }
     if (write.truncate_from && *write.truncate_from <= canonical_.size() &&
-        machine.durable.last() >= *write.truncate_from &&
+        machine.durable.find(*write.truncate_from) != nullptr &&
         *machine.durable.find(*write.truncate_from) == canonical_[*write.truncate_from - 1].entry) {
       world_.fail("I4", base::format("machine %zu truncates committed entry %llu", machine.number,
                                      Number{*write.truncate_from}));
     }
   }
+}
+
+// D10: what leaves the log is durable in the keys file.
+void Invariants::on_compacted(Machine& machine, raft::EntryId base) {
+  world_.coverage.note(Reached::kCompacted);
+  if (base.index <= machine.flushed && base.index <= canonical_.size()) return;
+  world_.fail("I8", base::format("machine %zu drops its log up to %llu; durable in its keys file is %llu", machine.number,
+                                 Number{base.index}, Number{machine.flushed}));
 }
 
 void Invariants::on_log_durable(Machine& machine, const std::vector<storage::LogWrite>& writes) {
@@ -206,10 +221,10 @@ void Invariants::on_log_durable(Machine& machine, const std::vector<storage::Log
     if (write.hard_state && write.hard_state->voted_for != raft::kNobody) {
       note_vote(machine, write.hard_state->term, write.hard_state->voted_for);
     }
+    if (write.install) written[write.install->last.index] = write.install->last.term;
     for (const raft::Entry& entry : write.append) {
       const auto before = written.find(entry.id.index - 1);
-      const DurableEntry* older = machine.durable.find(entry.id.index - 1);
-      const raft::Term term_on_disk = older == nullptr ? 0 : older->term;
+      const raft::Term term_on_disk = machine.durable.term_at(entry.id.index - 1);
       note_log(entry.id.index, durable_entry(entry), before == written.end() ? term_on_disk : before->second);
       written[entry.id.index] = entry.id.term;
     }

@@ -28,6 +28,7 @@ class Invariants final : public Observer {
   void on_started(Machine& machine) override;
   void on_log_handed(Machine& machine, const std::vector<storage::LogWrite>& writes) override;
   void on_log_durable(Machine& machine, const std::vector<storage::LogWrite>& writes) override;
+  void on_compacted(Machine& machine, raft::EntryId base) override;
   void on_send(Machine& machine, const raft::Message& message) override;
 
  private:

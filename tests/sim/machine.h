@@ -21,6 +21,9 @@
 
 namespace leto::sim {
 
+// Of a node, in its own disk.
+inline constexpr char kDirectory[] = "/sim";
+
 class Machine;
 class Network;
 class Process;
@@ -33,6 +36,7 @@ class Observer {
   virtual void on_log_handed(Machine& machine, const std::vector<storage::LogWrite>& writes) = 0;
   // `durable` is still as it was before.
   virtual void on_log_durable(Machine& machine, const std::vector<storage::LogWrite>& writes) = 0;
+  virtual void on_compacted(Machine& machine, raft::EntryId base) = 0;
   virtual void on_send(Machine& machine, const raft::Message& message) = 0;
 };
 
@@ -107,6 +111,7 @@ class Machine {
   SimClock clock;
   storage::TestDisk disk;
   DurableLog durable;
+  raft::Index flushed = 0;   // What the current keys file has durably.
   // A write that was handed to the store and never came back: it may be there after a restart, or not.
   std::vector<storage::LogWrite> unfinished;
   server::Options options;

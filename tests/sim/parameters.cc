@@ -69,6 +69,12 @@ Parameters make_parameters(uint64_t seed) {
   if (parameters.options.heartbeat_interval_ms < 10) parameters.options.heartbeat_interval_ms = 10;
   if (random.chance(1, 3)) parameters.options.request_timeout_ms = random.between(300, 2000);
   if (parameters.faultless) parameters.options.request_timeout_ms = 5000;
+  static constexpr uint64_t kWindows[] = {0, 0, 200, 2000, 64 << 20};
+  parameters.options.log_window = kWindows[random.below(5)];
+  static constexpr uint64_t kRates[] = {0, 100 << 10, 1 << 20, 64 << 20};
+  parameters.options.snapshot_rate = kRates[random.below(4)];
+  static constexpr uint64_t kFlushes[] = {100, 500, 5000};
+  parameters.options.flush_interval_ms = kFlushes[random.below(3)];
   parameters.network = make_network(random, parameters);
   parameters.disk = make_disk(random, parameters);
   parameters.clients = make_clients(random);

@@ -6,13 +6,13 @@
 #include "base/assert.h"
 #include "base/format.h"
 #include "server/tick.h"
+#include "storage/snapshot_file.h"
 #include "tests/sim/network.h"
 
 namespace leto::sim {
 
 namespace {
 
-constexpr char kDirectory[] = "/sim";
 constexpr size_t kWalBytes = 64 << 10;
 constexpr Microseconds kTurnHigh = 30, kReplyLow = 20, kReplyHigh = 400;
 
@@ -23,10 +23,16 @@ storage::LogStoreOptions log_options(const Machine& machine, const DiskParameter
 
 }  // namespace
 
+Process::Process(Machine& machine)
+    : machine_(machine), keys_jobs_(machine), leaving_jobs_(machine), coming_jobs_(machine) {}
+
 Process::~Process() {
   node_.reset();
   log_disk_.reset();
-  keys_disk_.reset();
+}
+
+bool Process::disks_are_quiet() const {
+  return !log_disk_->busy() && keys_jobs_.quiet() && leaving_jobs_.quiet() && coming_jobs_.quiet();
 }
 
 // --- Start -------------------------------------------------------------------------------------------
@@ -44,7 +50,7 @@ base::Status Process::found(const std::string& cluster_id, const raft::Configura
     const raft::Entry entry{.id = {.term = 1, .index = 1}, .kind = raft::EntryKind::kConfiguration,
                             .payload = std::make_shared<const std::string>(raft::encode_configuration(configuration))};
     const std::vector<storage::LogWrite> first = {
-        {.hard_state = raft::HardState{.term = 1, .voted_for = raft::kNobody}, .truncate_from = {}, .append = {entry}}};
+        {.hard_state = raft::HardState{.term = 1, .voted_for = raft::kNobody}, .truncate_from = {}, .append = {entry}, .install = {}}};
     log_store_->write(first);
     machine_.observer().on_log_durable(machine_, first);
     machine_.durable.apply(first);
@@ -69,18 +75,12 @@ base::Status Process::open_log() {
 }
 
 base::Status Process::open_keys() {
+  storage::remove_other_generations(kDirectory, machine_.disk.name(), identity_.keys_generation);
   base::Result<std::unique_ptr<storage::KeyStore>> opened = storage::KeyStore::open(
       {.directory = kDirectory, .vfs = machine_.disk.name(), .generation = identity_.keys_generation});
   if (!opened.is_ok()) return opened.take_status();
   key_store_ = std::move(opened.value());
-  loaded_ = keyspace::Keyspace();
-  base::Status status = key_store_->load([this](uint32_t database, std::string_view key, keyspace::Item item) {
-    loaded_.load(database, key, std::move(item));
-  });
-  if (!status.is_ok()) return status;
-  if (!(loaded_.digest() == key_store_->header().digest)) {
-    machine_.world().fail("I12", "the keys file's digest is not that of its keys");
-  }
+  machine_.flushed = key_store_->header().applied_index;
   return {};
 }
 
@@ -94,6 +94,7 @@ void Process::begin() {
 void Process::check_recovered() {
   const raft::Recovered recovered = log_store_->recovered();
   DurableLog found;
+  found.begin_at(recovered.base);
   found.set_hard_state(recovered.hard_state);
   while (found.last() < recovered.last.index) {
     base::Result<std::vector<raft::Entry>> entries = log_store_->read(found.last() + 1, recovered.last.index, 1 << 20);
@@ -105,6 +106,9 @@ void Process::check_recovered() {
   }
   DurableLog finished = machine_.durable;
   finished.apply(machine_.unfinished);
+  // A compaction that was under way may have happened.
+  for (DurableLog* each : {&finished, &machine_.durable})
+    if (found.base().index <= std::min(each->last(), machine_.flushed)) each->compact(found.base());
   const bool kept = !machine_.unfinished.empty() && found == finished;
   if (!(found == machine_.durable) && !kept) {
     machine_.world().fail("I12", base::format("machine %zu came back with log to %llu, term %llu; durable were %llu, %llu",
@@ -124,17 +128,21 @@ void Process::check_recovered() {
 
 void Process::make_node() {
   log_disk_ = std::make_unique<SimLogDisk>(machine_, *log_store_);
-  keys_disk_ = std::make_unique<SimKeysDisk>(machine_, *key_store_);
-  const server::Environment environment{
-      .log_disk = *log_disk_, .keys_disk = *keys_disk_, .network = *this, .clock = *this, .waker = *this};
+  const keyspace::StateHeader header = key_store_->header();
+  const storage::Witness witness = key_store_->witness();
+  keys_disk_ = std::make_unique<SimKeysDisk>(machine_, keys_jobs_, std::move(key_store_));
+  snapshot_disk_ = std::make_unique<SimSnapshotDisk>(machine_, leaving_jobs_, coming_jobs_);
+  const server::Environment environment{.log_disk = *log_disk_, .keys_disk = *keys_disk_, .snapshot_disk = *snapshot_disk_,
+                                        .network = *this, .clock = *this, .waker = *this};
   server::NodeStart start{.identity = identity_,
                           .recovered = log_store_->recovered(),
-                          .header = key_store_->header(),
-                          .witness = key_store_->witness(),
-                          .keyspace = std::exchange(loaded_, keyspace::Keyspace()),
+                          .header = header,
+                          .witness = witness,
+                          .has_keys = header.applied_index > 0,
                           .founding = false,
                           .seed = machine_.random.next()};
   node_ = std::make_unique<server::Node>(machine_.options, environment, std::move(start));
+  node_->on_unusable = [this](const std::string& why) { machine_.world().fail("I12", "a node cannot go on: " + why); };
 }
 
 // --- The loop ----------------------------------------------------------------------------------------
@@ -233,7 +241,7 @@ base::Status Process::adopt(const storage::Identity& by) {
   storage::Identity identity = identity_;
   identity.cluster_id = by.cluster_id;
   identity.cluster_secret = by.cluster_secret;
-  if (log_disk_->busy() || keys_disk_->busy()) return base::Status::error("its disk is busy");
+  if (!disks_are_quiet()) return base::Status::error("its disk is busy");
   base::Status status = machine_.in_store([&] { return log_store_->reset(identity); });
   if (!status.is_ok()) return status;
   // As the real one, it goes on as another node; here by another process, which is simpler and no less.
@@ -252,9 +260,9 @@ void Process::shut_down() {
 
 void Process::end_cleanly() {
   deliver_output();
-  if (!log_disk_->busy() && !keys_disk_->busy()) {
+  if (disks_are_quiet()) {
     const base::Status log = machine_.in_store([this] { return log_store_->close(); });
-    const base::Status keys = machine_.in_store([this] { return key_store_->close(); });
+    const base::Status keys = machine_.in_store([this] { return keys_disk_->close(); });
     machine_.world().trace.text(machine_.number, "ended cleanly: " + std::string(log.is_ok() && keys.is_ok() ? "yes" : "no"));
     machine_.world().coverage.note(Reached::kShutdown);
   }

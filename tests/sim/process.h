@@ -26,7 +26,7 @@ class Receiver {
 
 class Process final : private server::Waker, private server::Clock, private server::Network {
  public:
-  explicit Process(Machine& machine) : machine_(machine) {}
+  explicit Process(Machine& machine);
   ~Process() override;
 
   // Makes the data directory, and leaves it closed.
@@ -75,16 +75,18 @@ class Process final : private server::Waker, private server::Clock, private serv
   void tick();
   void turn();
   void deliver_output();
+  bool disks_are_quiet() const;
   void close_line(const Line& line);
   void end_cleanly();
 
   Machine& machine_;
   storage::Identity identity_;
   std::unique_ptr<storage::LogStore> log_store_;
-  std::unique_ptr<storage::KeyStore> key_store_;
-  keyspace::Keyspace loaded_;
+  std::unique_ptr<storage::KeyStore> key_store_;   // Until the node is made.
   std::unique_ptr<SimLogDisk> log_disk_;
+  SimJobs keys_jobs_, leaving_jobs_, coming_jobs_;
   std::unique_ptr<SimKeysDisk> keys_disk_;
+  std::unique_ptr<SimSnapshotDisk> snapshot_disk_;
   std::unique_ptr<server::Node> node_;
   std::map<uint64_t, Line> lines_;   // By client id.
   bool turn_waits_ = false;

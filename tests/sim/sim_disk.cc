@@ -1,9 +1,11 @@
 #include "tests/sim/sim_disk.h"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "base/assert.h"
+#include "tests/sim/process.h"
 
 namespace leto::sim {
 
@@ -34,6 +36,29 @@ void SimLogDisk::read(const raft::Load& load, Read done) {
   start_next();
 }
 
+void SimLogDisk::compact(raft::Index through, uint64_t bytes_kept, Compacted done) {
+  if (machine_.dying()) return;
+  LETO_ASSERT(!compaction_, "a second compaction before the first");
+  compaction_ = {.through = through, .bytes_kept = bytes_kept, .done = std::move(done)};
+  start_next();
+}
+
+void SimLogDisk::start_compaction() {
+  using Base = base::Result<raft::EntryId>;
+  auto job = std::make_shared<WaitingCompaction>(std::move(*compaction_));
+  compaction_.reset();
+  write_was_last_ = false;
+  auto result = std::make_shared<Base>(raft::EntryId());
+  run_job(
+      [this, job, result] {
+        *result = machine_.in_store([&] { return store_.compact(job->through, job->bytes_kept); });
+        if (machine_.dying() || !result->is_ok()) return;
+        if (result->value().index > machine_.durable.base().index) machine_.observer().on_compacted(machine_, result->value());
+        machine_.durable.compact(result->value());
+      },
+      [job, result] { job->done(std::move(*result)); });
+}
+
 void SimLogDisk::run_job(std::function<void()> work, std::function<void()> done) {
   in_flight_ = true;
   const Microseconds time = machine_.draw_job_time();
@@ -54,6 +79,7 @@ void SimLogDisk::start_next() {
   if (in_flight_ || machine_.dying()) return;
   const bool read_first = !reads_.empty() && (write_was_last_ || !waiting_write_);
   if (read_first) return start_read();
+  if (compaction_ && !vote_pending_ && (!waiting_write_ || machine_.random.chance(1, 4))) return start_compaction();
   if (waiting_write_) return start_write();
   const bool idle = machine_.random.chance(1, 2);
   if (!vote_pending_ && idle && store_.checkpoint_due()) start_checkpoint();
@@ -132,7 +158,7 @@ void SimLogDisk::start_checkpoint() {
 
 bool SimLogDisk::write_now(const std::vector<storage::LogWrite>& writes, storage::WriteResult& result) {
   if (machine_.dying()) return false;
-  const bool quiet = !in_flight_ && !waiting_write_ && reads_.empty();
+  const bool quiet = !in_flight_ && !waiting_write_ && reads_.empty() && !compaction_;
   const bool fast = machine_.weather.slow_high == 0 && !machine_.disk_stalls();
   if (!quiet || !fast || !machine_.world().parameters.disk.writes_now || machine_.random.chance(1, 4)) return false;
   machine_.world().coverage.note(Reached::kWriteNow);
@@ -142,48 +168,86 @@ bool SimLogDisk::write_now(const std::vector<storage::LogWrite>& writes, storage
   return true;
 }
 
-// --- The keys file -----------------------------------------------------------------------------------
+// --- Other jobs --------------------------------------------------------------------------------------
 
-void SimKeysDisk::run_job(std::function<void()> work, std::function<void()> done) {
-  LETO_ASSERT(!in_flight_, "a second job of the keys file");
-  in_flight_ = true;
+void SimJobs::run(std::function<void()> work, std::function<void()> done) {
+  if (machine_.dying()) return;
+  jobs_.push_back({.work = std::move(work), .done = std::move(done)});
+  start_next();
+}
+
+void SimJobs::start_next() {
+  if (under_way_ || jobs_.empty() || machine_.dying()) return;
+  under_way_ = true;
   const Microseconds time = 2 * machine_.draw_job_time();
   const Microseconds moment = draw_moment(machine_.random, time);
-  machine_.after(moment, [this, rest = time - moment, work = std::move(work), done = std::move(done)] {
+  machine_.after(moment, [this, rest = time - moment] {
     work();
-    if (machine_.dying()) return;
-    machine_.after(rest, [this, done] {
-      in_flight_ = false;
-      done();
-    });
+    if (!machine_.dying()) machine_.after(rest, [this] { finish(); });
   });
 }
 
-void SimKeysDisk::flush(keyspace::Cut cut, storage::Witness witness, Flushed done) {
-  if (machine_.dying()) return;
-  auto moved = std::make_shared<keyspace::Cut>(std::move(cut));
-  auto result = std::make_shared<base::Status>();
-  run_job(
-      [this, moved, result, witness] {
-        *result = machine_.in_store([&] { return store_.flush(*moved, witness); });
-        if (!result->is_ok() || machine_.dying()) return;
-        // A checkpoint that fails is tried again after the next flush.
-        const base::Status checkpoint = machine_.in_store([&] { return store_.checkpoint(); });
-        machine_.world().trace.add({.kind = EventKind::kCheckpoint, .machine = machine_.number, .a = checkpoint.is_ok()});
-      },
-      [this, moved, result, done = std::move(done)] {
-        machine_.world().coverage.note(result->is_ok() ? Reached::kSnapshot : Reached::kFlushFailed);
-        machine_.world().trace.add({.kind = EventKind::kFlushEnds, .machine = machine_.number, .a = result->is_ok(),
-                                    .b = moved->header.applied_index});
-        done(*result, std::move(*moved));
-      });
+void SimJobs::work() {
+  machine_.in_store([this] {
+    jobs_.front().work();
+    return true;
+  });
 }
 
-void SimKeysDisk::write_witness(storage::Witness witness, std::function<void(base::Status)> done) {
+void SimJobs::finish() {
+  const Job job = std::move(jobs_.front());
+  jobs_.pop_front();
+  under_way_ = false;
+  job.done();
+  start_next();
+}
+
+// --- The keys file -----------------------------------------------------------------------------------
+
+SimKeysDisk::SimKeysDisk(Machine& machine, server::JobRunner& jobs, std::unique_ptr<storage::KeyStore> store)
+    : KeysFile(jobs, {.directory = kDirectory, .vfs = machine.disk.name()}, std::move(store)), machine_(machine) {}
+
+void SimKeysDisk::flush(keyspace::Cut cut, storage::Witness witness, Flushed done) {
   if (machine_.dying()) return;
-  auto result = std::make_shared<base::Status>();
-  run_job([this, result, witness] { *result = machine_.in_store([&] { return store_.write_witness(witness); }); },
-          [result, done = std::move(done)] { done(std::move(*result)); });
+  KeysFile::flush(std::move(cut), witness, [this, done = std::move(done)](const base::Status& status, keyspace::Cut back) {
+    machine_.world().coverage.note(status.is_ok() ? Reached::kSnapshot : Reached::kFlushFailed);
+    machine_.world().trace.add({.kind = EventKind::kFlushEnds, .machine = machine_.number, .a = status.is_ok(),
+                                .b = back.header.applied_index});
+    if (status.is_ok()) machine_.flushed = std::max(machine_.flushed, back.header.applied_index);
+    done(status, std::move(back));
+  });
+}
+
+void SimKeysDisk::load(server::LoadDone done) {
+  KeysFile::load([this, done = std::move(done)](base::Result<server::LoadedKeys> loaded) {
+    machine_.world().coverage.note(Reached::kLoaded);
+    done(std::move(loaded));
+  });
+}
+
+void SimKeysDisk::switch_to(uint64_t generation, server::StatusDone done) {
+  if (machine_.dying()) return;
+  machine_.flushed = std::max(machine_.flushed, machine_.process()->node().raft().applied_index());
+  KeysFile::switch_to(generation, std::move(done));
+}
+
+// --- Snapshots ---------------------------------------------------------------------------------------
+
+SimSnapshotDisk::SimSnapshotDisk(Machine& machine, server::JobRunner& leaving, server::JobRunner& coming)
+    : SnapshotFiles(leaving, coming, {.directory = kDirectory, .vfs = machine.disk.name()}), machine_(machine) {}
+
+void SimSnapshotDisk::copy(uint64_t generation, CopyDone done) {
+  SnapshotFiles::copy(generation, [this, done = std::move(done)](base::Result<Copy> result) {
+    if (result.is_ok()) machine_.world().coverage.note(Reached::kSnapshotCopied);
+    done(std::move(result));
+  });
+}
+
+void SimSnapshotDisk::finish(const server::SnapshotEnd& end, server::LoadDone done) {
+  SnapshotFiles::finish(end, [this, done = std::move(done)](base::Result<server::LoadedKeys> result) {
+    machine_.world().coverage.note(result.is_ok() ? Reached::kSnapshotInstalled : Reached::kSnapshotRefused);
+    done(std::move(result));
+  });
 }
 
 }  // namespace leto::sim

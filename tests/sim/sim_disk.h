@@ -5,10 +5,13 @@
 
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "server/environment.h"
+#include "server/keys_file.h"
+#include "server/snapshot_files.h"
 #include "tests/sim/machine.h"
 
 namespace leto::sim {
@@ -19,6 +22,7 @@ class SimLogDisk final : public server::LogDisk {
 
   void write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) override;
   void read(const raft::Load& load, Read done) override;
+  void compact(raft::Index through, uint64_t bytes_kept, Compacted done) override;
   bool busy() const override { return waiting_write_.has_value() || writing_; }
   storage::LogStoreCounters counters() const override { return store_.counters(); }
   bool write_now(const std::vector<storage::LogWrite>& writes, storage::WriteResult& result) override;
@@ -33,7 +37,13 @@ class SimLogDisk final : public server::LogDisk {
     raft::Load load;
     Read done;
   };
+  struct WaitingCompaction {
+    raft::Index through = 0;
+    uint64_t bytes_kept = 0;
+    Compacted done;
+  };
   void start_next();
+  void start_compaction();
   void start_write();
   void start_read();
   void start_checkpoint();
@@ -50,22 +60,52 @@ class SimLogDisk final : public server::LogDisk {
   bool write_was_last_ = false;
   std::optional<WaitingWrite> waiting_write_;
   std::deque<WaitingRead> reads_;
+  std::optional<WaitingCompaction> compaction_;
 };
 
-class SimKeysDisk final : public server::KeysDisk {
+// Jobs at one moment of their time each, one after the other.
+class SimJobs final : public server::JobRunner {
  public:
-  SimKeysDisk(Machine& machine, storage::KeyStore& store) : machine_(machine), store_(store) {}
+  explicit SimJobs(Machine& machine) : machine_(machine) {}
 
-  void flush(keyspace::Cut cut, storage::Witness witness, Flushed done) override;
-  void write_witness(storage::Witness witness, std::function<void(base::Status)> done) override;
-  bool busy() const override { return in_flight_; }
+  void run(std::function<void()> work, std::function<void()> done) override;
+  bool quiet() const { return jobs_.empty(); }
 
  private:
-  void run_job(std::function<void()> work, std::function<void()> done);
+  struct Job {
+    std::function<void()> work;
+    std::function<void()> done;
+  };
+  void start_next();
+  void work();
+  void finish();
 
   Machine& machine_;
-  storage::KeyStore& store_;
-  bool in_flight_ = false;
+  std::deque<Job> jobs_;     // What they hold dies with the process.
+  bool under_way_ = false;   // The first one.
+};
+
+// The keys file, and what becomes of its jobs, for trace and coverage.
+class SimKeysDisk final : public server::KeysFile {
+ public:
+  SimKeysDisk(Machine& machine, server::JobRunner& jobs, std::unique_ptr<storage::KeyStore> store);
+  void flush(keyspace::Cut cut, storage::Witness witness, Flushed done) override;
+  void load(server::LoadDone done) override;
+  void switch_to(uint64_t generation, server::StatusDone done) override;
+
+ private:
+  Machine& machine_;
+};
+
+// The same for snapshots.
+class SimSnapshotDisk final : public server::SnapshotFiles {
+ public:
+  SimSnapshotDisk(Machine& machine, server::JobRunner& leaving, server::JobRunner& coming);
+  void copy(uint64_t generation, CopyDone done) override;
+  void finish(const server::SnapshotEnd& end, server::LoadDone done) override;
+
+ private:
+  Machine& machine_;
 };
 
 }  // namespace leto::sim

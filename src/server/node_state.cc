@@ -1,0 +1,50 @@
+// Node: where its keyspace comes from: the keys file at start, and later a snapshot of the leader's.
+#include <utility>
+
+#include "base/log.h"
+#include "server/flusher.h"
+#include "server/node.h"
+#include "server/replica.h"
+#include "server/snapshot_receiver.h"
+#include "server/snapshot_sender.h"
+
+namespace leto::server {
+
+// The node votes, appends and follows meanwhile; nothing is applied, flushed or served.
+void Node::begin_loading() {
+  loading_ = true;
+  replica_->raft().hold_apply(true);
+  flusher_->hold(true);
+  environment_.keys_disk.load([this](base::Result<LoadedKeys> result) { loaded(std::move(result)); });
+}
+
+void Node::loaded(base::Result<LoadedKeys> result) {
+  if (!result.is_ok()) return on_unusable(result.status().text());
+  loading_ = false;
+  replica_->adopt_state(std::move(result.value()));
+  replica_->raft().hold_apply(false);
+  flusher_->hold(false);
+  LETO_LOG(kNotice, "keys: %llu loaded, as of entry %llu", static_cast<unsigned long long>(keyspace_.size()),
+           static_cast<unsigned long long>(replica_->raft().applied_index()));
+  environment_.waker.wake();
+}
+
+void Node::on_snapshot_message(const raft::Message& message) {
+  if (std::holds_alternative<raft::InstallSnapshotReply>(message.body)) return snapshot_sender_->on_answer(message);
+  // What it is for is not known before what is here was loaded; the sender asks again.
+  if (!loading_ && keys_file_switch_ == Switch::kNone) snapshot_receiver_->on_chunk(message);
+}
+
+// raft.db says already which file is current; until the store has it open nothing is flushed.
+void Node::switch_keys_file_if_due() {
+  if (keys_file_switch_ != Switch::kDue || environment_.keys_disk.busy()) return;
+  keys_file_switch_ = Switch::kUnderWay;
+  environment_.keys_disk.switch_to(identity_.keys_generation, [this](const base::Status& status) {
+    if (!status.is_ok()) return on_unusable(status.text());
+    keys_file_switch_ = Switch::kNone;
+    flusher_->hold(false);
+    environment_.waker.wake();
+  });
+}
+
+}  // namespace leto::server

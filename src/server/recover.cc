@@ -1,0 +1,120 @@
+#include "server/recover.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/format.h"
+#include "server/secure_random.h"
+#include "server/start.h"
+#include "storage/directory.h"
+#include "storage/key_store.h"
+#include "storage/log_store.h"
+#include "storage/lost_tail.h"
+
+namespace leto::server {
+
+namespace {
+
+using base::Result;
+using base::Status;
+using Number = unsigned long long;
+
+constexpr size_t kClusterIdBytes = 16;
+constexpr size_t kClusterSecretBytes = 32;
+
+struct Survivor {
+  storage::DirectoryLock lock;
+  std::unique_ptr<storage::LogStore> log;
+  std::unique_ptr<storage::KeyStore> keys;
+  storage::Identity identity;
+  raft::Recovered recovered;
+  keyspace::StateHeader header;
+};
+
+Status open_survivor(const std::string& directory, Survivor& survivor) {
+  if (!directory_exists(directory + "/raft.db")) return Status::error(directory + ": there is no raft.db here");
+  Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire(absolute_directory(directory), "");
+  if (!lock.is_ok()) return lock.take_status();
+  survivor.lock = std::move(lock.value());
+  storage::LogStoreOptions options;
+  options.directory = survivor.lock.path();
+  Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(options);
+  if (!log.is_ok()) return log.take_status();
+  survivor.log = std::move(log.value());
+  survivor.recovered = survivor.log->recovered();
+  const std::optional<storage::Identity> identity = survivor.log->identity();
+  if (!identity || identity->cluster_id.empty()) return Status::error(directory + ": this node is in no cluster yet");
+  survivor.identity = *identity;
+  Result<std::unique_ptr<storage::KeyStore>> keys = storage::KeyStore::open(
+      {.directory = survivor.lock.path(), .vfs = "", .generation = identity->keys_generation});
+  if (!keys.is_ok()) return keys.take_status();
+  survivor.keys = std::move(keys.value());
+  survivor.header = survivor.keys->header();
+  return {};
+}
+
+// As the newest configuration that is known has it, under its new incarnation.
+raft::Configuration alone(const Survivor& survivor) {
+  raft::Configuration newest;
+  if (!survivor.recovered.configurations.empty()) {
+    newest = survivor.recovered.configurations.back().configuration;
+  } else if (!raft::decode_configuration(survivor.header.configuration, newest)) {
+    newest = {};
+  }
+  raft::Member self;
+  self.node = survivor.identity.node;
+  self.id = survivor.identity.id;
+  if (const raft::Member* known = newest.find(survivor.identity.node)) self = *known;
+  self.role = raft::MemberRole::kVoter;
+  return {.members = {self}};
+}
+
+// First another cluster, then other members: cut off in between, nobody of the old cluster takes it for one of its own.
+Status write_new_cluster(Survivor& survivor, raft::Index& last) {
+  const bool lost = storage::lost_tail(survivor.recovered, survivor.keys->witness(), survivor.header.applied_index);
+  const raft::Term term = std::max({survivor.recovered.hard_state.term, survivor.keys->witness().term,
+                                    survivor.header.applied_term}) + 1;
+  raft::Configuration configuration = alone(survivor);
+  survivor.identity.node = secure_random_number();
+  survivor.identity.cluster_id = secure_random_bytes(kClusterIdBytes);
+  survivor.identity.cluster_secret = secure_random_bytes(kClusterSecretBytes);
+  configuration.members.front().node = survivor.identity.node;
+  if (Status status = survivor.log->set_identity(survivor.identity); !status.is_ok()) return status;
+  storage::LogWrite write{.hard_state = raft::HardState{.term = term, .voted_for = raft::kNobody},
+                          .truncate_from = {}, .append = {}, .install = {}};
+  last = survivor.recovered.last.index;
+  if (lost && last < survivor.header.applied_index) {
+    last = survivor.header.applied_index;
+    write.install = {.last = {.term = survivor.header.applied_term, .index = last},
+                     .keys_generation = survivor.identity.keys_generation};
+  }
+  write.append.push_back({.id = {.term = term, .index = last + 1},
+                          .kind = raft::EntryKind::kConfiguration,
+                          .payload = std::make_shared<const std::string>(raft::encode_configuration(configuration))});
+  if (survivor.log->write({write}) != storage::WriteResult::kDurable)
+    return Status::error(survivor.lock.path() + ": the disk is full");
+  // The witness of a log that had more would silence this one (D16): this is where its loss is accepted.
+  return survivor.keys->write_witness({.index = last, .term = term});
+}
+
+}  // namespace
+
+Status recover_as_new_cluster(const std::string& directory, std::string& report) {
+  Survivor survivor;
+  if (Status status = open_survivor(directory, survivor); !status.is_ok()) return status;
+  raft::Index last = 0;
+  if (Status status = write_new_cluster(survivor, last); !status.is_ok()) return status;
+  if (Status status = survivor.keys->close(); !status.is_ok()) return status;
+  if (Status status = survivor.log->close(); !status.is_ok()) return status;
+  report = base::format(
+      "node %s is the only member of a new cluster now, with its log up to entry %llu and its keys as of entry %llu.\n"
+      "WARNING: writes that were acknowledged but had not reached this node are lost; writes whose outcome was unknown may "
+      "have happened.\n"
+      "Start it as before; the other nodes join it with empty directories.\n",
+      survivor.identity.id.c_str(), Number{last}, Number{survivor.header.applied_index});
+  return {};
+}
+
+}  // namespace leto::server

@@ -1,0 +1,17 @@
+// Bringing a cluster whose majority is lost for ever back from one survivor's data directory. Offline: nobody
+// else may have the directory open. Refuses to judge whether the majority really is lost: whoever asks does.
+#pragma once
+
+#include <string>
+
+#include "base/status.h"
+
+namespace leto::server {
+
+// Makes the node of `directory` the only member of a new cluster, with everything its log and its keys file hold:
+// also entries that were not committed. Writes that only the others had are lost. The nodes of the old
+// cluster cannot speak with the new one; they join it with empty directories. What was done is in `report`.
+// An error leaves the directory as it was, or such that the same may be done again.
+base::Status recover_as_new_cluster(const std::string& directory, std::string& report);
+
+}  // namespace leto::server

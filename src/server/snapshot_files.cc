@@ -1,0 +1,129 @@
+#include "server/snapshot_files.h"
+
+#include <utility>
+
+#include "base/assert.h"
+#include "storage/snapshot_file.h"
+
+namespace leto::server {
+
+// Both live until the last job that knows them has ended; then, in a job or on the loop, no file is open any more.
+struct SnapshotFiles::Leaving {
+  std::unique_ptr<storage::SnapshotSource> source;
+  storage::FlushStep step = {};
+  bool dropped = false;   // The loop's: nobody wants to hear of it.
+};
+
+struct SnapshotFiles::Coming {
+  std::unique_ptr<storage::SnapshotTarget> target;
+  base::Status status = {};
+  bool dropped = false;
+};
+
+SnapshotFiles::SnapshotFiles(JobRunner& leaving, JobRunner& coming, KeysPlace place)
+    : leaving_jobs_(leaving), coming_jobs_(coming), place_(std::move(place)) {}
+
+SnapshotFiles::~SnapshotFiles() = default;
+
+// --- What leaves -----------------------------------------------------------------------------------------
+
+void SnapshotFiles::copy(uint64_t generation, CopyDone done) {
+  drop_copy();
+  leaving_ = std::make_shared<Leaving>();
+  const auto work = [copy = leaving_, place = place_, generation, number = next_number_++] {
+    base::Result<std::unique_ptr<storage::SnapshotSource>> opened = storage::SnapshotSource::open(
+        {.directory = place.directory, .vfs = place.vfs, .generation = generation, .number = number});
+    if (opened.is_ok()) {
+      copy->source = std::move(opened.value());
+    } else {
+      copy->step.status = opened.take_status();
+    }
+  };
+  leaving_jobs_.run(work, [this, copy = leaving_, done = std::move(done)] {
+    if (copy->dropped) return;
+    if (!copy->step.status.is_ok()) return done(std::move(copy->step.status));
+    step_copy(copy, done);
+  });
+}
+
+void SnapshotFiles::step_copy(const std::shared_ptr<Leaving>& copy, const CopyDone& done) {
+  leaving_jobs_.run([copy] { copy->step = copy->source->step(kCopyStepBytes); },
+                    [this, copy, done] {
+                      if (copy->dropped) return;
+                      if (!copy->step.status.is_ok()) return done(std::move(copy->step.status));
+                      if (!copy->step.done) return step_copy(copy, done);
+                      done(Copy{.header = copy->source->header(),
+                                .size = copy->source->size(),
+                                .checksum = copy->source->checksum()});
+                    });
+}
+
+void SnapshotFiles::read(uint64_t offset, size_t bytes_max, ReadDone done) {
+  LETO_ASSERT(leaving_ != nullptr, "a copy is read that is not there");
+  auto bytes = std::make_shared<base::Result<std::string>>(std::string());
+  leaving_jobs_.run([copy = leaving_, offset, bytes_max, bytes] { *bytes = copy->source->read(offset, bytes_max); },
+                    [copy = leaving_, bytes, done = std::move(done)] {
+                      if (!copy->dropped) done(std::move(*bytes));
+                    });
+}
+
+void SnapshotFiles::drop_copy() {
+  if (leaving_ == nullptr) return;
+  leaving_->dropped = true;
+  leaving_jobs_.run([copy = leaving_] { copy->source.reset(); }, [] {});
+  leaving_.reset();
+}
+
+// --- What comes ------------------------------------------------------------------------------------------
+
+void SnapshotFiles::receive(uint64_t generation, uint64_t size, StatusDone done) {
+  discard();
+  coming_ = std::make_shared<Coming>();
+  const auto work = [file = coming_, place = place_, generation, size] {
+    base::Result<std::unique_ptr<storage::SnapshotTarget>> opened = storage::SnapshotTarget::open(
+        {.directory = place.directory, .vfs = place.vfs, .generation = generation, .size = size});
+    if (opened.is_ok()) {
+      file->target = std::move(opened.value());
+    } else {
+      file->status = opened.take_status();
+    }
+  };
+  coming_jobs_.run(work, [file = coming_, done = std::move(done)] {
+    if (!file->dropped) done(std::move(file->status));
+  });
+}
+
+void SnapshotFiles::append(raft::Payload bytes, StatusDone done) {
+  LETO_ASSERT(coming_ != nullptr, "bytes of a snapshot that was not begun");
+  coming_jobs_.run([file = coming_, bytes = std::move(bytes)] { file->status = file->target->append(*bytes); },
+                   [file = coming_, done = std::move(done)] {
+                     if (!file->dropped) done(std::move(file->status));
+                   });
+}
+
+void SnapshotFiles::finish(const SnapshotEnd& end, LoadDone done) {
+  LETO_ASSERT(coming_ != nullptr, "the end of a snapshot that was not begun");
+  auto loaded = std::make_shared<LoadedKeys>();
+  const auto work = [file = coming_, end, loaded] {
+    file->status = file->target->finish({.last = end.last, .checksum = end.checksum, .term = end.term},
+                                        loaded->keyspace, loaded->header);
+  };
+  coming_jobs_.run(work, [file = coming_, loaded, done = std::move(done)] {
+    if (file->dropped) return;
+    if (!file->status.is_ok()) return done(std::move(file->status));
+    done(std::move(*loaded));
+  });
+}
+
+void SnapshotFiles::discard() {
+  if (coming_ == nullptr) return;
+  coming_->dropped = true;
+  coming_jobs_.run(
+      [file = coming_] {
+        if (file->target != nullptr) file->target->discard();
+      },
+      [] {});
+  coming_.reset();
+}
+
+}  // namespace leto::server

@@ -1,0 +1,53 @@
+// The files of snapshots: the copy that is sent, the keys file that comes; the jobs done to them, over whatever
+// runs jobs. Refuses to know peers and Raft.
+//
+// Invariants: every job is bounded but the last one of a file that comes, which reads all of it; a file that was
+// given up is touched by no later job but the one that removes it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "server/environment.h"
+#include "server/keys_file.h"
+
+namespace leto::storage {
+class SnapshotSource;
+class SnapshotTarget;
+}  // namespace leto::storage
+
+namespace leto::server {
+
+class SnapshotFiles : public SnapshotDisk {
+ public:
+  // Of the keys file that one job copies.
+  static constexpr size_t kCopyStepBytes = 1 << 20;
+
+  // The runners outlive this: one for what leaves, one for what comes.
+  SnapshotFiles(JobRunner& leaving, JobRunner& coming, KeysPlace place);
+  ~SnapshotFiles() override;
+
+  void copy(uint64_t generation, CopyDone done) override;
+  void read(uint64_t offset, size_t bytes_max, ReadDone done) override;
+  void drop_copy() override;
+  void receive(uint64_t generation, uint64_t size, StatusDone done) override;
+  void append(raft::Payload bytes, StatusDone done) override;
+  void finish(const SnapshotEnd& end, LoadDone done) override;
+  void discard() override;
+  void forget() override { coming_.reset(); }
+
+ private:
+  struct Leaving;
+  struct Coming;
+  void step_copy(const std::shared_ptr<Leaving>& copy, const CopyDone& done);
+
+  JobRunner& leaving_jobs_;
+  JobRunner& coming_jobs_;
+  const KeysPlace place_;
+  uint64_t next_number_ = 1;            // Of a copy.
+  std::shared_ptr<Leaving> leaving_;    // Null: there is no copy.
+  std::shared_ptr<Coming> coming_;
+};
+
+}  // namespace leto::server

@@ -1,0 +1,208 @@
+#include "server/snapshot_sender.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/hash.h"
+#include "base/log.h"
+
+namespace leto::server {
+namespace {
+
+// What was not sent in a moment of rest is not made up for beyond this.
+constexpr uint64_t kBudgetBytesMax = 2 << 20;
+// A budget may be overdrawn by one chunk.
+constexpr uint64_t kMicroseconds = 1000000;
+
+}  // namespace
+
+SnapshotSender::SnapshotSender(Replica& replica, const ReplicaParts& parts, const uint64_t& keys_generation)
+    : replica_(replica),
+      options_(parts.options),
+      environment_(parts.environment),
+      stats_(parts.stats),
+      keys_generation_(keys_generation),
+      snapshot_(base::mix64(parts.seed ^ 1) >> 1) {}
+
+SnapshotSender::Transfer* SnapshotSender::find(raft::NodeId peer) {
+  const auto found = std::find_if(transfers_.begin(), transfers_.end(),
+                                  [peer](const Transfer& transfer) { return transfer.peer == peer; });
+  return found == transfers_.end() ? nullptr : &*found;
+}
+
+void SnapshotSender::want(raft::NodeId peer) {
+  std::erase_if(transfers_, [peer](const Transfer& transfer) { return transfer.peer == peer; });
+  if (transfers_.size() >= kTransfersMax) return replica_.raft().snapshot_failed(peer);
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  transfers_.push_back({.peer = peer, .heard_us = now_us, .moved_us = now_us});
+  if (copy_state_ == CopyState::kNone) make_copy();
+}
+
+// --- The copy --------------------------------------------------------------------------------------------
+
+void SnapshotSender::make_copy() {
+  copy_state_ = CopyState::kBeingMade;
+  ++snapshot_;
+  environment_.snapshot_disk.copy(keys_generation_,
+                                  [this](base::Result<SnapshotDisk::Copy> result) { copied(std::move(result)); });
+}
+
+void SnapshotSender::copied(base::Result<SnapshotDisk::Copy> result) {
+  if (!result.is_ok()) return fail_all(result.status().text());
+  copy_state_ = CopyState::kReady;
+  copy_ = std::move(result.value());
+  ++stats_.snapshots_made;
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  for (Transfer& transfer : transfers_) transfer.heard_us = transfer.moved_us = now_us;
+  LETO_LOG(kNotice, "snapshot at entry %llu, %llu bytes: sending it to %zu followers that the log does not reach",
+           static_cast<unsigned long long>(copy_.header.applied_index), static_cast<unsigned long long>(copy_.size),
+           transfers_.size());
+}
+
+void SnapshotSender::fail_all(const std::string& why) {
+  LETO_LOG(kWarning, "a snapshot could not be sent and is tried again: %s", why.c_str());
+  for (const Transfer& transfer : std::exchange(transfers_, {})) replica_.raft().snapshot_failed(transfer.peer);
+  drop_what_is_over();
+}
+
+std::optional<raft::Index> SnapshotSender::keeps_log_after() const {
+  if (transfers_.empty()) return std::nullopt;
+  // Of the copy that is being made nothing is known but that it will not be older than the log's beginning.
+  if (copy_state_ != CopyState::kReady) return replica_.raft().first_index() - 1;
+  return copy_.header.applied_index;
+}
+
+// --- Transfers -------------------------------------------------------------------------------------------
+
+void SnapshotSender::leadership_lost() {
+  transfers_.clear();
+  drop_what_is_over();
+}
+
+bool SnapshotSender::is_over(const Transfer& transfer, uint64_t now_us) {
+  const raft::Raft& raft = replica_.raft();
+  const std::vector<raft::PeerView> peers = raft.peers();
+  const auto peer = std::find_if(peers.begin(), peers.end(),
+                                 [&](const raft::PeerView& view) { return view.node == transfer.peer; });
+  if (peer == peers.end()) return true;
+  const bool silent = now_us - transfer.heard_us > kGiveUpUs;
+  if (transfer.installed) return silent || peer->match > copy_.header.applied_index || peer->match == raft.last().index;
+  if (!peer->needs_snapshot) return true;
+  if (!silent || copy_state_ != CopyState::kReady) return false;
+  LETO_LOG(kNotice, "snapshot: a follower has not answered for %llu s; it gets another one when it is back",
+           static_cast<unsigned long long>(kGiveUpUs / kMicroseconds));
+  replica_.raft().snapshot_failed(transfer.peer);
+  return true;
+}
+
+void SnapshotSender::drop_what_is_over() {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  std::erase_if(transfers_, [&](const Transfer& transfer) { return is_over(transfer, now_us); });
+  if (!transfers_.empty() || copy_state_ == CopyState::kNone) return;
+  copy_state_ = CopyState::kNone;
+  environment_.snapshot_disk.drop_copy();
+}
+
+void SnapshotSender::refill(uint64_t now_us) {
+  const uint64_t elapsed_us = std::min(now_us - refilled_us_, kMicroseconds);
+  refilled_us_ = now_us;
+  budget_bytes_ += options_.snapshot_rate * elapsed_us / kMicroseconds;
+  if (options_.snapshot_rate == 0) budget_bytes_ = kBudgetBytesMax;
+  budget_bytes_ = std::min(budget_bytes_, kBudgetBytesMax);
+}
+
+void SnapshotSender::on_tick() {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  refill(now_us);
+  if (transfers_.empty()) return;
+  drop_what_is_over();
+  if (copy_state_ != CopyState::kReady) return;
+  // The bound on kept log was reached: what was being sent leads nowhere any more.
+  if (copy_.header.applied_index + 1 < replica_.raft().first_index()) return fail_all("the log behind it is gone");
+  for (Transfer& transfer : transfers_) {
+    resend_if_silent(transfer, now_us);
+    pump(transfer);
+  }
+}
+
+// An answer is missing: from what was acknowledged on; once everything was, with the question how far it is.
+void SnapshotSender::resend_if_silent(Transfer& transfer, uint64_t now_us) {
+  if (transfer.installed || transfer.reading || now_us - transfer.moved_us < kResendUs) return;
+  transfer.moved_us = now_us;
+  transfer.next = transfer.acknowledged;
+  if (transfer.acknowledged == copy_.size) send_chunk(transfer.peer, copy_.size, {});
+}
+
+// The next chunk, if window and rate allow it: one is read at a time.
+void SnapshotSender::pump(Transfer& transfer) {
+  if (copy_state_ != CopyState::kReady || transfer.reading || transfer.installed || budget_bytes_ == 0) return;
+  const uint64_t limit = std::min(copy_.size, transfer.acknowledged + kWindowBytes);
+  if (transfer.next >= limit) return;
+  transfer.reading = true;
+  const uint64_t bytes = std::min<uint64_t>(kChunkBytes, limit - transfer.next);
+  budget_bytes_ -= std::min(budget_bytes_, bytes);
+  environment_.snapshot_disk.read(
+      transfer.next, bytes,
+      [this, peer = transfer.peer, snapshot = snapshot_, offset = transfer.next](base::Result<std::string> read) {
+        if (snapshot == snapshot_) read_done(peer, offset, std::move(read));
+      });
+}
+
+void SnapshotSender::read_done(raft::NodeId peer, uint64_t offset, base::Result<std::string> bytes) {
+  if (!bytes.is_ok()) return fail_all(bytes.status().text());
+  Transfer* transfer = find(peer);
+  if (transfer == nullptr || !transfer->reading) return;
+  transfer->reading = false;
+  if (transfer->next != offset) return;
+  transfer->next += bytes.value().size();
+  transfer->moved_us = environment_.clock.monotonic_us();
+  stats_.snapshot_bytes_sent += bytes.value().size();
+  send_chunk(peer, offset, std::move(bytes.value()));
+  pump(*transfer);
+}
+
+void SnapshotSender::send_chunk(raft::NodeId peer, uint64_t offset, std::string bytes) {
+  replica_.raft().send_snapshot(
+      peer, {.snapshot = snapshot_,
+             .last = {.term = copy_.header.applied_term, .index = copy_.header.applied_index},
+             .size = copy_.size,
+             .checksum = copy_.checksum,
+             .offset = offset,
+             .cluster_time_ms = 0,
+             .data = std::make_shared<const std::string>(std::move(bytes))});
+  environment_.waker.wake();
+}
+
+void SnapshotSender::on_answer(const raft::Message& message) {
+  const auto& reply = std::get<raft::InstallSnapshotReply>(message.body);
+  Transfer* transfer = find(message.from);
+  if (transfer == nullptr || copy_state_ != CopyState::kReady || reply.snapshot != snapshot_) return;
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  transfer->heard_us = now_us;
+  if (reply.answer == raft::SnapshotAnswer::kInstalled) {
+    transfer->installed = true;
+    return;
+  }
+  if (reply.answer == raft::SnapshotAnswer::kRefused) {
+    std::erase_if(transfers_, [&](const Transfer& other) { return other.peer == message.from; });
+    replica_.raft().snapshot_failed(message.from);
+    return drop_what_is_over();
+  }
+  if (reply.offset > copy_.size) return;
+  if (reply.offset != transfer->acknowledged) transfer->moved_us = now_us;
+  // Less than before: it begins anew, for instance after it was started again.
+  if (reply.offset < transfer->acknowledged) transfer->next = reply.offset;
+  transfer->acknowledged = reply.offset;
+  transfer->next = std::max(transfer->next, reply.offset);
+  pump(*transfer);
+}
+
+std::vector<SnapshotSender::View> SnapshotSender::views() const {
+  std::vector<View> result;
+  const uint64_t size = copy_state_ == CopyState::kReady ? copy_.size : 0;
+  for (const Transfer& transfer : transfers_)
+    result.push_back({.peer = transfer.peer, .sent = transfer.acknowledged, .size = size});
+  return result;
+}
+
+}  // namespace leto::server

@@ -1,0 +1,88 @@
+// The leader's side of snapshots: one copy of its keys file, sent in chunks to each follower that needs log from
+// before the log's beginning. Refuses to know files and sockets, and when a follower needs one (raft/).
+//
+// Invariants: there is one copy at most, and one as long as a transfer uses it; to each follower at most
+// kWindowBytes are under way; all of them together keep to snapshot-rate; the log behind a copy that is being
+// sent is kept (keeps_log_after()), so that no snapshot is out of date when it arrives.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/environment.h"
+#include "server/replica.h"
+
+namespace leto::server {
+
+class SnapshotSender {
+ public:
+  static constexpr size_t kChunkBytes = raft::kSnapshotChunkBytesMax;
+  static constexpr uint64_t kWindowBytes = 4 * kChunkBytes;
+  // No answer for so long: what was not acknowledged is sent again,
+  static constexpr uint64_t kResendUs = 1000000;
+  // and for so long: the transfer is given up. The core asks for another one when the follower is back.
+  static constexpr uint64_t kGiveUpUs = 15000000;
+  static constexpr size_t kTransfersMax = 64;
+
+  // What a follower gets, for INFO.
+  struct View {
+    raft::NodeId peer = raft::kNobody;
+    uint64_t sent = 0;   // Acknowledged bytes
+    uint64_t size = 0;   // of so many.
+  };
+
+  // `keys_generation` says which keys file is current, always.
+  SnapshotSender(Replica& replica, const ReplicaParts& parts, const uint64_t& keys_generation);
+
+  // The follower needs a snapshot.
+  void want(raft::NodeId peer);
+  void on_answer(const raft::Message& message);
+  void leadership_lost();
+  // Call it every tick: refills the rate, looks after what takes too long, sends.
+  void on_tick();
+
+  // The log behind this index is needed by followers that are being sent a snapshot; nothing if there are none.
+  std::optional<raft::Index> keeps_log_after() const;
+  std::vector<View> views() const;
+
+ private:
+  enum class CopyState : uint8_t { kNone, kBeingMade, kReady };
+  struct Transfer {
+    raft::NodeId peer = raft::kNobody;
+    uint64_t acknowledged = 0;   // Bytes,
+    uint64_t next = 0;           // and what is sent next.
+    bool reading = false;        // A chunk is being read from the copy.
+    bool installed = false;      // It has it; the log behind it is kept until it has that, too.
+    uint64_t heard_us = 0;       // Of its last answer, or the beginning.
+    uint64_t moved_us = 0;       // When something was last sent or acknowledged.
+  };
+
+  Transfer* find(raft::NodeId peer);
+  void make_copy();
+  void copied(base::Result<SnapshotDisk::Copy> result);
+  void drop_what_is_over();
+  bool is_over(const Transfer& transfer, uint64_t now_us);
+  void fail_all(const std::string& why);
+  void pump(Transfer& transfer);
+  void resend_if_silent(Transfer& transfer, uint64_t now_us);
+  void read_done(raft::NodeId peer, uint64_t offset, base::Result<std::string> bytes);
+  void send_chunk(raft::NodeId peer, uint64_t offset, std::string bytes);
+  void refill(uint64_t now_us);
+
+  Replica& replica_;
+  const Options& options_;
+  Environment environment_;
+  Stats& stats_;
+  const uint64_t& keys_generation_;
+
+  std::vector<Transfer> transfers_;
+  CopyState copy_state_ = CopyState::kNone;
+  uint64_t snapshot_;              // The number of the copy; never the same twice, in other processes either.
+  SnapshotDisk::Copy copy_;
+  uint64_t budget_bytes_ = 0;      // May be sent now.
+  uint64_t refilled_us_ = 0;
+};
+
+}  // namespace leto::server

@@ -1,0 +1,90 @@
+// Flushes, witnesses and loads as jobs beside the loop.
+#include "server/keys_file.h"
+
+#include <doctest/doctest.h>
+
+#include "server/uv_jobs.h"
+#include "tests/server/loop_fixture.h"
+
+namespace leto::server {
+namespace {
+
+using test::wait_for_condition;
+
+class FakeKeyStore final : public storage::KeyStore {
+ public:
+  keyspace::StateHeader header() const override { return {}; }
+  storage::Witness witness() const override { return {}; }
+  base::Status load(const Sink&) override { return {}; }
+  base::Status begin_flush(const keyspace::Cut& cut, const storage::Witness& witness) override {
+    flushed_index = cut.header.applied_index;
+    witnessed = witness.index;
+    steps = 0;
+    return {};
+  }
+  storage::FlushStep step_flush(size_t) override {
+    ++steps;
+    if (fails && steps == 2) return {.status = base::Status::error("the disk is full"), .done = false};
+    return {.status = {}, .done = steps == 3};
+  }
+  base::Status write_witness(const storage::Witness& witness) override {
+    witnessed = witness.index;
+    return {};
+  }
+  base::Status checkpoint() override {
+    ++checkpoints;
+    return {};
+  }
+  base::Status close() override { return {}; }
+  uint64_t flushed_index = 0;
+  uint64_t witnessed = 0;
+  int checkpoints = 0;
+  int steps = 0;
+  bool fails = false;
+};
+
+TEST_CASE("a flush gives its cut back, whether it succeeded or not") {
+  Loop loop;
+  loop.start({});
+  UvJobs jobs(loop);
+  auto made = std::make_unique<FakeKeyStore>();
+  FakeKeyStore& store = *made;
+  KeysFile disk(jobs, {}, std::move(made));
+  keyspace::Keyspace keyspace;
+  for (const bool fails : {false, true}) {
+    store.fails = fails;
+    keyspace::StateHeader header;
+    header.applied_index = 7;
+    std::string said = "nothing";
+    uint64_t came_back = 0;
+    disk.flush(keyspace.freeze(header), {.index = 6, .term = 1}, [&](const base::Status& status, keyspace::Cut cut) {
+      said = status.is_ok() ? "" : status.text();
+      came_back = cut.header.applied_index;
+    });
+    CHECK(disk.busy());
+    REQUIRE(wait_for_condition(loop, [&] { return !disk.busy(); }));
+    CHECK(said == (fails ? "the disk is full" : ""));
+    CHECK(came_back == 7);
+    CHECK(store.flushed_index == 7);
+    CHECK(store.witnessed == 6);
+    CHECK(store.steps == (fails ? 2 : 3));
+  }
+  CHECK(store.checkpoints == 1);
+}
+
+TEST_CASE("a witness is written without a cut") {
+  Loop loop;
+  loop.start({});
+  UvJobs jobs(loop);
+  auto made = std::make_unique<FakeKeyStore>();
+  FakeKeyStore& store = *made;
+  KeysFile disk(jobs, {}, std::move(made));
+  bool written = false;
+  disk.write_witness({.index = 9, .term = 2}, [&](base::Status status) { written = status.is_ok(); });
+  REQUIRE(wait_for_condition(loop, [&] { return written; }));
+  CHECK(store.witnessed == 9);
+  CHECK(store.checkpoints == 0);
+}
+
+}  // namespace
+}  // namespace leto::server

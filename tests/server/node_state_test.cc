@@ -1,0 +1,96 @@
+// A node that is still loading its keys: what it does meanwhile, and what it says.
+#include <doctest/doctest.h>
+
+#include "fake_environment.h"
+#include "fake_peers.h"
+
+namespace leto::server::test {
+namespace {
+
+NodeStart loading_start(size_t voters) {
+  NodeStart start = NodeUnderTest::start_of(voters);
+  start.has_keys = true;
+  return start;
+}
+
+LoadedKeys loaded_keys(const NodeStart& start) {
+  LoadedKeys loaded;
+  keyspace::Item item;
+  item.value = keyspace::make_string("there");
+  loaded.keyspace.load(0, "k", std::move(item));
+  loaded.header = start.header;
+  loaded.header.digest = loaded.keyspace.digest();
+  return loaded;
+}
+
+TEST_CASE("while the keys are loaded commands on keys are told so, others are served") {
+  NodeUnderTest test(loading_start(1));
+  const SessionRef session = test.node->open_session();
+  for (const std::vector<std::string_view>& request :
+       {std::vector<std::string_view>{"GET", "k"}, std::vector<std::string_view>{"SET", "k", "1"}}) {
+    test.send(session, request);
+    CHECK(test.take(session) == "-LOADING Leto is loading the dataset in memory\r\n");
+  }
+  test.send(session, {"PING"});
+  CHECK(test.take(session) == "+PONG\r\n");
+  test.send(session, {"INFO", "persistence"});
+  CHECK(test.take(session).find("loading:1\r\n") != std::string::npos);
+}
+
+TEST_CASE("when the keys are loaded they are served, and what was committed meanwhile is applied") {
+  NodeStart start = loading_start(1);
+  LoadedKeys loaded = loaded_keys(start);
+  NodeUnderTest test(std::move(start));
+  for (int tick = 0; tick < 200 && !test.node->raft().leads_and_committed_in_term(); ++tick) {
+    test.ticks(1);
+    test.finish_all_disk();
+  }
+  // It votes, leads and commits; nothing is applied or flushed.
+  REQUIRE(test.node->raft().leads_and_committed_in_term());
+  CHECK(test.node->raft().applied_index() == 1);
+  test.ticks(1000);
+  CHECK(test.keys.flushes == 0);
+  test.keys.finish_load(std::move(loaded));
+  test.finish_all_disk();
+  CHECK(test.node->raft().applied_index() == test.node->raft().commit_index());
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"GET", "k"});
+  CHECK(test.take(session) == "$5\r\nthere\r\n");
+}
+
+TEST_CASE("a follower acknowledges entries while it loads") {
+  NodeUnderTest test(loading_start(3));
+  raft::AppendEntries append;
+  append.previous = {.term = 1, .index = 1};
+  append.entries.push_back({.id = {.term = 2, .index = 2}, .payload = std::make_shared<const std::string>()});
+  append.leader_commit = 2;
+  test.node->on_message({.from = 2, .to = 1, .term = 2, .body = append});
+  test.finish_all_disk();
+  bool acknowledged = false;
+  for (const raft::Message& message : test.network.sent) {
+    const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body);
+    acknowledged = acknowledged || (reply != nullptr && reply->accepted && reply->match == 2);
+  }
+  CHECK(acknowledged);
+  CHECK(test.node->raft().applied_index() == 1);
+}
+
+TEST_CASE("keys that cannot be loaded end the node, with the reason") {
+  NodeUnderTest test(loading_start(1));
+  std::string said;
+  test.node->on_unusable = [&said](const std::string& why) { said = why; };
+  test.keys.finish_load(base::Status::error("keys-1.db: damaged"));
+  CHECK(said == "keys-1.db: damaged");
+}
+
+TEST_CASE("a shutdown does not wait for keys that are being loaded") {
+  NodeUnderTest test(loading_start(1));
+  bool done = false;
+  test.node->begin_shutdown([&done] { done = true; });
+  test.turn();
+  CHECK(done);
+  CHECK(test.keys.flushes == 0);
+}
+
+}  // namespace
+}  // namespace leto::server::test

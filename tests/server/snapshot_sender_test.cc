@@ -1,0 +1,218 @@
+// What a leader does for followers that its log does not reach: one copy, in chunks, within window and rate.
+#include "server/snapshot_sender.h"
+
+#include <doctest/doctest.h>
+
+#include "fake_environment.h"
+#include "fake_peers.h"
+
+namespace leto::server::test {
+namespace {
+
+constexpr uint64_t kCopyBytes = 10 * SnapshotSender::kChunkBytes;
+
+// A leader of three whose log begins behind what node 3 has; node 2 answers, node 3 is played by the test.
+struct SenderTest {
+  SenderTest() : test(3), peers(test, {2, 3}) {
+    test.options.snapshot_rate = 0;
+    peers.elect();
+    const SessionRef session = test.node->open_session();
+    peers.answering = {2};
+    for (const char* key : {"a", "b", "c"}) {
+      test.send(session, {"SET", key, "1"});
+      peers.exchange();
+    }
+    test.send(session, {"SNAPSHOT"});
+    test.turn();
+    REQUIRE(test.keys.busy());
+    test.keys.finish(base::Status::ok());
+    test.turn();
+    REQUIRE(!test.disk.compactions.empty());
+    last = {.term = test.node->raft().term(), .index = test.node->raft().applied_index()};
+    const FakeLogDisk::Compaction compaction = std::move(test.disk.compactions.back());
+    test.disk.compactions.clear();
+    compaction.done(last);
+    test.turn();
+    // Whatever it is sent, it has nothing of it.
+    raft::AppendEntriesReply refusal;
+    refusal.accepted = false;
+    refusal.previous_index = test.node->raft().last().index;
+    from_three(refusal);
+    heartbeat_three();
+  }
+  void from_three(raft::Body body) {
+    test.node->on_message({.from = 3, .to = 1, .term = test.node->raft().term(), .body = std::move(body)});
+    test.turn();
+  }
+  // Answers what it was sent as one whose log is empty.
+  void heartbeat_three() {
+    for (int round = 0; round < 50 && test.snapshots.copies.empty(); ++round) {
+      test.ticks(1);
+      for (const raft::Message& message : std::exchange(test.network.sent, {})) {
+        const auto* append = std::get_if<raft::AppendEntries>(&message.body);
+        if (message.to != 3 || append == nullptr) continue;
+        raft::AppendEntriesReply reply;
+        reply.previous_index = append->previous.index;
+        reply.accepted = append->previous.index <= 1;
+        reply.match = reply.accepted ? append->previous.index : 0;
+        reply.hint = reply.accepted ? raft::EntryId{} : raft::EntryId{.term = 1, .index = 1};
+        reply.read_counter = append->read_counter;
+        from_three(reply);
+      }
+    }
+  }
+  void finish_copy() {
+    REQUIRE(test.snapshots.copy_done != nullptr);
+    SnapshotDisk::Copy copy;
+    copy.header.applied_index = last.index;
+    copy.header.applied_term = last.term;
+    copy.size = kCopyBytes;
+    copy.checksum = 7;
+    std::exchange(test.snapshots.copy_done, nullptr)(std::move(copy));
+    test.ticks(1);
+  }
+  // Serves all reads of the copy; the chunks that left to node 3.
+  std::vector<raft::InstallSnapshot> chunks() {
+    while (!test.snapshots.reads.empty()) {
+      FakeSnapshotDisk::Read read = std::move(test.snapshots.reads.front());
+      test.snapshots.reads.erase(test.snapshots.reads.begin());
+      read.done(std::string(read.bytes_max, 'x'));
+      test.turn();
+    }
+    std::vector<raft::InstallSnapshot> result;
+    for (const raft::Message& message : std::exchange(test.network.sent, {})) {
+      const auto* chunk = std::get_if<raft::InstallSnapshot>(&message.body);
+      if (chunk != nullptr && message.to == 3) result.push_back(*chunk);
+    }
+    return result;
+  }
+  void needs(uint64_t snapshot, uint64_t offset) {
+    from_three(raft::InstallSnapshotReply{
+        .snapshot = snapshot, .answer = raft::SnapshotAnswer::kNeeds, .offset = offset, .match = 0});
+  }
+  std::string info() {
+    const SessionRef session = test.node->open_session();
+    test.send(session, {"INFO", "raft"});
+    return test.take(session);
+  }
+  NodeUnderTest test;
+  FakePeers peers;
+  raft::EntryId last;
+};
+
+TEST_CASE("a follower whose log ends before the leader's begins gets a copy of the keys file, within a window") {
+  SenderTest it;
+  REQUIRE(it.test.snapshots.copies == std::vector<uint64_t>{1});
+  it.finish_copy();
+  const std::vector<raft::InstallSnapshot> first = it.chunks();
+  REQUIRE(first.size() == SnapshotSender::kWindowBytes / SnapshotSender::kChunkBytes);
+  for (size_t place = 0; place < first.size(); ++place) {
+    CHECK(first[place].offset == place * SnapshotSender::kChunkBytes);
+    CHECK(first[place].data->size() == SnapshotSender::kChunkBytes);
+    CHECK(first[place].last == it.last);
+    CHECK(first[place].size == kCopyBytes);
+    CHECK(first[place].checksum == 7);
+  }
+  it.needs(first[0].snapshot, SnapshotSender::kChunkBytes);
+  CHECK(it.chunks().size() == 1);
+  CHECK(it.info().find("snapshot0:id=id3,sent=262144,size=2621440\r\n") != std::string::npos);
+}
+
+TEST_CASE("what is not acknowledged is sent again after a while, from there on") {
+  SenderTest it;
+  it.finish_copy();
+  const uint64_t snapshot = it.chunks()[0].snapshot;
+  it.needs(snapshot, SnapshotSender::kChunkBytes);
+  it.chunks();
+  it.test.ticks(static_cast<int>(SnapshotSender::kResendUs / 1000 / kTickMs) + 2);
+  const std::vector<raft::InstallSnapshot> again = it.chunks();
+  REQUIRE(!again.empty());
+  CHECK(again[0].offset == SnapshotSender::kChunkBytes);
+}
+
+TEST_CASE("an answer about another snapshot counts for nothing") {
+  SenderTest it;
+  it.finish_copy();
+  const uint64_t snapshot = it.chunks()[0].snapshot;
+  it.needs(snapshot + 1, SnapshotSender::kChunkBytes);
+  CHECK(it.chunks().empty());
+}
+
+TEST_CASE("the log behind a snapshot that is under way is kept, and no longer than that") {
+  SenderTest it;
+  it.finish_copy();
+  const uint64_t snapshot = it.chunks()[0].snapshot;
+  const SessionRef session = it.test.node->open_session();
+  it.test.send(session, {"SET", "d", "1"});
+  it.peers.exchange();
+  const raft::Index applied = it.test.node->raft().applied_index();
+  REQUIRE(applied > it.last.index);
+  it.test.send(session, {"SNAPSHOT"});
+  it.test.turn();
+  REQUIRE(it.test.keys.busy());
+  it.test.keys.finish(base::Status::ok());
+  it.test.turn();
+  for (const FakeLogDisk::Compaction& each : it.test.disk.compactions) CHECK(each.through <= it.last.index);
+  while (!it.test.disk.compactions.empty()) {
+    const FakeLogDisk::Compaction compaction = std::move(it.test.disk.compactions.back());
+    it.test.disk.compactions.clear();
+    compaction.done(it.last);
+    it.test.turn();
+  }
+  // It has the snapshot, then an entry behind it.
+  it.from_three(raft::InstallSnapshotReply{
+      .snapshot = snapshot, .answer = raft::SnapshotAnswer::kInstalled, .offset = 0, .match = it.last.index});
+  it.test.ticks(1);
+  CHECK(it.test.disk.compactions.empty());
+  it.peers.answering = {2, 3};
+  it.peers.ticks(5);
+  it.test.ticks(2);
+  REQUIRE(!it.test.disk.compactions.empty());
+  CHECK(it.test.disk.compactions.back().through == applied);
+  CHECK(it.test.snapshots.copies_dropped == 1);
+}
+
+TEST_CASE("a follower that refuses gets another snapshot later, and the copy goes meanwhile") {
+  SenderTest it;
+  it.finish_copy();
+  const uint64_t snapshot = it.chunks()[0].snapshot;
+  it.from_three(raft::InstallSnapshotReply{
+      .snapshot = snapshot, .answer = raft::SnapshotAnswer::kRefused, .offset = 0, .match = 0});
+  CHECK(it.test.snapshots.copies_dropped == 1);
+  it.test.snapshots.copies.clear();
+  it.heartbeat_three();
+  it.test.ticks(200);
+  CHECK(it.test.snapshots.copies.size() == 1);
+}
+
+TEST_CASE("a leader that is none any more sends nothing and keeps no copy") {
+  SenderTest it;
+  it.finish_copy();
+  it.chunks();
+  it.test.node->on_message(it.peers.heartbeat_of(2, it.test.node->raft().term() + 1));
+  it.test.turn();
+  CHECK(it.test.snapshots.copies_dropped == 1);
+  it.test.ticks(300);
+  CHECK(it.chunks().empty());
+}
+
+TEST_CASE("snapshot-rate bounds what leaves in a second") {
+  SenderTest it;
+  it.test.options.snapshot_rate = SnapshotSender::kChunkBytes;
+  it.finish_copy();
+  uint64_t sent = 0;
+  for (int tick = 0; tick < 300; ++tick) {
+    it.test.ticks(1);
+    for (const raft::InstallSnapshot& chunk : it.chunks()) {
+      sent = chunk.offset + chunk.data->size();
+      it.needs(chunk.snapshot, sent);
+    }
+  }
+  // Three seconds' worth, what had gathered before, and one chunk that may overdraw.
+  CHECK(sent >= 2 * SnapshotSender::kChunkBytes);
+  CHECK(sent <= kCopyBytes);
+  CHECK(it.test.node->stats().snapshot_bytes_sent <= (2 << 20) + 5 * SnapshotSender::kChunkBytes);
+}
+
+}  // namespace
+}  // namespace leto::server::test
