@@ -14,6 +14,7 @@
 #include "server/stats.h"
 #include "storage/key_store.h"
 #include "storage/log_store.h"
+#include "storage/snapshot_file.h"
 
 namespace leto::server {
 
@@ -82,13 +83,6 @@ class KeysDisk {
   virtual void switch_to(uint64_t generation, StatusDone done) = 0;
 };
 
-// How a snapshot that came ends: with what the sender said of it, and this node's own term for the witness.
-struct SnapshotEnd {
-  raft::EntryId last;
-  uint32_t checksum = 0;
-  raft::Term term = 0;
-};
-
 // Copies of keys files: one that this node sends to others, one that it receives. Each has its own order of
 // calls; the two do not disturb each other.
 class SnapshotDisk {
@@ -112,7 +106,7 @@ class SnapshotDisk {
   virtual void receive(uint64_t generation, uint64_t size, StatusDone done) = 0;
   virtual void append(raft::Payload bytes, StatusDone done) = 0;
   // All bytes have come: checks everything, loads it, and makes the file durable with this node's own witness.
-  virtual void finish(const SnapshotEnd& end, LoadDone done) = 0;
+  virtual void finish(const storage::SnapshotEnd& end, LoadDone done) = 0;
   // The file that came is removed, whatever became of it; no `done` is called any more.
   virtual void discard() = 0;
   // The file that came is the current one now: it is not this one's any more.

@@ -10,7 +10,7 @@ namespace leto::server {
 // Both live until the last job that knows them has ended; then, in a job or on the loop, no file is open any more.
 struct SnapshotFiles::Leaving {
   std::unique_ptr<storage::SnapshotSource> source;
-  storage::FlushStep step = {};
+  storage::SnapshotStep step = {};
   bool dropped = false;   // The loop's: nobody wants to hear of it.
 };
 
@@ -30,7 +30,8 @@ SnapshotFiles::~SnapshotFiles() = default;
 void SnapshotFiles::copy(uint64_t generation, CopyDone done) {
   drop_copy();
   leaving_ = std::make_shared<Leaving>();
-  const auto work = [copy = leaving_, place = place_, generation, number = next_number_++] {
+  next_number_ = (next_number_ + 1) % storage::kSpoolNumbers;
+  const auto work = [copy = leaving_, place = place_, generation, number = next_number_] {
     base::Result<std::unique_ptr<storage::SnapshotSource>> opened = storage::SnapshotSource::open(
         {.directory = place.directory, .vfs = place.vfs, .generation = generation, .number = number});
     if (opened.is_ok()) {
@@ -101,12 +102,11 @@ void SnapshotFiles::append(raft::Payload bytes, StatusDone done) {
                    });
 }
 
-void SnapshotFiles::finish(const SnapshotEnd& end, LoadDone done) {
+void SnapshotFiles::finish(const storage::SnapshotEnd& end, LoadDone done) {
   LETO_ASSERT(coming_ != nullptr, "the end of a snapshot that was not begun");
   auto loaded = std::make_shared<LoadedKeys>();
   const auto work = [file = coming_, end, loaded] {
-    file->status = file->target->finish({.last = end.last, .checksum = end.checksum, .term = end.term},
-                                        loaded->keyspace, loaded->header);
+    file->status = file->target->finish(end, loaded->keyspace, loaded->header);
   };
   coming_jobs_.run(work, [file = coming_, loaded, done = std::move(done)] {
     if (file->dropped) return;

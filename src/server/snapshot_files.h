@@ -12,11 +12,6 @@
 #include "server/environment.h"
 #include "server/keys_file.h"
 
-namespace leto::storage {
-class SnapshotSource;
-class SnapshotTarget;
-}  // namespace leto::storage
-
 namespace leto::server {
 
 class SnapshotFiles : public SnapshotDisk {
@@ -33,7 +28,7 @@ class SnapshotFiles : public SnapshotDisk {
   void drop_copy() override;
   void receive(uint64_t generation, uint64_t size, StatusDone done) override;
   void append(raft::Payload bytes, StatusDone done) override;
-  void finish(const SnapshotEnd& end, LoadDone done) override;
+  void finish(const storage::SnapshotEnd& end, LoadDone done) override;
   void discard() override;
   void forget() override { coming_.reset(); }
 
@@ -45,7 +40,7 @@ class SnapshotFiles : public SnapshotDisk {
   JobRunner& leaving_jobs_;
   JobRunner& coming_jobs_;
   const KeysPlace place_;
-  uint64_t next_number_ = 1;            // Of a copy.
+  uint64_t next_number_ = 0;            // Of a copy; two at most are there at once.
   std::shared_ptr<Leaving> leaving_;    // Null: there is no copy.
   std::shared_ptr<Coming> coming_;
 };

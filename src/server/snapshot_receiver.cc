@@ -31,7 +31,7 @@ void SnapshotReceiver::begin(const raft::Message& message) {
   last_ = chunk.last;
   size_ = chunk.size;
   checksum_ = chunk.checksum;
-  if (size_ == 0 || size_ > kSnapshotBytesMax) return refuse("a size that makes no sense");
+  if (size_ == 0 || size_ > storage::kSnapshotBytesMax) return refuse("a size that makes no sense");
   LETO_LOG(kNotice, "snapshot at entry %llu: receiving %llu bytes", Number{last_.index}, Number{size_});
   state_ = State::kReceiving;
   writing_ = true;
@@ -77,7 +77,7 @@ void SnapshotReceiver::written(const base::Status& status, size_t bytes) {
 void SnapshotReceiver::finish() {
   state_ = State::kFinishing;
   answer(raft::SnapshotAnswer::kNeeds);
-  const SnapshotEnd end{.last = last_, .checksum = checksum_, .term = replica_.raft().term()};
+  const storage::SnapshotEnd end{.last = last_, .checksum = checksum_, .term = replica_.raft().term()};
   environment_.snapshot_disk.finish(end,
                                     [this](base::Result<LoadedKeys> result) { finished(std::move(result)); });
 }

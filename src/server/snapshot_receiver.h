@@ -23,7 +23,6 @@ class SnapshotReceiver {
   static constexpr size_t kWaitingBytesMax = 4 << 20;
   // A stream that is silent for so long is given up.
   static constexpr uint64_t kSilentUs = 60000000;
-  static constexpr uint64_t kSnapshotBytesMax = uint64_t{1} << 42;
 
   // `keys_generation` says which keys file is current, always; this raises it.
   SnapshotReceiver(Replica& replica, const ReplicaParts& parts, uint64_t& keys_generation);

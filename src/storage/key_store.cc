@@ -1,11 +1,12 @@
-// keys-<generation>.db's read-write connection: opening, flushing, loading. The rows are in key_tables.cc.
-// Invariant: header_ and witness_ say what the file holds as of the last commit.
+// keys-<generation>.db's read-write connection: opening, flushing, loading. The rows are in key_tables.cc and
+// state_rows.cc.
+// Invariants: state_'s header and witness say what the file holds as of the last commit; flush_ is there iff a
+// transaction is open between two calls.
 #include "storage/key_store.h"
 
 #include <sqlite3.h>
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <optional>
 #include <tuple>
@@ -17,28 +18,19 @@
 #include "storage/key_tables.h"
 #include "storage/meta.h"
 #include "storage/sqlite.h"
+#include "storage/state_rows.h"
+#include "storage/vfs_file.h"
 
 namespace leto::storage {
 
 namespace {
 
-using Number = unsigned long long;
 using keyspace::Cut;
 using keyspace::StateHeader;
 
 constexpr size_t kCacheBytes = 16 << 20;
-constexpr size_t kDigestDigits = 32;
-
-// Two halves of 16 hexadecimal digits.
-bool parse_digest(const std::string& text, keyspace::Digest& digest) {
-  if (text.size() != kDigestDigits || text.find_first_not_of("0123456789abcdef") != std::string::npos) {
-    return false;
-  }
-  const char* middle = text.data() + kDigestDigits / 2;
-  std::from_chars(text.data(), middle, digest.high, 16);
-  std::from_chars(middle, middle + kDigestDigits / 2, digest.low, 16);
-  return true;
-}
+constexpr size_t kStepBytes = 4 << 20;      // Of flush(), which has nobody to give way to.
+constexpr size_t kSweptBytesMax = 4 << 20;  // By one checkpoint().
 
 // By database and key, so that each page of a table is met once.
 std::vector<Cut::Change> sorted_changes(const Cut& cut) {
@@ -51,15 +43,25 @@ std::vector<Cut::Change> sorted_changes(const Cut& cut) {
   return changes;
 }
 
+// What is under way between begin_flush() and the commit.
+struct Flush {
+  const Cut* cut = nullptr;
+  Witness witness;
+  std::vector<Cut::Change> changes;
+  size_t next = 0;
+};
+
 class SqliteKeyStore : public KeyStore {
  public:
   explicit SqliteKeyStore(const KeyStoreOptions& options) : options_(options) {}
   base::Status start();
 
-  StateHeader header() const override { return header_; }
-  Witness witness() const override { return witness_; }
+  std::string path() const override { return path_; }
+  StateHeader header() const override { return state_.header; }
+  Witness witness() const override { return state_.witness; }
   base::Status load(const Sink& sink) override;
-  base::Status flush(const Cut& cut, const Witness& witness) override;
+  base::Status begin_flush(const Cut& cut, const Witness& witness) override;
+  FlushStep step_flush(size_t bytes_max) override;
   base::Status write_witness(const Witness& witness) override;
   base::Status checkpoint() override;
   base::Status close() override;
@@ -67,23 +69,26 @@ class SqliteKeyStore : public KeyStore {
  private:
   using Step = std::function<int()>;
   base::Status create();
-  base::Status read_header();
+  base::Status add_what_is_new();
+  base::Status reopen_tables();
   int within_transaction(const char* action, const Step& change);
   base::Status transaction(const char* action, const Step& change);
   base::Status fail(const std::string& text, int code);
-  base::Status dead() const { return base::Status::error(database_->path() + ": a sync failed before"); }
-  int put(const Cut& cut);
+  base::Status dead() const { return base::Status::error(path_ + ": a sync failed before"); }
+  base::Status check_idle() const;
+  base::Status end_flush(int code);
+  base::Status sweep();
+  int put_some(size_t bytes_max);
   int put(const Cut::Change& change);
-  int put_header(const StateHeader& header);
-  int put_witness(const Witness& witness);
+  int finish_flush();
 
   const KeyStoreOptions options_;
+  const std::string path_ = keys_path(options_.directory, options_.generation);
   std::unique_ptr<Database> database_;
   std::optional<Meta> meta_;
   Namespaces namespaces_;
-  StateHeader header_;
-  Witness witness_;
-  uint64_t next_object_ = 1;   // Only rises: a flush that failed leaves a gap.
+  StateRows state_;
+  std::optional<Flush> flush_;
   std::string failure_; // Of the last transaction that failed.
   bool dead_ = false;   // A sync failed, and the process lives on (fatal.h).
 };
@@ -91,12 +96,8 @@ class SqliteKeyStore : public KeyStore {
 // --- Start and end -----------------------------------------------------------------------------------
 
 base::Status SqliteKeyStore::start() {
-  const std::string name = base::format("/keys-%llu.db", Number{options_.generation});
   base::Result<std::unique_ptr<Database>> opened =
-      Database::open({.path = options_.directory + name,
-                      .vfs = options_.vfs,
-                      .exclusive = false,
-                      .cache_bytes = kCacheBytes});
+      Database::open({.path = path_, .vfs = options_.vfs, .exclusive = false, .cache_bytes = kCacheBytes});
   if (!opened.is_ok()) return opened.take_status();
   database_ = std::move(opened.value());
   meta_.emplace(*database_);
@@ -104,7 +105,8 @@ base::Status SqliteKeyStore::start() {
   if (database_->is_new()) status = create();
   if (status.is_ok()) status = meta_->open(FileKind::kKeys);
   if (status.is_ok() && !database_->is_new()) status = database_->set_up();
-  if (status.is_ok()) status = read_header();
+  if (status.is_ok()) status = read_state(*database_, *meta_, state_);
+  if (status.is_ok()) status = add_what_is_new();
   if (status.is_ok()) status = namespaces_.open(*database_);
   if (status.is_ok()) status = database_->rewrite_wal();
   // Only now does the applied index count for compaction, and the witness as one.
@@ -121,27 +123,19 @@ base::Status SqliteKeyStore::create() {
   return done == SQLITE_OK ? base::Status() : base::Status::error(failure_);
 }
 
-base::Status SqliteKeyStore::read_header() {
-  base::Status status;
-  std::string digest(kDigestDigits, '0');
-  meta_->read("applied_index", header_.applied_index, status);
-  meta_->read("applied_term", header_.applied_term, status);
-  meta_->read("cluster_time_ms", header_.cluster_time_ms, status);
-  meta_->read("hash_seed", header_.hash_seed, status);
-  meta_->read("configuration", header_.configuration, status);
-  meta_->read("configuration_index", header_.configuration_index, status);
-  meta_->read("digest", digest, status);
-  meta_->read("witness_index", witness_.index, status);
-  meta_->read("witness_term", witness_.term, status);
-  meta_->read("next_object", next_object_, status);
-  if (status.is_ok() && !parse_digest(digest, header_.digest)) {
-    status = base::Status::error(database_->path() + ": damaged: the digest in table meta is none");
-  }
-  return status;
+// A file of the same format may have been made before a table came to it.
+base::Status SqliteKeyStore::add_what_is_new() {
+  uint64_t there = 0;
+  base::Status status = database_->query("SELECT count(*) FROM sqlite_schema WHERE name = 'garbage'", there);
+  if (!status.is_ok() || there != 0) return status;
+  const int done = within_transaction("add a table", [this] { return Namespaces::add_garbage_table(*database_); });
+  return done == SQLITE_OK ? base::Status() : base::Status::error(failure_);
 }
 
 base::Status SqliteKeyStore::close() {
   if (dead_) return dead();
+  flush_.reset();
+  database_->roll_back();
   base::Status status;
   bool whole = false;
   const int code = database_->checkpoint(whole);
@@ -179,47 +173,85 @@ base::Status SqliteKeyStore::transaction(const char* action, const Step& change)
   return code == SQLITE_OK ? base::Status() : fail(failure_, code);
 }
 
-base::Status SqliteKeyStore::flush(const Cut& cut, const Witness& witness) {
-  base::Status status = transaction("flush keys", [&] {
-    int code = put(cut);
-    if (code == SQLITE_OK) code = put_header(cut.header);
-    return code == SQLITE_OK ? put_witness(witness) : code;
-  });
-  if (status.is_ok()) {
-    header_ = cut.header;
-    witness_ = witness;
-    return {};
-  }
-  if (dead_) return status;
-  // Tables made in the transaction are gone again.
-  namespaces_.forget();
-  if (base::Status again = namespaces_.open(*database_); !again.is_ok()) return again;
-  return status;
+base::Status SqliteKeyStore::check_idle() const {
+  LETO_ASSERT(!flush_, path_ + ": a flush is under way");
+  return dead_ ? dead() : base::Status();
 }
 
 base::Status SqliteKeyStore::write_witness(const Witness& witness) {
-  base::Status status = transaction("write the witness", [&] { return put_witness(witness); });
-  if (status.is_ok()) witness_ = witness;
+  if (base::Status status = check_idle(); !status.is_ok()) return status;
+  base::Status status = transaction("write the witness", [&] { return write_witness_rows(*meta_, witness); });
+  if (status.is_ok()) state_.witness = witness;
   return status;
 }
 
 base::Status SqliteKeyStore::checkpoint() {
-  if (dead_) return dead();
+  if (base::Status status = check_idle(); !status.is_ok()) return status;
+  if (base::Status status = sweep(); !status.is_ok()) return status;
   bool whole = false;
   const int code = database_->checkpoint(whole);
   if (code == SQLITE_OK) return {};
   return fail(database_->failure("checkpoint it", code), code);
 }
 
-// --- What a transaction does -------------------------------------------------------------------------
+base::Status SqliteKeyStore::sweep() {
+  if (!namespaces_.has_garbage()) return {};
+  base::Status status =
+      transaction("remove old values", [&] { return namespaces_.sweep(*database_, kSweptBytesMax); });
+  if (status.is_ok() || dead_) return status;
+  if (base::Status again = reopen_tables(); !again.is_ok()) return again;
+  return status;
+}
 
-int SqliteKeyStore::put(const Cut& cut) {
-  int code = SQLITE_OK;
-  for (const Cut::Change& change : sorted_changes(cut)) {
-    code = put(change);
-    if (code != SQLITE_OK) break;
+// --- Flushing ----------------------------------------------------------------------------------------
+
+base::Status SqliteKeyStore::begin_flush(const Cut& cut, const Witness& witness) {
+  if (base::Status status = check_idle(); !status.is_ok()) return status;
+  flush_ = {.cut = &cut, .witness = witness, .changes = sorted_changes(cut), .next = 0};
+  const int code = database_->begin();
+  return code == SQLITE_OK ? base::Status() : end_flush(code);
+}
+
+FlushStep SqliteKeyStore::step_flush(size_t bytes_max) {
+  if (dead_) return {.status = dead()};
+  LETO_ASSERT(flush_.has_value(), path_ + ": a step of no flush");
+  int code = put_some(bytes_max);
+  if (code != SQLITE_OK) return {.status = end_flush(code)};
+  if (flush_->next < flush_->changes.size()) return {};
+  code = finish_flush();
+  if (code != SQLITE_OK) return {.status = end_flush(code)};
+  return {.status = {}, .done = true};
+}
+
+// The end of a flush that failed: as if it had never been begun.
+base::Status SqliteKeyStore::end_flush(int code) {
+  const std::string text = database_->failure("flush keys", code);
+  flush_.reset();
+  database_->roll_back();
+  base::Status status = fail(text, code);
+  if (dead_) return status;
+  if (base::Status again = reopen_tables(); !again.is_ok()) return again;
+  return status;
+}
+
+// After a transaction that failed: tables made in it are gone again, and garbage removed in it is back.
+base::Status SqliteKeyStore::reopen_tables() {
+  namespaces_.forget();
+  return namespaces_.open(*database_);
+}
+
+int SqliteKeyStore::put_some(size_t bytes_max) {
+  size_t bytes = 0, large_bytes = 0;
+  while (flush_->next < flush_->changes.size() && bytes < bytes_max) {
+    const Cut::Change& change = flush_->changes[flush_->next++];
+    if (const int code = put(change); code != SQLITE_OK) return code;
+    const bool erased = change.item == nullptr || change.item->value == nullptr;
+    const size_t value_bytes = erased ? 0 : change.item->value->string.size();
+    bytes += change.key.size() + value_bytes;
+    if (value_bytes > kInlineBytesMax) large_bytes += value_bytes;
   }
-  return code;
+  // Every large value pays for the removal of as much of what others left: so garbage never outgrows the values.
+  return large_bytes == 0 ? SQLITE_OK : namespaces_.sweep(*database_, large_bytes);
 }
 
 int SqliteKeyStore::put(const Cut::Change& change) {
@@ -230,31 +262,24 @@ int SqliteKeyStore::put(const Cut::Change& change) {
     if (const int code = namespaces_.add(*database_, change.database); code != SQLITE_OK) return code;
     tables = namespaces_.find(change.database);
   }
-  return tables->put(change.key, *change.item, KeyTables::is_large(*change.item) ? next_object_++ : 0);
+  return tables->put(change.key, *change.item, KeyTables::is_large(*change.item) ? state_.next_object++ : 0);
 }
 
-int SqliteKeyStore::put_header(const StateHeader& header) {
-  const std::pair<const char*, uint64_t> numbers[] = {
-      {"applied_index", header.applied_index},     {"applied_term", header.applied_term},
-      {"cluster_time_ms", header.cluster_time_ms}, {"hash_seed", header.hash_seed},
-      {"configuration_index", header.configuration_index}, {"next_object", next_object_},
-  };
-  int code = meta_->set("configuration", header.configuration);
-  for (const auto& [name, value] : numbers) {
-    if (code == SQLITE_OK) code = meta_->set(name, value);
-  }
-  return code == SQLITE_OK ? meta_->set("digest", header.digest.hex()) : code;
-}
-
-int SqliteKeyStore::put_witness(const Witness& witness) {
-  const int code = meta_->set("witness_index", witness.index);
-  return code == SQLITE_OK ? meta_->set("witness_term", witness.term) : code;
+int SqliteKeyStore::finish_flush() {
+  const StateRows state{
+      .header = flush_->cut->header, .witness = flush_->witness, .next_object = state_.next_object};
+  int code = write_state(*meta_, state);
+  if (code == SQLITE_OK) code = database_->commit();
+  if (code != SQLITE_OK) return code;
+  state_ = state;
+  flush_.reset();
+  return SQLITE_OK;
 }
 
 // --- Loading -----------------------------------------------------------------------------------------
 
 base::Status SqliteKeyStore::load(const Sink& sink) {
-  if (dead_) return dead();
+  if (base::Status status = check_idle(); !status.is_ok()) return status;
   for (uint32_t db = 0; db < keyspace::kDatabases; ++db) {
     KeyTables* tables = namespaces_.find(db);
     if (tables == nullptr) continue;
@@ -267,6 +292,13 @@ base::Status SqliteKeyStore::load(const Sink& sink) {
 }
 
 }  // namespace
+
+base::Status KeyStore::flush(const keyspace::Cut& cut, const Witness& witness) {
+  if (base::Status status = begin_flush(cut, witness); !status.is_ok()) return status;
+  FlushStep step;
+  while (step.status.is_ok() && !step.done) step = step_flush(kStepBytes);
+  return std::move(step.status);
+}
 
 base::Result<std::unique_ptr<KeyStore>> KeyStore::open(const KeyStoreOptions& options) {
   auto store = std::make_unique<SqliteKeyStore>(options);

@@ -92,7 +92,9 @@ base::Status KeyTables::open(Database& database) {
       {&erase_, "DELETE FROM " + keys + " WHERE key = ?"},
       {&find_object_, "SELECT object FROM " + keys + " WHERE key = ?"},
       {&put_chunk_, "INSERT INTO " + chunks + "(object, position, crc, bytes) VALUES(?, ?, ?, ?)"},
-      {&drop_chunks_, "DELETE FROM " + chunks + " WHERE object = ?"},
+      {&leave_, base::format("INSERT INTO garbage(object, namespace) VALUES(?, %llu)", Number{name_})},
+      {&first_chunk_, "SELECT position FROM " + chunks + " WHERE object = ? ORDER BY position LIMIT 1"},
+      {&remove_chunks_, "DELETE FROM " + chunks + " WHERE object = ? AND position < ?"},
       {&chunks_, "SELECT position, crc, bytes FROM " + chunks + " WHERE object = ? ORDER BY position"},
   };
   for (const auto& [statement, sql] : statements) {
@@ -112,7 +114,7 @@ int KeyTables::put(std::string_view key, const keyspace::Item& item, uint64_t ob
   Row row{.key = key, .type = static_cast<uint64_t>(item.value->type), .version = item.version,
           .deadline_ms = item.deadline_ms, .object = large ? object : 0, .size = bytes.size(), .value = {}};
   if (!large) row.value = bytes;
-  int code = drop_chunks(key);
+  int code = leave_chunks(key);
   if (code == SQLITE_OK) code = put_row(row);
   return code == SQLITE_OK && large ? put_chunks(object, bytes) : code;
 }
@@ -145,13 +147,13 @@ int KeyTables::put_chunks(uint64_t object, std::string_view bytes) {
 }
 
 int KeyTables::erase(std::string_view key) {
-  const int code = drop_chunks(key);
+  const int code = leave_chunks(key);
   erase_.bind_blob(1, key);
   return code == SQLITE_OK ? erase_.run() : code;
 }
 
 // Looks the key up only where values with chunks exist.
-int KeyTables::drop_chunks(std::string_view key) {
+int KeyTables::leave_chunks(std::string_view key) {
   if (!has_chunks_) return SQLITE_OK;
   uint64_t object = 0;
   {
@@ -162,8 +164,25 @@ int KeyTables::drop_chunks(std::string_view key) {
     if (code == SQLITE_ROW) object = find_object_.integer(0);
   }
   if (object == 0) return SQLITE_OK;
-  drop_chunks_.bind(1, object);
-  return drop_chunks_.run();
+  left_garbage_ = true;
+  leave_.bind(1, object);
+  return leave_.run();
+}
+
+int KeyTables::remove_chunks(Database& database, uint64_t object, uint64_t& chunks) {
+  uint64_t first = 0;
+  {
+    const StatementScope scope(first_chunk_);
+    first_chunk_.bind(1, object);
+    const int code = first_chunk_.step();
+    if (code != SQLITE_ROW) return code == SQLITE_DONE ? SQLITE_OK : code;
+    first = first_chunk_.integer(0);
+  }
+  remove_chunks_.bind(1, object);
+  remove_chunks_.bind(2, first + chunks);
+  if (const int code = remove_chunks_.run(); code != SQLITE_OK) return code;
+  chunks -= std::min(chunks, database.changes());
+  return SQLITE_OK;
 }
 
 base::Status KeyTables::load(Database& database, uint32_t db, const Visit& visit) {
@@ -211,12 +230,20 @@ base::Status KeyTables::load_chunks(Database& database, const Row& row, std::str
 // --- Namespaces --------------------------------------------------------------------------------------
 
 int Namespaces::create(Database& database) {
-  return database.execute(
+  const int code = database.execute(
       "CREATE TABLE databases(db INTEGER PRIMARY KEY, namespace INTEGER NOT NULL UNIQUE,"
       " crc INTEGER NOT NULL)");
+  return code == SQLITE_OK ? add_garbage_table(database) : code;
+}
+
+int Namespaces::add_garbage_table(Database& database) {
+  return database.execute(
+      "CREATE TABLE IF NOT EXISTS garbage(object INTEGER PRIMARY KEY, namespace INTEGER NOT NULL)");
 }
 
 void Namespaces::forget() {
+  next_garbage_ = {};
+  drop_garbage_ = {};
   for (std::optional<KeyTables>& tables : tables_) tables.reset();
 }
 
@@ -234,7 +261,58 @@ base::Status Namespaces::open(Database& database) {
     status = tables_[db].emplace(name).open(database);
     if (!status.is_ok()) return status;
   }
-  return code == SQLITE_DONE ? base::Status() : database.error("read databases", code);
+  if (code != SQLITE_DONE) return database.error("read databases", code);
+  status = database.prepare("SELECT object, namespace FROM garbage ORDER BY object LIMIT 1", next_garbage_);
+  if (status.is_ok()) status = database.prepare("DELETE FROM garbage WHERE object = ?", drop_garbage_);
+  uint64_t any = 0;
+  if (status.is_ok()) status = database.query("SELECT EXISTS(SELECT 1 FROM garbage)", any);
+  has_garbage_ = any != 0;
+  return status;
+}
+
+bool Namespaces::has_garbage() const {
+  return has_garbage_ || std::any_of(tables_.begin(), tables_.end(), [](const std::optional<KeyTables>& tables) {
+           return tables && tables->left_garbage();
+         });
+}
+
+KeyTables* Namespaces::find_name(uint64_t name) {
+  for (std::optional<KeyTables>& tables : tables_) {
+    if (tables && tables->name() == name) return &*tables;
+  }
+  return nullptr;
+}
+
+int Namespaces::sweep(Database& database, size_t bytes_max) {
+  for (uint64_t chunks = std::max<uint64_t>(1, bytes_max / kChunkBytes); chunks > 0;) {
+    uint64_t object = 0, name = 0;
+    int code = next_garbage(object, name);
+    if (code == SQLITE_DONE) {
+      has_garbage_ = false;
+      for (std::optional<KeyTables>& tables : tables_) {
+        if (tables) tables->forget_garbage();
+      }
+      return SQLITE_OK;
+    }
+    if (code != SQLITE_ROW) return code;
+    KeyTables* const tables = find_name(name);
+    code = tables ? tables->remove_chunks(database, object, chunks) : SQLITE_OK;
+    drop_garbage_.bind(1, object);
+    if (code == SQLITE_OK && chunks > 0) code = drop_garbage_.run();
+    if (code != SQLITE_OK) return code;
+  }
+  has_garbage_ = true;
+  return SQLITE_OK;
+}
+
+// SQLITE_ROW, SQLITE_DONE, or an error.
+int Namespaces::next_garbage(uint64_t& object, uint64_t& name) {
+  const StatementScope scope(next_garbage_);
+  const int code = next_garbage_.step();
+  if (code != SQLITE_ROW) return code;
+  object = next_garbage_.integer(0);
+  name = next_garbage_.integer(1);
+  return code;
 }
 
 int Namespaces::add(Database& database, uint32_t db) {

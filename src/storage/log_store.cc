@@ -26,7 +26,8 @@ constexpr size_t kCacheBytes = 16 << 20;  // Holds the largest job (8 MiB) unles
 
 // What the log looks like.
 struct Shape {
-  raft::EntryId last;
+  raft::EntryId base;   // The last entry dropped.
+  raft::EntryId last;   // == base if there is no entry.
   std::vector<Segment> segments;
   uint64_t bytes = 0;   // Of all payloads.
 };
@@ -44,6 +45,7 @@ class SqliteLogStore : public LogStore {
   base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last,
                                               size_t max_bytes) override;
   bool checkpoint_due() const override { return database_->wal_frames() >= options_.checkpoint_frames; }
+  base::Result<raft::EntryId> compact(raft::Index through, uint64_t bytes_kept) override;
   base::Status checkpoint() override;
   LogStoreCounters counters() const override;
   base::Status close() override;
@@ -60,10 +62,15 @@ class SqliteLogStore : public LogStore {
   int note_term_and_kind(const raft::Entry& entry);
   bool needs_segment(const raft::Entry& entry) const;
   int add_segment(raft::Index first);
-  int drop_segment();
+  int drop_segment(size_t position);
+  int drop_log();
+  int install(const LogInstall& install);
+  int drop_front(size_t segments);
+  int keep_term_behind_base();
+  size_t segments_through(raft::Index through, uint64_t bytes_kept) const;
   int truncate(raft::Index from);
   int shorten_last_segment(raft::Index from);
-  int read_last_term();
+  int read_term(raft::Index index, raft::Term& term);
   int drop_everything(const Identity& identity);
 
   const LogStoreOptions options_;
@@ -71,7 +78,7 @@ class SqliteLogStore : public LogStore {
   std::optional<Meta> meta_;
   SegmentWriter writer_;
   Statement add_segment_, seal_segment_, drop_segment_, add_term_, add_configuration_;
-  Statement cut_terms_, cut_configurations_, term_at_;
+  Statement cut_terms_, cut_configurations_, term_at_, forget_terms_, forget_configurations_;
   Shape shape_;
   std::optional<Identity> identity_;
   raft::Recovered recovered_;
@@ -106,6 +113,7 @@ base::Status SqliteLogStore::start() {
   if (!status.is_ok()) return status;
   identity_ = std::move(contents.identity);
   recovered_ = std::move(contents.recovered);
+  shape_.base = recovered_.base;
   shape_.last = recovered_.last;
   shape_.segments = std::move(contents.segments);
   for (const Segment& segment : shape_.segments) shape_.bytes += segment.bytes;
@@ -129,6 +137,8 @@ base::Status SqliteLogStore::prepare_statements() {
       {&cut_terms_, "DELETE FROM terms WHERE first >= ?"},
       {&cut_configurations_, "DELETE FROM configurations WHERE idx >= ?"},
       {&term_at_, "SELECT term FROM terms WHERE first <= ? ORDER BY first DESC LIMIT 1"},
+      {&forget_terms_, "DELETE FROM terms WHERE first <= ?"},
+      {&forget_configurations_, "DELETE FROM configurations WHERE idx <= ?"},
   };
   for (const auto& [statement, sql] : statements) {
     if (base::Status status = database_->prepare(sql, *statement); !status.is_ok()) return status;
@@ -141,7 +151,8 @@ base::Status SqliteLogStore::close() {
   base::Status status = database_->checkpoint_whole();
   writer_.close();
   for (Statement* statement : {&add_segment_, &seal_segment_, &drop_segment_, &add_term_,
-                               &add_configuration_, &cut_terms_, &cut_configurations_, &term_at_}) {
+                               &add_configuration_, &cut_terms_, &cut_configurations_, &term_at_,
+                               &forget_terms_, &forget_configurations_}) {
     *statement = Statement();
   }
   meta_.reset();
@@ -179,7 +190,22 @@ WriteResult SqliteLogStore::transaction(const char* action, const Change& change
 }
 
 WriteResult SqliteLogStore::write(const std::vector<LogWrite>& writes) {
-  return transaction("write the log", [&] { return carry_out(writes); });
+  const WriteResult result = transaction("write the log", [&] { return carry_out(writes); });
+  if (result == WriteResult::kFull) return result;
+  for (const LogWrite& write : writes) {
+    if (write.install) identity_->keys_generation = write.install->keys_generation;
+  }
+  return result;
+}
+
+base::Result<raft::EntryId> SqliteLogStore::compact(raft::Index through, uint64_t bytes_kept) {
+  const size_t count = segments_through(through, bytes_kept);
+  if (dead_) return base::Status::error(database_->path() + ": a write failed before");
+  if (count == 0) return shape_.base;
+  if (transaction("drop log", [&] { return drop_front(count); }) == WriteResult::kFull) {
+    return base::Status::error(database_->path() + ": cannot drop log: the disk is full");
+  }
+  return shape_.base;
 }
 
 base::Status SqliteLogStore::set_identity(const Identity& identity) {
@@ -218,7 +244,7 @@ base::Status SqliteLogStore::checkpoint() {
 
 LogStoreCounters SqliteLogStore::counters() const {
   return {.commits = commits_, .checkpoints = checkpoints_, .wal_frames = database_->wal_frames(),
-          .log_bytes = shape_.bytes};
+          .log_bytes = shape_.bytes, .base = shape_.base, .segments = shape_.segments.size()};
 }
 
 // --- What a transaction does -------------------------------------------------------------------------
@@ -234,7 +260,8 @@ int SqliteLogStore::carry_out(const std::vector<LogWrite>& writes) {
 }
 
 int SqliteLogStore::carry_out(const LogWrite& write) {
-  int code = write.truncate_from ? truncate(*write.truncate_from) : SQLITE_OK;
+  int code = write.install ? install(*write.install) : SQLITE_OK;
+  if (code == SQLITE_OK && write.truncate_from) code = truncate(*write.truncate_from);
   for (size_t i = 0; i < write.append.size() && code == SQLITE_OK; ++i) code = append(write.append[i]);
   return code;
 }
@@ -259,7 +286,8 @@ int SqliteLogStore::append(const raft::Entry& entry) {
 
 int SqliteLogStore::note_term_and_kind(const raft::Entry& entry) {
   int code = SQLITE_OK;
-  if (entry.id.term != shape_.last.term) {
+  // The first entry behind the base has a row even if its term is the base's, as the base has none.
+  if (entry.id.term != shape_.last.term || entry.id.index == shape_.base.index + 1) {
     add_term_.bind(1, entry.id.index);
     add_term_.bind(2, entry.id.term);
     code = add_term_.run();
@@ -294,32 +322,89 @@ int SqliteLogStore::add_segment(raft::Index first) {
                             " crc INTEGER NOT NULL, payload BLOB NOT NULL)");
 }
 
-int SqliteLogStore::drop_segment() {
-  const Segment segment = shape_.segments.back();
+int SqliteLogStore::drop_segment(size_t position) {
+  const Segment segment = shape_.segments[position];
   writer_.close();
   drop_segment_.bind(1, segment.first);
   int code = drop_segment_.run();
   if (code == SQLITE_OK) code = database_->execute("DROP TABLE " + segment_table(segment.first));
   shape_.bytes -= segment.bytes;
-  shape_.segments.pop_back();
+  shape_.segments.erase(shape_.segments.begin() + static_cast<std::ptrdiff_t>(position));
   return code;
 }
 
+int SqliteLogStore::drop_log() {
+  int code = SQLITE_OK;
+  while (code == SQLITE_OK && !shape_.segments.empty()) code = drop_segment(shape_.segments.size() - 1);
+  if (code == SQLITE_OK) code = database_->execute("DELETE FROM terms; DELETE FROM configurations");
+  return code;
+}
+
+int SqliteLogStore::install(const LogInstall& install) {
+  LETO_ASSERT(identity_ && install.last.index > shape_.base.index && install.keys_generation != 0,
+              base::format("a snapshot up to entry %llu in generation %llu, the log starts behind %llu",
+                           Number{install.last.index}, Number{install.keys_generation},
+                           Number{shape_.base.index}));
+  int code = drop_log();
+  if (code == SQLITE_OK) code = write_base(*meta_, install.last);
+  if (code == SQLITE_OK) code = meta_->set("keys_generation", install.keys_generation);
+  shape_ = {.base = install.last, .last = install.last, .segments = {}, .bytes = 0};
+  return code;
+}
+
+// How many segments compact() drops.
+size_t SqliteLogStore::segments_through(raft::Index through, uint64_t bytes_kept) const {
+  size_t count = 0;
+  uint64_t bytes = shape_.bytes;
+  while (count < kSegmentsPerCompaction && count + 1 < shape_.segments.size()) {
+    const Segment& segment = shape_.segments[count];
+    if (segment.end() - 1 > through || bytes - segment.bytes < bytes_kept) break;
+    bytes -= segment.bytes;
+    ++count;
+  }
+  return count;
+}
+
+int SqliteLogStore::drop_front(size_t segments) {
+  raft::EntryId base{.term = 0, .index = shape_.segments[segments - 1].end() - 1};
+  int code = read_term(base.index, base.term);
+  for (size_t i = 0; i < segments && code == SQLITE_OK; ++i) code = drop_segment(0);
+  if (code == SQLITE_OK) code = write_base(*meta_, base);
+  shape_.base = base;
+  if (code == SQLITE_OK) code = keep_term_behind_base();
+  forget_configurations_.bind(1, base.index);
+  return code == SQLITE_OK ? forget_configurations_.run() : code;
+}
+
+// The run of terms that the base cuts in two begins behind it from now on.
+int SqliteLogStore::keep_term_behind_base() {
+  const raft::Index first = shape_.base.index + 1;
+  raft::Term term = 0;
+  int code = read_term(first, term);
+  forget_terms_.bind(1, first);
+  if (code == SQLITE_OK) code = forget_terms_.run();
+  add_term_.bind(1, first);
+  add_term_.bind(2, term);
+  return code == SQLITE_OK ? add_term_.run() : code;
+}
+
 int SqliteLogStore::truncate(raft::Index from) {
-  LETO_ASSERT(from > recovered_.base.index, base::format("truncation at %llu, log starts behind %llu",
-                                                         Number{from}, Number{recovered_.base.index}));
+  LETO_ASSERT(from > shape_.base.index, base::format("truncation at %llu, log starts behind %llu",
+                                                     Number{from}, Number{shape_.base.index}));
   if (from > shape_.last.index) return SQLITE_OK;
   int code = SQLITE_OK;
   while (code == SQLITE_OK && !shape_.segments.empty() && shape_.segments.back().first >= from) {
-    code = drop_segment();
+    code = drop_segment(shape_.segments.size() - 1);
   }
   if (code == SQLITE_OK && !shape_.segments.empty()) code = shorten_last_segment(from);
   cut_terms_.bind(1, from);
   if (code == SQLITE_OK) code = cut_terms_.run();
   cut_configurations_.bind(1, from);
   if (code == SQLITE_OK) code = cut_configurations_.run();
+  shape_.last = shape_.base;
+  if (code != SQLITE_OK || from == shape_.base.index + 1) return code;
   shape_.last.index = from - 1;
-  return code == SQLITE_OK ? read_last_term() : code;
+  return read_term(shape_.last.index, shape_.last.term);
 }
 
 int SqliteLogStore::shorten_last_segment(raft::Index from) {
@@ -339,19 +424,19 @@ int SqliteLogStore::shorten_last_segment(raft::Index from) {
   return SQLITE_OK;
 }
 
-int SqliteLogStore::read_last_term() {
+// Of an entry that is in the log.
+int SqliteLogStore::read_term(raft::Index index, raft::Term& term) {
   const StatementScope scope(term_at_);
-  term_at_.bind(1, shape_.last.index);
+  term_at_.bind(1, index);
   const int code = term_at_.step();
-  if (code == SQLITE_ROW) shape_.last.term = term_at_.integer(0);
-  if (code == SQLITE_DONE) shape_.last = recovered_.base;
-  return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+  LETO_ASSERT(code != SQLITE_DONE, base::format("no term for entry %llu", Number{index}));
+  if (code == SQLITE_ROW) term = term_at_.integer(0);
+  return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
 int SqliteLogStore::drop_everything(const Identity& identity) {
-  int code = SQLITE_OK;
-  while (code == SQLITE_OK && !shape_.segments.empty()) code = drop_segment();
-  if (code == SQLITE_OK) code = database_->execute("DELETE FROM terms; DELETE FROM configurations");
+  int code = drop_log();
+  if (code == SQLITE_OK) code = erase_base(*meta_);
   if (code == SQLITE_OK) code = meta_->erase("term");
   if (code == SQLITE_OK) code = meta_->erase("voted_for");
   if (code == SQLITE_OK) code = write_identity(*meta_, identity);

@@ -37,12 +37,25 @@ struct LogStoreOptions {
   size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite.
 };
 
-// One atomic change (D4). The pointers' payloads are shared and only read.
-struct LogWrite {
-  std::optional<raft::HardState> hard_state;
-  std::optional<raft::Index> truncate_from;
-  std::vector<raft::Entry> append;
+// A snapshot takes the log's place (D9).
+struct LogInstall {
+  raft::EntryId last;             // The last entry the snapshot includes: the log's base from then on.
+  uint64_t keys_generation = 0;   // The keys file that holds it, and is durable.
 };
+
+// One atomic change (D4), in this order: install, truncation, appends. The pointers' payloads are shared and
+// only read.
+struct LogWrite {
+  std::optional<raft::HardState> hard_state = {};
+  std::optional<raft::Index> truncate_from = {};
+  std::vector<raft::Entry> append = {};
+  // The whole log goes, what earlier writes of the same job appended included; identity()'s keys_generation
+  // changes with it.
+  std::optional<LogInstall> install = {};
+};
+
+// compact() drops at most so many segments, so that its job stays short.
+inline constexpr size_t kSegmentsPerCompaction = 4;
 
 // kFull: rolled back whole, run the same job again (D15). Any other failure of a write or fsync does not
 // return: the process ends there and then, with the error on stderr.
@@ -53,6 +66,8 @@ struct LogStoreCounters {
   uint64_t checkpoints = 0;
   uint64_t wal_frames = 0;   // Now in the WAL.
   uint64_t log_bytes = 0;    // Payload bytes of all entries kept.
+  raft::EntryId base = {};   // The last entry dropped.
+  uint64_t segments = 0;     // Tables of entries.
 };
 
 class LogStore {
@@ -65,7 +80,9 @@ class LogStore {
   // Empty if this directory was made just now: then set_identity() must be the first write.
   virtual std::optional<Identity> identity() const = 0;
   virtual base::Status set_identity(const Identity& identity) = 0;
-  // Log, hard state and configurations found by open(); `applied` is left 0.
+  // Log, hard state and configurations found by open(); `applied` is left 0. Of configurations only those of
+  // entries that are still in the log: the one in force at the base is in the keys file. The log may be empty
+  // behind a base.
   virtual raft::Recovered recovered() const = 0;
   // Drops log, hard state and configuration and takes another identity, in one transaction: a node without
   // data of its own joins a cluster.
@@ -77,6 +94,13 @@ class LogStore {
   // A row with a wrong CRC is an error that names the file and index.
   virtual base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last,
                                                       size_t max_bytes) = 0;
+
+  // D10: drops whole segments that end at or before `through`, the last one never, as long as `bytes_kept` payload
+  // bytes remain, at most kSegmentsPerCompaction of them, in one transaction with the new base and the rows of their
+  // terms and configurations. Gives the new base: the old one if there was nothing to drop. An error is a full disk:
+  // rolled back whole. Never in the job that carries a vote. REQUIRES: the keys file is durable at `through`.
+  virtual base::Result<raft::EntryId> compact(raft::Index through, uint64_t bytes_kept) = 0;
+  base::Result<raft::EntryId> compact(raft::Index through) { return compact(through, 0); }
 
   // A PASSIVE checkpoint if one is due; never in the job that carries a vote.
   virtual bool checkpoint_due() const = 0;

@@ -42,7 +42,7 @@ base::Status read_identity(Meta& meta, std::optional<Identity>& identity) {
   return status;
 }
 
-// The log starts at index 1, and each segment where the one before ends.
+// The log starts behind its base, and each segment where the one before ends.
 base::Status read_segments(Database& database, LogContents& contents) {
   raft::Index expected = contents.recovered.base.index + 1;
   return for_each_row(
@@ -66,12 +66,15 @@ base::Status read_segments(Database& database, LogContents& contents) {
 
 base::Status read_terms(Database& database, LogContents& contents) {
   std::vector<raft::TermRun>& terms = contents.recovered.terms;
-  const raft::Index last = contents.segments.empty() ? 0 : contents.segments.back().end() - 1;
-  raft::TermRun before{.first = contents.recovered.base.index, .term = contents.recovered.base.term};
+  const raft::EntryId base = contents.recovered.base;
+  const raft::Index last = contents.segments.empty() ? base.index : contents.segments.back().end() - 1;
+  raft::TermRun before{.first = base.index, .term = base.term};
   base::Status status =
       for_each_row(database, "SELECT first, term FROM terms ORDER BY first", [&](const Statement& row) {
         const raft::TermRun run{.first = row.integer(0), .term = row.integer(1)};
-        if (run.first <= before.first || run.first > last || run.term <= before.term) {
+        // The base's term may go on behind it.
+        const bool rises = run.term > before.term || (terms.empty() && base.index > 0 && run.term == base.term);
+        if (run.first <= before.first || run.first > last || !rises) {
           return damaged(
               database,
               base::format("table terms says that term %llu starts at entry %llu, after term %llu at "
@@ -83,7 +86,8 @@ base::Status read_terms(Database& database, LogContents& contents) {
         before = run;
         return base::Status();
       });
-  if (!status.is_ok() || last == 0) return status;
+  contents.recovered.last = base;
+  if (!status.is_ok() || last == base.index) return status;
   if (terms.empty() || terms.front().first != contents.segments.front().first) {
     return damaged(database, "table terms does not cover the first entry");
   }
@@ -143,10 +147,22 @@ int write_hard_state(Meta& meta, const raft::HardState& hard_state) {
   return code == SQLITE_OK ? meta.set("voted_for", hard_state.voted_for) : code;
 }
 
+int write_base(Meta& meta, raft::EntryId base) {
+  const int code = meta.set("base_index", base.index);
+  return code == SQLITE_OK ? meta.set("base_term", base.term) : code;
+}
+
+int erase_base(Meta& meta) {
+  const int code = meta.erase("base_index");
+  return code == SQLITE_OK ? meta.erase("base_term") : code;
+}
+
 base::Status read_log(Database& database, Meta& meta, LogContents& contents) {
   base::Status status = read_identity(meta, contents.identity);
   meta.read("term", contents.recovered.hard_state.term, status);
   meta.read("voted_for", contents.recovered.hard_state.voted_for, status);
+  meta.read("base_index", contents.recovered.base.index, status);
+  meta.read("base_term", contents.recovered.base.term, status);
   if (status.is_ok()) status = read_segments(database, contents);
   if (status.is_ok()) status = read_terms(database, contents);
   if (status.is_ok()) status = verify_tail(database, contents);

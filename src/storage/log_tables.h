@@ -2,8 +2,8 @@
 // state, which segments there are, where terms start, where configurations are. Checks what it reads.
 // Refuses to know of writing entries and of commits.
 //
-//   meta            format, term, voted_for, and the identity: id, node, cluster_id, cluster_secret,
-//                   keys_generation
+//   meta            format, term, voted_for, base_index, base_term (the last entry dropped), and the identity:
+//                   id, node, cluster_id, cluster_secret, keys_generation
 //   segments        first: the index of log_<first>'s first entry; bytes: of its payloads, 0 while it is
 //   the
 //                   last segment
@@ -35,6 +35,8 @@ struct LogContents {
 int create_log_tables(Database& database, Meta& meta);
 int write_identity(Meta& meta, const Identity& identity);
 int write_hard_state(Meta& meta, const raft::HardState& hard_state);
+int write_base(Meta& meta, raft::EntryId base);
+int erase_base(Meta& meta);
 
 // Reads and checks. Writes nothing. An error names the file, and the entry or row that is damaged or
 // missing.

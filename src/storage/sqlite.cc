@@ -119,10 +119,12 @@ base::Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& op
   std::unique_ptr<Database> database(new Database);
   database->options_ = options;
   std::string claim = options.vfs + ":" + options.path;
-  if (!claims().take(claim)) {
-    return base::Status::error(options.path + ": in use by this process already");
+  if (!options.read_only) {
+    if (!claims().take(claim)) {
+      return base::Status::error(options.path + ": in use by this process already");
+    }
+    database->claim_ = std::move(claim);
   }
-  database->claim_ = std::move(claim);
   if (base::Status status = database->connect(); !status.is_ok()) return status;
   if (base::Status status = database->look(); !status.is_ok()) return status;
   return database;
@@ -147,11 +149,13 @@ std::string Database::name() const {
 }
 
 base::Status Database::connect() {
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+  const int access = options_.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+  const int flags = access | SQLITE_OPEN_NOMUTEX;
   const char* vfs = options_.vfs.empty() ? nullptr : options_.vfs.c_str();
   const int code = sqlite3_open_v2(options_.path.c_str(), &handle_, flags, vfs);
   if (code != SQLITE_OK) return error("open it", code);
   sqlite3_extended_result_codes(handle_, 1);
+  if (options_.read_only) sqlite3_busy_timeout(handle_, kPatienceMs);
   return {};
 }
 
@@ -264,6 +268,8 @@ int Database::commit() { return commit_.run(); }
 void Database::roll_back() {
   if (sqlite3_get_autocommit(handle_) == 0) execute("ROLLBACK");
 }
+
+uint64_t Database::changes() const { return static_cast<uint64_t>(sqlite3_changes64(handle_)); }
 
 int Database::last_code() const { return sqlite3_extended_errcode(handle_); }
 

@@ -1,8 +1,8 @@
 // SQLite as the two stores use it: a connection, its statements, its pragmas. Everything that Leto wants to
 // be different from SQLite's defaults is set here, and read back.
 //
-// Invariants: a database file has at most one Database in this process (the owner, which alone writes and
-// checkpoints it); nothing but PASSIVE checkpoints are run; a commit that has returned is synced.
+// Invariants: a database file has at most one Database in this process that is not read-only (the owner, which
+// alone writes and checkpoints it); nothing but PASSIVE checkpoints are run; a commit that has returned is synced.
 // Refuses to know of tables and rows, and of threads: one call at a time, from any thread.
 #pragma once
 
@@ -77,6 +77,7 @@ struct DatabaseOptions {
   std::string path;         // Absolute.
   std::string vfs;          // Empty: the default one.
   bool exclusive = false;   // Nobody else may open the file; its WAL index is in memory.
+  bool read_only = false;   // Beside the owner: nothing of it is written, set up or owned.
   size_t cache_bytes = 2 << 20;  // A transaction larger than it costs speed only.
 };
 
@@ -105,10 +106,15 @@ class Database {
   // The one integer that `sql` gives, in `value`; 0 if it gives no row.
   base::Status query(const std::string& sql, uint64_t& value);
 
+  // The connection for calls that are not offered here; it stays this object's.
+  sqlite3* handle() { return handle_; }
   int begin();
   int commit();
   // Harmless without a transaction.
   void roll_back();
+
+  // Rows that the statement before inserted, changed or deleted.
+  uint64_t changes() const;
 
   // Of the call that failed last: SQLite's extended result code.
   int last_code() const;

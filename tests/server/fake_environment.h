@@ -103,7 +103,7 @@ class FakeSnapshotDisk final : public SnapshotDisk {
     content += *bytes;
     step_done = std::move(done);
   }
-  void finish(const SnapshotEnd& given, LoadDone done) override {
+  void finish(const storage::SnapshotEnd& given, LoadDone done) override {
     end = given;
     finish_done = std::move(done);
   }
@@ -128,7 +128,7 @@ class FakeSnapshotDisk final : public SnapshotDisk {
   std::vector<std::pair<uint64_t, uint64_t>> received;   // Generation, size.
   std::string content;
   StatusDone step_done;
-  SnapshotEnd end;
+  storage::SnapshotEnd end;
   LoadDone finish_done;
 };
 

@@ -13,6 +13,7 @@ using test::wait_for_condition;
 
 class FakeKeyStore final : public storage::KeyStore {
  public:
+  std::string path() const override { return "keys"; }
   keyspace::StateHeader header() const override { return {}; }
   storage::Witness witness() const override { return {}; }
   base::Status load(const Sink&) override { return {}; }

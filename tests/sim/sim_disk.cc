@@ -243,7 +243,7 @@ void SimSnapshotDisk::copy(uint64_t generation, CopyDone done) {
   });
 }
 
-void SimSnapshotDisk::finish(const server::SnapshotEnd& end, server::LoadDone done) {
+void SimSnapshotDisk::finish(const storage::SnapshotEnd& end, server::LoadDone done) {
   SnapshotFiles::finish(end, [this, done = std::move(done)](base::Result<server::LoadedKeys> result) {
     machine_.world().coverage.note(result.is_ok() ? Reached::kSnapshotInstalled : Reached::kSnapshotRefused);
     done(std::move(result));

@@ -102,7 +102,7 @@ class SimSnapshotDisk final : public server::SnapshotFiles {
  public:
   SimSnapshotDisk(Machine& machine, server::JobRunner& leaving, server::JobRunner& coming);
   void copy(uint64_t generation, CopyDone done) override;
-  void finish(const server::SnapshotEnd& end, server::LoadDone done) override;
+  void finish(const storage::SnapshotEnd& end, server::LoadDone done) override;
 
  private:
   Machine& machine_;

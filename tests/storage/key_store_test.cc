@@ -132,7 +132,7 @@ TEST_CASE("keys of several databases, header and witness are found after a reope
   CHECK(select(disk, "SELECT count(*) FROM chunks_2") == "18;");
 }
 
-TEST_CASE("overwritten and erased keys leave no chunk behind") {
+TEST_CASE("overwritten and erased large values are left behind by the flush and removed by the checkpoint") {
   TestDisk disk("keys_chunks");
   const auto store = open_keys(disk);
   Keyspace keys;
@@ -144,6 +144,9 @@ TEST_CASE("overwritten and erased keys leave no chunk behind") {
   CHECK(keys.erase(0, "erased"));
   CHECK_FALSE(keys.erase(0, "never there"));
   must_flush(*store, keys, 2);
+  CHECK(select(disk, "SELECT count(*) FROM garbage") == "3;");
+  REQUIRE(store->checkpoint().is_ok());
+  CHECK(select(disk, "SELECT count(*) FROM garbage") == "0;");
   CHECK(select(disk, "SELECT count(*) FROM chunks_1") == "18;");
   CHECK(select(disk, "SELECT count(*) FROM keys_1") == "3;");
   Keyspace loaded;

@@ -1,0 +1,22 @@
+// Loading a keys file; see load.h.
+#include "storage/load.h"
+
+#include <utility>
+
+#include "base/format.h"
+
+namespace leto::storage {
+
+base::Status load_keyspace(KeyStore& store, keyspace::Keyspace& keyspace) {
+  base::Status loaded = store.load([&](uint32_t database, std::string_view key, keyspace::Item item) {
+    keyspace.load(database, key, std::move(item));
+  });
+  if (!loaded.is_ok()) return loaded;
+  const keyspace::Digest wanted = store.header().digest;
+  if (keyspace.digest() == wanted) return {};
+  return base::Status::error(base::format(
+      "%s: the keys file is damaged: its digest is %s, but its keys give %s; move the directory away and join again",
+      store.path().c_str(), wanted.hex().c_str(), keyspace.digest().hex().c_str()));
+}
+
+}  // namespace leto::storage
