@@ -16,37 +16,39 @@ using Entries = std::vector<raft::Entry>;
 // What a raft.db should hold.
 struct Model {
   std::string id;
+  uint64_t keys_generation = 1;
   raft::HardState hard_state;
-  Entries log;
+  raft::EntryId base;
+  Entries log;   // Behind the base.
 
+  raft::EntryId last() const { return log.empty() ? base : log.back().id; }
   void carry_out(const std::vector<LogWrite>& writes) {
     for (const LogWrite& write : writes) {
       if (write.hard_state) hard_state = *write.hard_state;
-      if (write.truncate_from && *write.truncate_from <= log.size()) log.resize(*write.truncate_from - 1);
+      if (write.install) {
+        base = write.install->last;
+        keys_generation = write.install->keys_generation;
+        log.clear();
+      }
+      if (write.truncate_from && *write.truncate_from <= last().index) {
+        log.resize(*write.truncate_from - base.index - 1);
+      }
       log.insert(log.end(), write.append.begin(), write.append.end());
     }
   }
+  void compact(raft::Index to) {
+    const auto dropped = static_cast<std::ptrdiff_t>(to - base.index);
+    base = log[static_cast<size_t>(dropped) - 1].id;
+    log.erase(log.begin(), log.begin() + dropped);
+  }
 };
 
-// Empty if the store holds what the model says.
-std::string difference(LogStore& store, const Model& model) {
-  const raft::Recovered found = store.recovered();
-  const std::optional<Identity> identity = store.identity();
-  if ((identity ? identity->id : "") != model.id) return "the identity";
-  if (found.hard_state != model.hard_state) return "the hard state";
-  const raft::EntryId last = model.log.empty() ? raft::EntryId{} : model.log.back().id;
-  if (found.last != last) return base::format("the last entry: %d", static_cast<int>(found.last.index));
-  base::Result<Entries> entries = store.read(1, last.index + 1, 1 << 30);
-  if (!entries.is_ok()) return entries.status().text();
-  if (entries.value().size() != model.log.size()) return "the number of entries";
+// Empty if terms and configurations are those of the log.
+std::string difference_in_tables(const raft::Recovered& found, const Model& model) {
   auto run = found.terms.begin();
   auto configuration = found.configurations.begin();
   for (size_t i = 0; i < model.log.size(); ++i) {
     const raft::Entry& wanted = model.log[i];
-    const raft::Entry& entry = entries.value()[i];
-    if (entry.id != wanted.id || entry.kind != wanted.kind || *entry.payload != *wanted.payload) {
-      return "an entry";
-    }
     if (i == 0 || wanted.id.term != model.log[i - 1].id.term) {
       if (run == found.terms.end() || run->first != wanted.id.index || run->term != wanted.id.term) {
         return "a term";
@@ -64,9 +66,37 @@ std::string difference(LogStore& store, const Model& model) {
              : "too many terms or configurations";
 }
 
-using Job = std::vector<LogWrite>;
+// Empty if the store holds what the model says.
+std::string difference(LogStore& store, const Model& model) {
+  const raft::Recovered found = store.recovered();
+  const std::optional<Identity> identity = store.identity();
+  if ((identity ? identity->id : "") != model.id) return "the identity";
+  if (identity && identity->keys_generation != model.keys_generation) return "the keys generation";
+  if (found.hard_state != model.hard_state) return "the hard state";
+  if (found.base != model.base) return base::format("the base: %d", static_cast<int>(found.base.index));
+  if (found.last != model.last()) return base::format("the last entry: %d", static_cast<int>(found.last.index));
+  base::Result<Entries> entries = store.read(found.base.index + 1, found.last.index + 1, 1 << 30);
+  if (!entries.is_ok()) return entries.status().text();
+  if (entries.value().size() != model.log.size()) return "the number of entries";
+  for (size_t i = 0; i < model.log.size(); ++i) {
+    const raft::Entry& wanted = model.log[i];
+    const raft::Entry& entry = entries.value()[i];
+    if (entry.id != wanted.id || entry.kind != wanted.kind || *entry.payload != *wanted.payload) {
+      return "an entry";
+    }
+  }
+  return difference_in_tables(found, model);
+}
 
-// A follower's life: votes, appends, a truncation over two segments, a large entry, configurations.
+struct Job {
+  Job(std::initializer_list<LogWrite> given) : writes(given) {}
+  std::vector<LogWrite> writes;
+  raft::Index compact_through = 0;   // If not 0, instead of writes,
+  raft::Index base = 0;              // which makes this the base.
+};
+
+// A follower's life: votes, appends, a truncation over two segments, a large entry, configurations, compaction, a
+// snapshot in place of the log, and what comes behind it.
 std::vector<Job> workload() {
   std::vector<Job> jobs;
   raft::Index last = 0;
@@ -101,6 +131,22 @@ std::vector<Job> workload() {
   large.append.push_back(make_entry(4, ++last, std::string(30000, 'l')));
   jobs.push_back({large});
   jobs.push_back({append(4, 2), append(5, 2)});
+  Job compaction({});
+  compaction.compact_through = 17;
+  compaction.base = 16;
+  jobs.push_back(compaction);
+  jobs.push_back({append(5, 7)});
+  LogWrite installed;
+  installed.hard_state = raft::HardState{.term = 6, .voted_for = 0};
+  installed.install = LogInstall{.last = {.term = 5, .index = 40}, .keys_generation = 2};
+  jobs.push_back({installed});
+  last = 40;
+  jobs.push_back({append(5, 3), append(6, 1)});
+  LogWrite to_the_base;
+  to_the_base.truncate_from = 41;
+  jobs.push_back({to_the_base});
+  last = 40;
+  jobs.push_back({append(6, 2)});
   return jobs;
 }
 
@@ -112,7 +158,8 @@ class Life {
   // False if the process ended before the workload did.
   bool run() {
     try {
-      return open() && identify() && write(0, 4) && close() && open() && write(4, jobs_.size()) && close();
+      return open() && identify() && write(0, 4) && close() && open() && write(4, 9) && close() &&
+             open() && write(9, jobs_.size()) && close();
     } catch (const DiskDied&) {
       return false;
     }
@@ -148,16 +195,23 @@ class Life {
 
   bool write(size_t from, size_t end) {
     for (size_t i = from; i < end; ++i) {
-      asked_.carry_out(jobs_[i]);
+      const Job& job = jobs_[i];
+      if (job.compact_through != 0) asked_.compact(job.base);
+      else asked_.carry_out(job.writes);
       // A full disk is tried again: a fault that comes once has gone by then.
-      if (store_->write(jobs_[i]) == WriteResult::kFull && store_->write(jobs_[i]) == WriteResult::kFull) {
-        return false;
-      }
+      if (!carry_out(job) && !carry_out(job)) return false;
       acknowledged_ = asked_;
       // Its only error here is a full disk, which hurts nobody.
       if (store_->checkpoint_due() && !store_->checkpoint().is_ok()) continue;
     }
     return true;
+  }
+
+  bool carry_out(const Job& job) {
+    if (job.compact_through == 0) return store_->write(job.writes) == WriteResult::kDurable;
+    base::Result<raft::EntryId> base = store_->compact(job.compact_through);
+    if (base.is_ok()) CHECK(base.value() == asked_.base);
+    return base.is_ok();
   }
 
   TestDisk& disk_;

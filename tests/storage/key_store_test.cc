@@ -46,25 +46,6 @@ base::Status load(KeyStore& store, Keyspace& keys) {
   });
 }
 
-// As a person would ask, with `sqlite3 -readonly`. Rows end with a semicolon, columns with a bar.
-std::string select(const TestDisk& disk, const std::string& sql) {
-  sqlite3* database = nullptr;
-  REQUIRE(sqlite3_open_v2(kFile, &database, SQLITE_OPEN_READONLY, disk.name().c_str()) == SQLITE_OK);
-  std::string out;
-  const auto add = [](void* text, int columns, char** values, char**) {
-    for (int i = 0; i < columns; ++i) {
-      static_cast<std::string*>(text)
-          ->append(values[i] ? values[i] : "NULL")
-          .append(i + 1 < columns ? "|" : ";");
-    }
-    return 0;
-  };
-  const int code = sqlite3_exec(database, sql.c_str(), add, &out, nullptr);
-  CHECK_MESSAGE(code == SQLITE_OK, sqlite3_errmsg(database));
-  sqlite3_close(database);
-  return out;
-}
-
 void execute(const TestDisk& disk, const std::string& sql) {
   sqlite3* database = nullptr;
   REQUIRE(sqlite3_open_v2(kFile, &database, SQLITE_OPEN_READWRITE, disk.name().c_str()) == SQLITE_OK);
@@ -385,6 +366,111 @@ TEST_CASE(
   const auto log = open_log(options);
   CHECK(log->recovered().last.index == 3);
   CHECK(lost_tail(log->recovered(), open_keys(disk)->witness(), 0));
+}
+
+// --- Flushes in steps ---------------------------------------------------------------------------------
+
+namespace {
+
+// The steps that it took; REQUIREs that it succeeds.
+size_t flush_in_steps(KeyStore& store, const keyspace::Cut& cut, size_t bytes_max) {
+  REQUIRE(store.begin_flush(cut, {.index = 1, .term = 1}).is_ok());
+  for (size_t steps = 1;; ++steps) {
+    const FlushStep step = store.step_flush(bytes_max);
+    REQUIRE_MESSAGE(step.status.is_ok(), step.status.text());
+    if (step.done) return steps;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a flush in steps is one transaction, which nobody sees before its last step") {
+  TestDisk disk("keys_steps");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  keys.set(0, "before", item("1"));
+  must_flush(*store, keys, 1);
+  for (int i = 0; i < 100; ++i) keys.set(0, "key " + std::to_string(i), item(std::string(93, 'v')));
+  keys.set(5, "a new database", item("2"));
+  const keyspace::Cut cut = keys.freeze(header_at(keys, 7));
+  REQUIRE(store->begin_flush(cut, {.index = 9, .term = 3}).is_ok());
+  size_t steps = 1;
+  for (FlushStep step; !(step = store->step_flush(1000)).done; ++steps) {
+    REQUIRE_MESSAGE(step.status.is_ok(), step.status.text());
+    CHECK(select(disk, "SELECT count(*) FROM keys_1") == "1;");
+    CHECK(store->header().applied_index == 1);
+  }
+  // Some 99 bytes a key: eleven in a step.
+  CHECK(steps == 10);
+  CHECK(store->header().applied_index == 7);
+  CHECK(store->witness().index == 9);
+  CHECK(select(disk, "SELECT count(*) FROM keys_1; SELECT count(*) FROM keys_2") == "101;1;");
+}
+
+TEST_CASE("a flush whose step failed has left nothing, and may be begun anew with the same cut") {
+  TestDisk disk("keys_steps_fail");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  keys.set(0, "a", item(large_value()));
+  keys.set(9, "b", item("2"));
+  const keyspace::Cut cut = keys.freeze(header_at(keys, 7));
+  REQUIRE(store->begin_flush(cut, {}).is_ok());
+  CHECK_FALSE(store->step_flush(1).done);
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .sticky = true});
+  FlushStep step;
+  while (step.status.is_ok() && !step.done) step = store->step_flush(1);
+  CHECK(contains(step.status.text(), "cannot flush keys"));
+  REQUIRE(store->begin_flush(cut, {}).is_ok());
+  CHECK_FALSE(store->step_flush(1 << 30).status.is_ok());
+  disk.clear_faults();
+  CHECK(select(disk, "SELECT count(*) FROM databases") == "0;");
+  CHECK(flush_in_steps(*store, cut, 1) == 2);
+  Keyspace loaded;
+  REQUIRE(load(*store, loaded).is_ok());
+  CHECK(loaded.digest() == keys.digest());
+}
+
+TEST_CASE("a flush that is under way at the end is given up") {
+  TestDisk disk("keys_steps_close");
+  Keyspace keys;
+  keys.set(0, "a", item("1"));
+  const keyspace::Cut cut = keys.freeze(header_at(keys, 7));
+  {
+    const auto store = open_keys(disk);
+    REQUIRE(store->begin_flush(cut, {}).is_ok());
+    REQUIRE(store->close().is_ok());
+  }
+  CHECK(open_keys(disk)->header().applied_index == 0);
+}
+
+TEST_CASE("what an erased value leaves is removed in bounded steps, also after a restart") {
+  TestDisk disk("keys_garbage");
+  Keyspace keys;
+  {
+    const auto store = open_keys(disk);
+    keys.set(0, "a", item(std::string(10 << 20, 'a')));
+    must_flush(*store, keys, 1);
+    CHECK(select(disk, "SELECT count(*) FROM chunks_1") == "640;");
+    CHECK(keys.erase(0, "a"));
+    must_flush(*store, keys, 2);
+    CHECK(select(disk, "SELECT count(*) FROM chunks_1") == "640;");
+    REQUIRE(store->checkpoint().is_ok());
+    CHECK(select(disk, "SELECT count(*) FROM chunks_1") == "384;");
+    REQUIRE(store->close().is_ok());
+  }
+  const auto store = open_keys(disk);
+  REQUIRE(store->checkpoint().is_ok());
+  CHECK(select(disk, "SELECT count(*) FROM chunks_1") == "128;");
+  // A large value that is written pays for the removal of as much.
+  keys.set(0, "b", item(std::string(1 << 20, 'b')));
+  must_flush(*store, keys, 3);
+  CHECK(select(disk, "SELECT count(*) FROM chunks_1") == "128;");
+  REQUIRE(store->checkpoint().is_ok());
+  REQUIRE(store->checkpoint().is_ok());
+  CHECK(select(disk, "SELECT count(*) FROM chunks_1; SELECT count(*) FROM garbage") == "64;0;");
+  Keyspace loaded;
+  REQUIRE(load(*store, loaded).is_ok());
+  CHECK(loaded.digest() == keys.digest());
 }
 
 }  // namespace leto::storage

@@ -414,4 +414,155 @@ TEST_CASE("a failed sync or write ends the process, and the store does nothing m
   }
 }
 
+// --- Compaction and snapshots ---------------------------------------------------------------------------
+
+TEST_CASE("compaction drops whole segments that end at or before an index, and never the last one") {
+  TestDisk disk("log_compact");
+  const auto store = open_log(small_log(disk));
+  must_write(*store, {append(run(3, 1, 12)), append(run(4, 13, 20))});
+  CHECK(store->counters().segments == 3);
+  CHECK(store->compact(7).value() == raft::EntryId{});
+  const size_t bytes = store->counters().log_bytes;
+  CHECK(store->compact(8).value() == raft::EntryId{.term = 3, .index = 8});
+  CHECK(store->counters().base.index == 8);
+  CHECK(store->counters().log_bytes == bytes - 8 * 7);
+  CHECK(store->compact(15).value().index == 8);
+  CHECK(store->compact(1000).value() == raft::EntryId{.term = 4, .index = 16});
+  CHECK(store->counters().segments == 1);
+  CHECK(text_of(*store, 17, 18) == "4.17=value 17 4.18=value 18 ");
+  must_write(*store, {append(run(5, 21, 30))});
+  CHECK(store->compact(30).value() == raft::EntryId{.term = 5, .index = 24});
+}
+
+TEST_CASE("one compaction drops a bounded number of segments with one sync") {
+  TestDisk disk("log_compact_bound");
+  const auto store = open_log(small_log(disk));
+  must_write(*store, {append(run(1, 1, 100))});
+  must_write(*store, {append(run(1, 101, 101))});
+  const uint64_t syncs = disk.counters("/disk/raft.db-wal").of(Operation::kSync);
+  CHECK(store->compact(100).value().index == 8 * kSegmentsPerCompaction);
+  CHECK(disk.counters("/disk/raft.db-wal").of(Operation::kSync) == syncs + 1);
+  while (store->compact(100).value().index < 96) CHECK(store->counters().segments > 1);
+  CHECK(store->counters().segments == 1);
+}
+
+TEST_CASE("base, terms and configurations behind it are found after a compaction and a reopen") {
+  TestDisk disk("log_compact_reopen");
+  {
+    const auto store = open_log(small_log(disk));
+    LogWrite write = append(run(1, 1, 3));
+    write.append.push_back(make_configuration_entry(1, 4, 1));
+    must_write(*store, {write, append(run(2, 5, 20))});
+    write = {};
+    write.append.push_back(make_configuration_entry(3, 21, 3));
+    must_write(*store, {write});
+    CHECK(store->compact(20).value() == raft::EntryId{.term = 2, .index = 16});
+    REQUIRE(store->close().is_ok());
+  }
+  const auto store = open_log(small_log(disk));
+  const raft::Recovered recovered = store->recovered();
+  CHECK(recovered.base == raft::EntryId{.term = 2, .index = 16});
+  CHECK(recovered.last == raft::EntryId{.term = 3, .index = 21});
+  REQUIRE(recovered.terms.size() == 2);
+  // The base's term goes on behind it.
+  CHECK(recovered.terms[0].first == 17);
+  CHECK(recovered.terms[0].term == 2);
+  CHECK(recovered.terms[1].first == 21);
+  REQUIRE(recovered.configurations.size() == 1);
+  CHECK(recovered.configurations[0].index == 21);
+  CHECK(text_of(*store, 17, 17) == "2.17=value 17 ");
+}
+
+TEST_CASE("a compaction that meets a full disk has dropped nothing") {
+  TestDisk disk("log_compact_full");
+  const FatalThrows throws;
+  const auto store = open_log(small_log(disk));
+  must_write(*store, {append(run(1, 1, 20))});
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .sticky = true});
+  const base::Result<raft::EntryId> refused = store->compact(20);
+  CHECK_FALSE(refused.is_ok());
+  CHECK(contains(refused.status().text(), "/disk/raft.db: cannot drop log: the disk is full"));
+  CHECK(store->counters().base.index == 0);
+  CHECK(text_of(*store, 1, 1) == "1.1=value 1 ");
+  disk.clear_faults();
+  CHECK(store->compact(20).value().index == 16);
+}
+
+TEST_CASE("a snapshot takes the log's place together with the keys generation") {
+  TestDisk disk("log_install");
+  {
+    const auto store = open_log(small_log(disk));
+    REQUIRE(store->set_identity(kIdentity).is_ok());
+    must_write(*store, {append(run(1, 1, 20))});
+    LogWrite install;
+    install.install = LogInstall{.last = {.term = 4, .index = 100}, .keys_generation = 8};
+    install.hard_state = raft::HardState{.term = 5, .voted_for = 0};
+    const uint64_t syncs = disk.counters("/disk/raft.db-wal").of(Operation::kSync);
+    must_write(*store, {install});
+    CHECK(disk.counters("/disk/raft.db-wal").of(Operation::kSync) == syncs + 1);
+    CHECK(store->identity()->keys_generation == 8);
+    CHECK(store->counters().segments == 0);
+    CHECK(store->counters().log_bytes == 0);
+    REQUIRE(store->close().is_ok());
+  }
+  {
+    const auto store = open_log(small_log(disk));
+    const raft::Recovered recovered = store->recovered();
+    CHECK(recovered.base == raft::EntryId{.term = 4, .index = 100});
+    CHECK(recovered.last == recovered.base);
+    CHECK(recovered.terms.empty());
+    CHECK(recovered.hard_state.term == 5);
+    CHECK(store->identity()->keys_generation == 8);
+    CHECK(store->identity()->id == kIdentity.id);
+    // The base's own term goes on.
+    must_write(*store, {append(run(4, 101, 103))});
+    LogWrite replaced = append(run(4, 101, 102));
+    replaced.truncate_from = 101;
+    must_write(*store, {replaced});
+    REQUIRE(store->close().is_ok());
+  }
+  const auto store = open_log(small_log(disk));
+  CHECK(store->recovered().last == raft::EntryId{.term = 4, .index = 102});
+  REQUIRE(store->recovered().terms.size() == 1);
+  CHECK(store->recovered().terms[0].first == 101);
+  CHECK(text_of(*store, 101, 101) == "4.101=value 101 ");
+}
+
+TEST_CASE("a log that was reset begins at its first entry again") {
+  TestDisk disk("log_reset_base");
+  {
+    const auto store = open_log(small_log(disk));
+    REQUIRE(store->set_identity(kIdentity).is_ok());
+    LogWrite install;
+    install.install = LogInstall{.last = {.term = 4, .index = 100}, .keys_generation = 8};
+    must_write(*store, {install});
+    REQUIRE(store->reset(kIdentity).is_ok());
+    must_write(*store, {append(run(1, 1, 2))});
+    REQUIRE(store->close().is_ok());
+  }
+  CHECK(open_log(small_log(disk))->recovered().base == raft::EntryId{});
+}
+
+TEST_CASE("a base that the log does not meet is refused") {
+  const std::pair<const char*, const char*> damages[] = {
+      {"UPDATE meta SET value = '7' WHERE name = 'base_index'", "base_index"},
+      {"DELETE FROM meta WHERE name = 'base_index'", "the segment after entry 0 starts at 9"},
+      {"UPDATE terms SET first = 10 WHERE first = 9", "terms does not cover the first entry"},
+      {"UPDATE terms SET term = 1 WHERE first = 9", "term 1 starts at entry 9, after term 3 at 8"},
+  };
+  for (const auto& [sql, sentence] : damages) {
+    CAPTURE(sql);
+    TestDisk disk("log_base_damage");
+    {
+      const auto store = open_log(small_log(disk));
+      must_write(*store, {append(run(3, 1, 20))});
+      REQUIRE(store->compact(8).is_ok());
+      REQUIRE(store->close().is_ok());
+    }
+    execute(disk, sql);
+    const std::string refusal = log_refusal(small_log(disk));
+    CHECK_MESSAGE(contains(refusal, sentence), refusal);
+  }
+}
+
 }  // namespace leto::storage

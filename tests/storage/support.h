@@ -2,6 +2,7 @@
 #pragma once
 
 #include <doctest/doctest.h>
+#include <sqlite3.h>
 
 #include <memory>
 #include <stdexcept>
@@ -88,6 +89,25 @@ inline std::string keys_refusal(const TestDisk& disk) {
   base::Result<std::unique_ptr<KeyStore>> store =
       KeyStore::open({.directory = "/disk", .vfs = disk.name(), .generation = 1});
   return store.is_ok() ? std::string() : store.status().text();
+}
+
+// As a person would ask, with `sqlite3 -readonly`. Rows end with a semicolon, columns with a bar.
+inline std::string select(const TestDisk& disk, const std::string& sql) {
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open_v2("/disk/keys-1.db", &database, SQLITE_OPEN_READONLY, disk.name().c_str()) == SQLITE_OK);
+  std::string out;
+  const auto add = [](void* text, int columns, char** values, char**) {
+    for (int i = 0; i < columns; ++i) {
+      static_cast<std::string*>(text)
+          ->append(values[i] ? values[i] : "NULL")
+          .append(i + 1 < columns ? "|" : ";");
+    }
+    return 0;
+  };
+  const int code = sqlite3_exec(database, sql.c_str(), add, &out, nullptr);
+  CHECK_MESSAGE(code == SQLITE_OK, sqlite3_errmsg(database));
+  sqlite3_close(database);
+  return out;
 }
 
 inline bool contains(const std::string& text, const std::string& part) {

@@ -175,6 +175,8 @@ TestDisk::~TestDisk() {
 
 const std::string& TestDisk::name() const { return state_->name; }
 
+void TestDisk::stop() { state_->stopped = true; }
+
 void TestDisk::kill() { state_->end_process(); }
 
 void TestDisk::power_cut(base::Random& random) {

@@ -77,6 +77,8 @@ class TestDisk {
 
   // The end of the process. After either, every open handle fails whatever it is asked, except to be
   // closed; locks and shared memory are gone; a kStop is over, other faults stay.
+  // Before them: the machine stops now, as a kStop makes it. What a process leaves to its destructors does nothing then.
+  void stop();
   void kill();                            // What was written stays.
   void power_cut(
       base::Random& random);  // Of what was not synced a random subset of sectors and entries stays.
