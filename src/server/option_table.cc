@@ -19,6 +19,7 @@ constexpr uint64_t kQueryBufferMax = uint64_t{1} << 34;
 constexpr uint64_t kWaitMsMax = 3600 * 1000;
 constexpr uint64_t kElectionMsMax = 60 * 1000;
 constexpr uint64_t kBytesMax = uint64_t{1} << 62;
+constexpr uint64_t kLogBytesMax = uint64_t{1} << 40;
 constexpr uint64_t kLogSegmentMin = 64 << 10;
 constexpr uint64_t kLogSegmentMax = uint64_t{1} << 30;
 
@@ -111,13 +112,13 @@ constexpr Option kOptions[] = {
      "or once so many bytes of keys, values or log have changed"},
     {"flush-lag", "60000", number(1000, kWaitMsMax), "ms", Change::kAnyTime, &Options::flush_lag_ms,
      "writers are slowed down while unflushed changes are older"},
-    {"flush-lag-bytes", "512mb", bytes(kMegabyte, kBytesMax), "", Change::kAnyTime, &Options::flush_lag_bytes,
+    {"flush-lag-bytes", "512mb", bytes(kMegabyte, kLogBytesMax), "", Change::kAnyTime, &Options::flush_lag_bytes,
      "or have more bytes"},
-    {"log-window", "64mb", bytes(0, kBytesMax), "", Change::kAnyTime, &Options::log_window,
+    {"log-window", "64mb", bytes(0, kLogBytesMax), "", Change::kAnyTime, &Options::log_window,
      "log kept for followers that lag"},
     {"log-segment", "64mb", bytes(kLogSegmentMin, kLogSegmentMax), "", Change::kAtStart, &Options::log_segment,
      "the log is dropped in pieces of about so many bytes"},
-    {"snapshot-rate", "64mb", bytes(0, kBytesMax), "", Change::kAnyTime, &Options::snapshot_rate,
+    {"snapshot-rate", "64mb", bytes(0, kLogBytesMax), "", Change::kAnyTime, &Options::snapshot_rate,
      "bytes of snapshots sent in a second; 0: no limit"},
     {"read-consistency", "linearizable", choice("linearizable lease local"), "", Change::kAnyTime,
      choice_field<&Options::read_consistency>(), "how reads are served"},

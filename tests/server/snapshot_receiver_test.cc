@@ -85,14 +85,14 @@ TEST_CASE("chunks are written in order, and each is answered with what comes nex
   CHECK(answer->offset == 20);
 }
 
-TEST_CASE("a chunk that is too early, too late or too long is not written; the right one is asked for") {
+TEST_CASE("a chunk that is too early or too late is not written; the right one is asked for") {
   ReceiverTest it;
   it.chunk(0, std::string(10, 'a'));
   it.step();
   it.step();
   const std::string before = it.test.snapshots.content;
   it.answer();
-  for (const auto& [offset, size] : {std::pair<uint64_t, size_t>{20, 10}, {0, 10}, {10, 21}}) {
+  for (const auto& [offset, size] : {std::pair<uint64_t, size_t>{20, 10}, {0, 10}}) {
     it.chunk(offset, std::string(size, 'z'));
     CHECK(it.test.snapshots.content == before);
     const auto answer = it.answer();

@@ -16,6 +16,7 @@ struct SenderTest {
   SenderTest() : test(3), peers(test, {2, 3}) {
     test.options.snapshot_rate = 0;
     peers.elect();
+    for (FakeLogDisk::Compaction& each : std::exchange(test.disk.compactions, {})) each.done(raft::EntryId{});
     const SessionRef session = test.node->open_session();
     peers.answering = {2};
     for (const char* key : {"a", "b", "c"}) {
@@ -124,7 +125,7 @@ TEST_CASE("what is not acknowledged is sent again after a while, from there on")
   const uint64_t snapshot = it.chunks()[0].snapshot;
   it.needs(snapshot, SnapshotSender::kChunkBytes);
   it.chunks();
-  it.test.ticks(static_cast<int>(SnapshotSender::kResendUs / 1000 / kTickMs) + 2);
+  it.peers.ticks(static_cast<int>(SnapshotSender::kResendUs / 1000 / kTickMs) + 2);
   const std::vector<raft::InstallSnapshot> again = it.chunks();
   REQUIRE(!again.empty());
   CHECK(again[0].offset == SnapshotSender::kChunkBytes);

@@ -179,7 +179,7 @@ TEST_CASE("the keys come back with the digest they were written with, and a wron
   };
   write(0);
   {
-    const OpenedDirectory opened = directory.visit();
+    const OpenedDirectory opened = std::move(directory.open().value());
     CHECK(opened.start.has_keys);
     keyspace::Keyspace keyspace;
     REQUIRE(storage::load_keyspace(*opened.keys, keyspace).is_ok());
@@ -188,7 +188,7 @@ TEST_CASE("the keys come back with the digest they were written with, and a wron
   CHECK(opened.start.witness.index == 1);
   }
   write(1);
-  const OpenedDirectory opened = directory.visit();
+  const OpenedDirectory opened = std::move(directory.open().value());
   keyspace::Keyspace keyspace;
   CHECK_FALSE(storage::load_keyspace(*opened.keys, keyspace).is_ok());
 }

@@ -142,6 +142,7 @@ void Invariants::commit_first(Machine& machine, raft::Index index) {
 
 void Invariants::check_digest(Machine& machine) {
   const server::Node& node = machine.process()->node();
+  if (node.loading()) return;
   const raft::Index applied = node.raft().applied_index();
   const keyspace::Digest digest = node.keyspace().digest();
   world_.trace.add({.kind = EventKind::kApply, .machine = machine.number, .a = applied, .b = digest.low});
