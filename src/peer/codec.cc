@@ -16,6 +16,8 @@ namespace {
 
 using raft::AppendEntries;
 using raft::AppendEntriesReply;
+using raft::InstallSnapshot;
+using raft::InstallSnapshotReply;
 using raft::Message;
 using raft::ReadIndexReply;
 using raft::ReadIndexRequest;
@@ -24,6 +26,7 @@ using raft::RequestVoteReply;
 using raft::TimeoutNow;
 
 constexpr raft::EntryKind kLargestEntryKind = raft::EntryKind::kConfiguration;
+constexpr raft::SnapshotAnswer kLargestSnapshotAnswer = raft::SnapshotAnswer::kRefused;
 constexpr size_t kEntryFieldBytesMin = 3;  // Term, kind and size, a byte each.
 
 // --- The field lists -------------------------------------------------------------------------------------
@@ -75,6 +78,25 @@ void fields(Visitor& visit, Value& reply) {
   visit.number("cluster_time_ms", reply.cluster_time_ms);
 }
 
+template <typename Visitor, Of<InstallSnapshot> Value>
+void fields(Visitor& visit, Value& chunk) {
+  visit.number("snapshot", chunk.snapshot);
+  visit.entry_id("last", chunk.last);
+  visit.number("size", chunk.size);
+  visit.number("checksum", chunk.checksum);
+  visit.number("offset", chunk.offset);
+  visit.number("cluster_time_ms", chunk.cluster_time_ms);
+  visit.chunk("data", chunk);
+}
+
+template <typename Visitor, Of<InstallSnapshotReply> Value>
+void fields(Visitor& visit, Value& reply) {
+  visit.number("snapshot", reply.snapshot);
+  visit.choice("answer", reply.answer, kLargestSnapshotAnswer);
+  visit.number("offset", reply.offset);
+  visit.number("match", reply.match);
+}
+
 template <typename Visitor, Of<Message> Value>
 void route_fields(Visitor& visit, Value& message) {
   visit.fixed("from", message.from);
@@ -109,6 +131,15 @@ template <>
 constexpr FrameType kTypeOf<ReadIndexRequest> = FrameType::kReadIndexRequest;
 template <>
 constexpr FrameType kTypeOf<ReadIndexReply> = FrameType::kReadIndexReply;
+template <>
+constexpr FrameType kTypeOf<InstallSnapshot> = FrameType::kInstallSnapshot;
+template <>
+constexpr FrameType kTypeOf<InstallSnapshotReply> = FrameType::kInstallSnapshotReply;
+
+// True if `size` bytes of a chunk lie within its file and the bound.
+bool chunk_fits(const InstallSnapshot& chunk, uint64_t size) {
+  return size <= kSnapshotChunkBytesMax && chunk.offset <= chunk.size && size <= chunk.size - chunk.offset;
+}
 
 // --- Writing ---------------------------------------------------------------------------------------------
 
@@ -129,16 +160,28 @@ class MessageWriter : public FieldWriter {
     }
   }
 
+  void chunk(const char*, const InstallSnapshot& chunk) {
+    LETO_ASSERT(chunk.data && chunk_fits(chunk, chunk.data->size()),
+                base::format("a chunk of %zu bytes at %llu of %llu", chunk.data ? chunk.data->size() : size_t{0},
+                             static_cast<unsigned long long>(chunk.offset),
+                             static_cast<unsigned long long>(chunk.size)));
+    base::put_varint(out(), chunk.data->size());
+    put_body(chunk.data);
+  }
+
  private:
+  void put_body(const raft::Payload& payload) {
+    if (payload->empty()) return;
+    encoded_.body.push_back(payload);
+    encoded_.body_size += payload->size();
+  }
   void put_entry(const raft::Entry& entry) {
     const size_t size = entry.size();
     LETO_ASSERT(size <= kEntryBytesMax, base::format("an entry of %zu bytes", size));
     LETO_ASSERT(size == 0 || entry.kind != raft::EntryKind::kNothing,
                 base::format("a kNothing entry of %zu bytes", size));
     entry_fields(*this, entry, size);
-    if (size == 0) return;
-    encoded_.body.push_back(entry.payload);
-    encoded_.body_size += size;
+    put_body(entry.payload);
   }
 
   Encoded& encoded_;
@@ -162,7 +205,14 @@ class MessageReader : public FieldReader {
     }
   }
 
-  // How the body is cut, one size per entry.
+  void chunk(const char* name, InstallSnapshot& chunk) {
+    const uint64_t size = reader().varint_at_most(kSnapshotChunkBytesMax);
+    if (failed() || !chunk_fits(chunk, size)) return refuse(name);
+    sizes_.push_back(size);
+    body_size_ = size;
+  }
+
+  // How the body is cut, one size per entry; of a chunk its only one.
   const std::vector<size_t>& sizes() const { return sizes_; }
   size_t body_size() const { return body_size_; }
 
@@ -205,6 +255,8 @@ ReadBody body_reader(FrameType type) {
     case kTypeOf<TimeoutNow>: return read_body<TimeoutNow>;
     case kTypeOf<ReadIndexRequest>: return read_body<ReadIndexRequest>;
     case kTypeOf<ReadIndexReply>: return read_body<ReadIndexReply>;
+    case kTypeOf<InstallSnapshot>: return read_body<InstallSnapshot>;
+    case kTypeOf<InstallSnapshotReply>: return read_body<InstallSnapshotReply>;
     default: return nullptr;
   }
 }
@@ -226,6 +278,10 @@ base::Status read_head(FrameType type, MessageReader& reader, Message& message) 
 }
 
 void cut_body(std::string_view body, const std::vector<size_t>& sizes, Message& message) {
+  if (auto* chunk = std::get_if<InstallSnapshot>(&message.body)) {
+    chunk->data = std::make_shared<const std::string>(body);
+    return;
+  }
   if (sizes.empty()) return;
   std::vector<raft::Entry>& entries = std::get<AppendEntries>(message.body).entries;
   for (size_t i = 0; i < sizes.size(); ++i) {
@@ -284,6 +340,7 @@ base::Result<Message> decode_parted(FrameType type, std::string_view head, std::
   MessageReader reader(head);
   base::Status status = read_head(type, reader, message);
   if (!status.is_ok()) return status;
+  if (!std::holds_alternative<AppendEntries>(message.body)) return malformed(type, "in parts");
   if (!reader.at_end() || body.size() != reader.body_size()) return malformed(type, "its size");
   if (reader.sizes().size() == 1) {
     std::get<AppendEntries>(message.body).entries[0].payload =

@@ -2,8 +2,8 @@
 // terms, votes or logs; it refuses what no sender of this protocol writes, so that the core sees only
 // values that keep their bounds.
 //
-// A payload is a head (from, to, term, the message's fields, tagged fields) and, for AppendEntries, a
-// body: the entries' bytes one after the other. The head says how they are cut.
+// A payload is a head (from, to, term, the message's fields, tagged fields) and, for AppendEntries and
+// InstallSnapshot, a body: the entries' bytes one after the other, or the chunk's. The head says how it is cut.
 #pragma once
 
 #include <string>
@@ -33,12 +33,12 @@ struct Encoded {
   size_t body_size = 0;
 
   size_t size() const { return head.size() + body_size; }
-  // True if the payload is larger than kPartBytes and has to travel as parts (parts.h).
-  bool needs_parts() const { return size() > kPartBytes; }
+  // True if it has to travel as parts (parts.h). A chunk of a snapshot fits into one frame.
+  bool needs_parts() const { return type == FrameType::kAppendEntries && size() > kPartBytes; }
 };
 
 // REQUIRES: from and to are nodes; entries are consecutive after `previous`, at most kEntriesMax, each at
-// most kEntryBytesMax bytes, and without bytes if kNothing.
+// most kEntryBytesMax bytes, and without bytes if kNothing; a chunk is within kSnapshotChunkBytesMax and its file.
 Encoded encode(const raft::Message& message);
 
 // Appends header and head; the caller sends the body's payloads, in order, right behind it.

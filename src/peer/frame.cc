@@ -38,6 +38,8 @@ const char* frame_type_name(FrameType type) {
     case FrameType::kTimeoutNow: return "TimeoutNow";
     case FrameType::kReadIndexRequest: return "ReadIndexRequest";
     case FrameType::kReadIndexReply: return "ReadIndexReply";
+    case FrameType::kInstallSnapshot: return "InstallSnapshot";
+    case FrameType::kInstallSnapshotReply: return "InstallSnapshotReply";
     case FrameType::kPart: return "Part";
   }
   return "unknown";

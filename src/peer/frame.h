@@ -37,6 +37,8 @@ enum class FrameType : uint8_t {
   kTimeoutNow = 20,
   kReadIndexRequest = 21,
   kReadIndexReply = 22,
+  kInstallSnapshot = 23,
+  kInstallSnapshotReply = 24,
   kPart = 32,
 };
 

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "raft/message.h"
+
 namespace leto::peer {
 
 // --- Versions: what this build speaks. The handshake picks one. -----------------------------------------
@@ -26,10 +28,11 @@ inline constexpr size_t kEntryBytesMax =
     (64 << 20) + (1 << 20);                     // max-entry-bytes and slack for entry headers.
 inline constexpr size_t kEntriesMax = 1 << 18;  // Of one AppendEntries.
 inline constexpr size_t kTaggedFieldsMax = 32;  // At the end of one payload.
+inline constexpr size_t kSnapshotChunkBytesMax = raft::kSnapshotChunkBytesMax;  // Of one InstallSnapshot.
 
 // --- Parts ----------------------------------------------------------------------------------------------
 
-inline constexpr size_t kPartBytes = 256 << 10;  // A larger payload travels as parts of this size.
+inline constexpr size_t kPartBytes = 256 << 10;  // A larger AppendEntries travels as parts of this size.
 inline constexpr size_t kPartedHeadBytesMax =
     4 << 20;  // What such a payload holds before the entries' bytes,
 inline constexpr size_t kPartedBodyBytesMax = kEntryBytesMax;  // and those bytes.
@@ -45,6 +48,7 @@ inline constexpr size_t kIdBytesMax = 64;
 inline constexpr size_t kAddressBytesMax = 256;
 inline constexpr size_t kSentenceBytesMax = 512;
 
+static_assert(kSnapshotChunkBytesMax + 1024 <= kFrameBytesMax, "a chunk and its own fields fit into a frame");
 static_assert(kPartBytes + 1024 <= kFrameBytesMax, "a part and its own fields fit into a frame");
 
 }  // namespace leto::peer

@@ -26,13 +26,22 @@ bool Raft::State::is_sane_append(const Message& message) const {
   return previous.index < kIndexEnd;
 }
 
-void Raft::State::on_append_entries(const Message& message) {
-  if (leads() && message.term == term()) return drop(message, "an append in a term that this node leads");
+// What only the leader of `message.term` says was said. False if nothing more is to be done with it.
+bool Raft::State::hear_leader(const Message& message) {
+  if (leads() && message.term == term()) {
+    drop(message, "a leader's message in a term that this node leads");
+    return false;
+  }
   become_follower(message.term, message.from, "a leader appends");
   reset_election_timer();
   leader_heard = true;
   leader_heard_at = now;
-  if (lost_tail) return drop(message, "D16: the tail of the log was lost, nothing is acknowledged");
+  if (lost_tail) drop(message, "D16: the tail of the log was lost, nothing is acknowledged");
+  return !lost_tail;
+}
+
+void Raft::State::on_append_entries(const Message& message) {
+  if (!hear_leader(message)) return;
 
   const EntryId previous = std::get<AppendEntries>(message.body).previous;
   if (contradicts_committed(message)) return drop(message, "it contradicts a committed entry");
@@ -53,19 +62,19 @@ bool Raft::State::contradicts_committed(const Message& message) const {
 void Raft::State::accept_append(const Message& message) {
   const AppendEntries& append = std::get<AppendEntries>(message.body);
   store_entries(append.entries);
-  const Index agreed = append.previous.index + append.entries.size();
-  LETO_ASSERT(agreed <= log.last().index,
-              base::format("D7: agreed %" PRIu64 ", last %" PRIu64, agreed, log.last().index));
+  const Index shown = append.previous.index + append.entries.size();
+  LETO_ASSERT(shown <= log.last().index, base::format("D7: shown %" PRIu64 ", last %" PRIu64, shown, log.last().index));
+  agreed = {.term = term(), .index = agreed.term == term() ? std::max(agreed.index, shown) : shown};
   // D7: only what this append shows to be equal; behind it old entries of another leader may lie.
-  set_commit(std::max(commit, std::min(append.leader_commit, agreed)));
+  set_commit(std::max(commit, std::min(append.leader_commit, shown)));
   evict();
   Message reply = to(message.from, AppendEntriesReply{.accepted = true,
-                                                      .match = agreed,
+                                                      .match = shown,
                                                       .previous_index = append.previous.index,
                                                       .hint = {},
                                                       .read_counter = append.read_counter});
   // D3: everything up to `match`, and the term, first.
-  const bool is_durable = agreed <= writes.durable_index();
+  const bool is_durable = shown <= writes.durable_index();
   if (is_durable) {
     send(std::move(reply));
   } else {

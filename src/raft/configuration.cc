@@ -127,4 +127,9 @@ void ConfigurationHistory::forget_before(Index committed) {
   if (superseded > 0) history_.erase(history_.begin(), history_.begin() + static_cast<ptrdiff_t>(superseded));
 }
 
+void ConfigurationHistory::reset(ConfigurationAt in_force) {
+  history_.clear();
+  history_.push_back(std::move(in_force));
+}
+
 }  // namespace leto::raft

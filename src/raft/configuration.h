@@ -26,6 +26,8 @@ class ConfigurationHistory {
   void truncate_from(Index index);
   // Drops what is older than the configuration in force at `committed`.
   void forget_before(Index committed);
+  // Nothing else is known but the one in force at a snapshot (scenario 6).
+  void reset(ConfigurationAt in_force);
 
  private:
   std::vector<ConfigurationAt> history_;

@@ -38,7 +38,8 @@ void Raft::State::reset_election_timer() {
 // A voter by the newest configuration in the log, or by the committed one: until the entry that removes
 // it is committed a node may be the only one that can bring it about (thesis 4.2.2).
 bool Raft::State::may_campaign() const {
-  if (lost_tail || leads()) return false;
+  // D9: who is installing a snapshot has no keyspace; a leader must be able to apply.
+  if (lost_tail || leads() || installing) return false;
   if (disk_stalled && !is_only_voter()) return false;
   return configuration().is_voter(self) || configurations.at(commit).is_voter(self);
 }
@@ -84,6 +85,7 @@ void Raft::State::campaign(bool transfer) {
   LETO_ASSERT(!lost_tail, "D16: a node that lost the tail of its log campaigns");
   LETO_ASSERT(!disk_stalled || is_only_voter(), "D17: a node whose disk is stalled campaigns");
   LETO_ASSERT(!leads(), "a leader campaigns");
+  LETO_ASSERT(!installing, "D9: a node campaigns whose keyspace is not there");
   reset_election_timer();
   role = Role::kCandidate;
   leader = kNobody;

@@ -1,4 +1,5 @@
 // What must hold between the core's own fields, and what each D rule asserts at the place where it matters.
+#include <algorithm>
 #include <cinttypes>
 
 #include "base/assert.h"
@@ -17,6 +18,7 @@ void Raft::State::assert_may_lead() const {
               base::format("D1: leading with %" PRIu64 " of %" PRIu64 " entries durable", writes.durable_index(),
                            log.last().index));
   LETO_ASSERT(!lost_tail && (!disk_stalled || is_only_voter()), "D16, D17: a node that may not campaign leads");
+  LETO_ASSERT(!installing, "D9: a node leads whose keyspace is not there");
 }
 
 // For messages of this node's term; D1, D2, D3.
@@ -29,6 +31,10 @@ void Raft::State::assert_may_leave_now(const Message& message) const {
   if (const auto* vote = std::get_if<RequestVoteReply>(&message.body))
     LETO_ASSERT(vote->pre_vote || !vote->granted || durable.voted_for == message.to,
                 "D2: a vote leaves before it is durable");
+  if (const auto* installed = std::get_if<InstallSnapshotReply>(&message.body))
+    LETO_ASSERT(installed->answer != SnapshotAnswer::kInstalled ||
+                    (installed->match <= writes.durable_index() && !lost_tail),
+                base::format("D9: installed %" PRIu64 ", durable %" PRIu64, installed->match, writes.durable_index()));
   const auto* reply = std::get_if<AppendEntriesReply>(&message.body);
   if (!reply || !reply->accepted) return;
   LETO_ASSERT(reply->match <= writes.durable_index(),
@@ -44,15 +50,18 @@ void Raft::State::check_indexes() const {
   LETO_ASSERT(handed_out <= writes.durable_index() && writes.durable_index() <= last,
               base::format("I8: handed out %" PRIu64 " durable %" PRIu64 " last %" PRIu64, handed_out,
                            writes.durable_index(), last));
-  LETO_ASSERT(log.base().index <= applied || lost_tail,
+  LETO_ASSERT(log.base().index <= applied || lost_tail || installing,
               base::format("I8: base %" PRIu64 " applied %" PRIu64, log.base().index, applied));
+  LETO_ASSERT(!installing || (*installing == log.base() && !leads() && role == Role::kFollower),
+              base::format("D9: a snapshot is being installed, base %" PRIu64 ", as %s", log.base().index,
+                           role_name(role)));
   LETO_ASSERT(log.last().term <= term() || lost_tail,
               base::format("last term %" PRIu64 " term %" PRIu64, log.last().term, term()));
   LETO_ASSERT(writes.durable_hard_state().term <= term(), "the durable term is beyond the term");
   LETO_ASSERT(configurations.latest_index() <= last, base::format("configuration at %" PRIu64 " last %" PRIu64,
                                                                   configurations.latest_index(), last));
   LETO_ASSERT(log.cache_first() >= log.first_index(), "the cache begins before the log");
-  LETO_ASSERT(log.cache_first() <= writes.durable_index() + 1,
+  LETO_ASSERT(log.cache_first() <= std::max(writes.durable_index(), log.base().index) + 1,
               base::format("cached from %" PRIu64 ", durable %" PRIu64, log.cache_first(), writes.durable_index()));
 }
 
@@ -67,6 +76,9 @@ void Raft::State::check_leading() const {
     LETO_ASSERT(peer.in_flight.size() <= options.window_messages_max && (!peer.probing || peer.in_flight.size() <= 1),
                 base::format("%zu appends in flight", peer.in_flight.size()));
     LETO_ASSERT(!peer.in_flight.empty() || peer.in_flight_bytes == 0, "bytes in flight without messages");
+    LETO_ASSERT(!peer.needs_snapshot || (peer.in_flight.empty() && peer.next < log.first_index()),
+                base::format("appends to a peer that needs a snapshot: next %" PRIu64 ", first %" PRIu64, peer.next,
+                             log.first_index()));
     LETO_ASSERT(peer.read_counter <= leading.read_counter, "a peer answered a round that was never sent");
   }
   LETO_ASSERT(leading.contexts <= kReadContextsMax, base::format("%zu read contexts", leading.contexts));

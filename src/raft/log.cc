@@ -72,6 +72,28 @@ void Log::truncate_from(Index index) {
   last_ = new_last;
 }
 
+void Log::compact(Index through) {
+  const EntryId new_base = id_at(through);
+  while (!cache_.empty() && cache_.front().id.index <= through) {
+    cache_bytes_ -= cache_.front().size();
+    cache_.pop_front();
+  }
+  if (through == last_.index) {
+    runs_.clear();
+  } else {
+    while (runs_.size() > 1 && runs_[1].first <= through + 1) runs_.erase(runs_.begin());
+    runs_.front().first = through + 1;
+  }
+  base_ = new_base;
+}
+
+void Log::reset(EntryId last) {
+  base_ = last_ = last;
+  runs_.clear();
+  cache_.clear();
+  cache_bytes_ = 0;
+}
+
 const Entry* Log::cached(Index index) const {
   if (index > last_.index || index < cache_first()) return nullptr;
   return &cache_[index - cache_first()];

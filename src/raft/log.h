@@ -35,6 +35,12 @@ class Log {
   // REQUIRES: base().index < index <= last().index.
   void truncate_from(Index index);
 
+  // Entries up to `through` are forgotten: it becomes the base.
+  // REQUIRES: base().index <= through <= last().index.
+  void compact(Index through);
+  // Nothing is left but `last`, as the base.
+  void reset(EntryId last);
+
   // The entry if it is in memory, else null. Valid until the log changes.
   const Entry* cached(Index index) const;
   // Drops the oldest cached entries before `keep_from` until at most `bytes_max` bytes are cached.

@@ -57,8 +57,34 @@ struct ReadIndexReply {
   uint64_t cluster_time_ms = 0;   // Filled in by the replica.
 };
 
+// Section 7: one chunk of the leader's keys file. (sender, snapshot) names the stream: only the same one is
+// resumed.
+inline constexpr size_t kSnapshotChunkBytesMax = 256 << 10;
+struct InstallSnapshot {
+  uint64_t snapshot = 0;         // The sender's number for it, never used again by that sender in its term.
+  EntryId last;                  // The last entry included.
+  uint64_t size = 0;             // Of the whole file,
+  uint32_t checksum = 0;         // and its CRC-32C.
+  uint64_t offset = 0;           // Where `data` begins in the file.
+  uint64_t cluster_time_ms = 0;  // Filled in by the replica when it sends; the core ignores it.
+  Payload data;                  // Never null, at most kSnapshotChunkBytesMax; empty: asks how far the receiver is.
+};
+
+enum class SnapshotAnswer : uint8_t {
+  kNeeds = 0,      // Everything before `offset` is kept: go on there.
+  kInstalled = 1,  // The sender's durable state includes `match`.
+  kRefused = 2,    // It cannot now; its log says why.
+};
+
+struct InstallSnapshotReply {
+  uint64_t snapshot = 0;
+  SnapshotAnswer answer = SnapshotAnswer::kNeeds;
+  uint64_t offset = 0;
+  Index match = 0;
+};
+
 using Body = std::variant<RequestVote, RequestVoteReply, AppendEntries, AppendEntriesReply, TimeoutNow,
-                          ReadIndexRequest, ReadIndexReply>;
+                          ReadIndexRequest, ReadIndexReply, InstallSnapshot, InstallSnapshotReply>;
 
 struct Message {
   NodeId from = kNobody;

@@ -12,7 +12,8 @@
 namespace leto::raft {
 
 bool Output::empty() const {
-  return send_now.empty() && writes.empty() && apply.empty() && reads.empty() && loads.empty() && !role_change;
+  return send_now.empty() && writes.empty() && apply.empty() && reads.empty() && loads.empty() &&
+         start_snapshots.empty() && snapshot_messages.empty() && !role_change;
 }
 
 Message Raft::State::to(NodeId node, Body body) const {
@@ -77,6 +78,8 @@ bool Raft::State::load_outstanding(NodeId peer) const {
 }
 
 void Raft::State::request_load(NodeId peer, Index from, Index last) {
+  LETO_ASSERT(from > log.base().index && from <= last,
+              base::format("I8: load of %" PRIu64 " to %" PRIu64 ", base %" PRIu64, from, last, log.base().index));
   const Load load{.peer = peer, .from = from, .last = last, .max_bytes = options.load_bytes_max};
   loads_outstanding.push_back(load);
   output.loads.push_back(load);
@@ -87,8 +90,14 @@ const Entry* Raft::State::next_to_apply() const {
   return log.cached(handed_out + 1);
 }
 
+// D9: between the switch to a snapshot and the swap nothing is applied.
+bool Raft::State::may_hand_out() const {
+  return !installing && !apply_is_held && handed_out < std::min(commit, writes.durable_index());
+}
+
 // I8: what is applied is durable here, too.
 void Raft::State::hand_out() {
+  if (!may_hand_out()) return;
   const Index limit = std::min(commit, writes.durable_index());
   size_t bytes = 0;
   while (handed_out < limit) {
@@ -122,11 +131,10 @@ bool Raft::State::has_output() const {
   const RoleChange current = role_now();
   if (current.role != reported.role || current.term != reported.term || current.leader != reported.leader) return true;
   if (!output.empty() || writes.has_open()) return true;
-  if (handed_out < std::min(commit, writes.durable_index()) && (next_to_apply() || !load_outstanding(self)))
-    return true;
+  if (may_hand_out() && (next_to_apply() || !load_outstanding(self))) return true;
   if (!leads()) return false;
   return round_is_due() || std::any_of(leading.peers.begin(), leading.peers.end(), [this](const Progress& peer) {
-           return peer.heartbeat_due || may_send(peer) || may_load(peer);
+           return peer.heartbeat_due || is_to_be_named(peer) || may_send(peer) || may_load(peer);
          });
 }
 

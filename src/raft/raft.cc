@@ -42,6 +42,7 @@ void Raft::State::drop(const Message& message, const char* why) const {
 bool Raft::State::is_sane(const Message& message) const {
   if (message.from == kNobody || message.from == self || message.to != self) return false;
   if (message.term >= kTermEnd) return false;
+  if (std::holds_alternative<InstallSnapshot>(message.body)) return is_sane_snapshot(message);
   return !std::holds_alternative<AppendEntries>(message.body) || is_sane_append(message);
 }
 
@@ -58,6 +59,7 @@ void Raft::State::step(const Message& message) {
 // that comes late, unseats nobody (scenario 30).
 void Raft::State::step_higher_term(const Message& message) {
   if (std::holds_alternative<AppendEntries>(message.body)) return on_append_entries(message);
+  if (std::holds_alternative<InstallSnapshot>(message.body)) return on_install_snapshot(message);
   const auto* vote = std::get_if<RequestVoteReply>(&message.body);
   if (vote && vote->granted) return on_vote_reply(message);
   const bool asked = vote ? role == Role::kCandidate || role == Role::kPreCandidate
@@ -79,6 +81,8 @@ void Raft::State::step_same_term(const Message& message) {
   if (std::holds_alternative<RequestVoteReply>(message.body)) return on_vote_reply(message);
   if (std::holds_alternative<TimeoutNow>(message.body)) return on_timeout_now(message);
   if (std::holds_alternative<ReadIndexRequest>(message.body)) return on_read_request(message);
+  if (std::holds_alternative<InstallSnapshot>(message.body)) return on_install_snapshot(message);
+  if (std::holds_alternative<InstallSnapshotReply>(message.body)) return on_snapshot_reply(message);
   on_read_reply(message);
 }
 
@@ -107,6 +111,14 @@ void Raft::loaded(NodeId peer, std::vector<Entry> entries) { state_->loaded(peer
 void Raft::applied(Index index) { state_->set_applied(index); }
 void Raft::disk_stalled(bool stalled) { state_->set_disk_stalled(stalled); }
 void Raft::peer_unreachable(NodeId node) { state_->set_peer_unreachable(node); }
+void Raft::send_snapshot(NodeId to, InstallSnapshot chunk) { state_->send_snapshot(to, std::move(chunk)); }
+void Raft::snapshot_failed(NodeId peer) { state_->set_snapshot_failed(peer); }
+void Raft::answer_snapshot(NodeId to, InstallSnapshotReply reply) { state_->answer_snapshot(to, reply); }
+bool Raft::install_snapshot(SnapshotInstall install) { return state_->install_snapshot(std::move(install)); }
+void Raft::snapshot_loaded() { state_->snapshot_loaded(); }
+bool Raft::installing() const { return state_->installing.has_value(); }
+void Raft::hold_apply(bool hold) { state_->apply_is_held = hold; }
+void Raft::compact(Index through) { state_->compact(through); }
 bool Raft::lease_holds() const { return state_->lease_holds(); }
 Output Raft::take() { return state_->take(); }
 bool Raft::has_output() const { return state_->has_output(); }
@@ -135,7 +147,8 @@ std::vector<PeerView> Raft::peers() const {
                      .next = peer.next,
                      .in_flight_messages = peer.in_flight.size(),
                      .in_flight_bytes = peer.in_flight_bytes,
-                     .ticks_since_heard = peer.ticks_since_heard});
+                     .ticks_since_heard = peer.ticks_since_heard,
+                     .needs_snapshot = peer.needs_snapshot});
   return views;
 }
 

@@ -8,6 +8,8 @@
 //   apply             committed entries, consecutive, each exactly once
 //   reads             read contexts that may run once the state machine has applied `index`
 //   loads             entries the core needs back from the log; answered by loaded()
+//   start_snapshots   peers that need log from before first_index()
+//   snapshot_messages of the streams: the caller receives and sends the bytes, the core knows who leads
 // Nothing here blocks and nothing is retried by the caller.
 #pragma once
 
@@ -52,7 +54,14 @@ struct ConfigurationAt {
   Configuration configuration;
 };
 
-// What storage found at start. `log_first` is 1 until compaction exists; the entry before it is `base`.
+// What a node becomes by a snapshot (section 7).
+struct SnapshotInstall {
+  EntryId last;                    // The last entry included.
+  ConfigurationAt configuration;   // In force at `last`; its index is at most last.index.
+  uint64_t keys_generation = 0;    // Of the verified, durable keys file.
+};
+
+// What storage found at start.
 struct Recovered {
   HardState hard_state;
   EntryId base;                          // The last entry dropped from the log; {0,0} if none was.
@@ -70,6 +79,9 @@ using WriteSeq = uint64_t;
 struct Write {
   WriteSeq seq = 0;
   std::optional<HardState> hard_state;
+  // The log becomes empty behind `last` and the keys file of this generation the current one; before `append`,
+  // never with `truncate_from` (D9).
+  std::optional<SnapshotInstall> install;
   std::optional<Index> truncate_from;    // Entries with index >= this go, before `append`.
   std::vector<Entry> append;
   std::vector<Message> after_durable;    // D1-D3: may leave only once all of the above is durable.
@@ -102,6 +114,10 @@ struct Output {
   std::vector<Entry> apply;
   std::vector<ReadReady> reads;
   std::vector<Load> loads;
+  // These peers need log from before first_index(): each once per need, and only while it answers.
+  std::vector<NodeId> start_snapshots;
+  // InstallSnapshot of the current leader; InstallSnapshotReply of this node's term, at a leader.
+  std::vector<Message> snapshot_messages;
   std::optional<RoleChange> role_change;  // The role, term or leader is another than at the last take().
   bool empty() const;
 };
@@ -129,6 +145,7 @@ struct PeerView {
   size_t in_flight_messages = 0;
   size_t in_flight_bytes = 0;
   uint64_t ticks_since_heard = 0;
+  bool needs_snapshot = false;
 };
 
 class Raft {
@@ -159,6 +176,29 @@ class Raft {
   void applied(Index index);
   void disk_stalled(bool stalled);          // D17.
   void peer_unreachable(NodeId node);       // Its connection broke: what was in flight is to be sent again.
+  // Snapshots and compaction (section 7, D9, D10) ---------------------------------------------
+  // At the leader: one chunk to a peer that needs a snapshot; dropped if it needs none any more.
+  // REQUIRES: chunk.data is not null and at most kSnapshotChunkBytesMax.
+  void send_snapshot(NodeId to, InstallSnapshot chunk);
+  // The snapshot for `peer` was given up: Output::start_snapshots names it again after a few heartbeats.
+  void snapshot_failed(NodeId peer);
+  // At a follower; dropped if `to` does not lead the present term. REQUIRES (asserted) for kInstalled that all up to
+  // `match` is applied and durable.
+  void answer_snapshot(NodeId to, InstallSnapshotReply reply);
+  // The keys file of `install.keys_generation` is verified and durable. False: it is stale by now, another is
+  // being installed, or this node leads: the caller discards the file. True: Output::writes brings the switch;
+  // when it is durable the caller swaps the new keyspace in and calls snapshot_loaded(). Until then nothing is
+  // handed out for apply, and this node does not campaign, but votes and takes appends.
+  bool install_snapshot(SnapshotInstall install);
+  // The new keyspace was swapped in: applied = last included; the leader is told. REQUIRES: installing(), and
+  // the switch is durable.
+  void snapshot_loaded();
+  bool installing() const;
+  // While held nothing is handed out for apply: the keyspace is being loaded at start.
+  void hold_apply(bool hold);
+  // Log up to `through` is forgotten. REQUIRES: through <= applied_index(), not installing(), and (for the caller to
+  // assert: D10) the key tables are durable at `through`.
+  void compact(Index through);
   // Confirms, AFTER a read ran under a lease, that the lease still holds (D18).
   bool lease_holds() const;
 

@@ -45,7 +45,9 @@ void Raft::State::add_context(ReadContext context) {
 
 void Raft::State::answer_read(const ReadContext& context, bool ok, Index index) {
   if (context.from == self) {
-    output.reads.push_back({.context = context.context, .ok = ok, .index = index});
+    // D9: between switch and swap no linearizable read runs, on the old keyspace neither.
+    const Index at = installing ? std::max(index, installing->index) : index;
+    output.reads.push_back({.context = context.context, .ok = ok, .index = ok ? at : 0});
     return;
   }
   send(to(context.from, ReadIndexReply{.context = context.context, .ok = ok, .index = index, .cluster_time_ms = 0}));

@@ -44,13 +44,13 @@ ProposeResult Raft::State::propose(Payload payload, EntryId* id) {
   return ProposeResult::kAccepted;
 }
 
-void Raft::State::on_append_reply(const Message& message) {
-  const AppendEntriesReply& reply = std::get<AppendEntriesReply>(message.body);
+// The peer that sent an answer of this term, which is alive; null if the answer is not to be believed.
+Progress* Raft::State::hear_peer(const Message& message, Index match) {
   Progress* peer = leads() ? progress_of(message.from) : nullptr;
-  if (!peer) return drop(message, "not the leader, or not a member");
-  if (reply.match > log.last().index || reply.read_counter > leading.read_counter)
-    return drop(message, "it acknowledges what was never sent");
-
+  if (!peer || match > log.last().index) {
+    drop(message, peer ? "it acknowledges what was never sent" : "not the leader, or not a member");
+    return nullptr;
+  }
   const bool was_silent = peer->ticks_since_heard > options.election_ticks;
   peer->heard = true;
   peer->ticks_since_heard = 0;
@@ -59,6 +59,14 @@ void Raft::State::on_append_reply(const Message& message) {
     peer->stalls = 0;
     if (!peer->in_flight.empty()) peer->probe(peer->in_flight.front().previous + 1);
   }
+  return peer;
+}
+
+void Raft::State::on_append_reply(const Message& message) {
+  const AppendEntriesReply& reply = std::get<AppendEntriesReply>(message.body);
+  if (reply.read_counter > leading.read_counter) return drop(message, "it answers a round that was never sent");
+  Progress* peer = hear_peer(message, reply.match);
+  if (!peer) return;
   if (reply.read_counter > peer->read_counter) {
     peer->read_counter = reply.read_counter;
     serve_rounds();
@@ -73,6 +81,7 @@ void Raft::State::on_append_reply(const Message& message) {
 
 void Raft::State::on_accepted(Progress& peer, const AppendEntriesReply& reply) {
   peer.acknowledged(reply.match);
+  note_snapshot_progress(peer);
   if (leading.transfer_to == peer.node) send_timeout_now();
   advance_commit();
 }
@@ -102,7 +111,8 @@ void Raft::State::tick_leader() {
 
 void Raft::State::tick_peer(Progress& peer) {
   ++peer.ticks_since_heard;
-  if (peer.commit_told < std::min(commit, peer.match)) peer.heartbeat_due = true;
+  const bool can_be_told = peer.match >= log.base().index;
+  if (can_be_told && peer.commit_told < std::min(commit, peer.match)) peer.heartbeat_due = true;
   if (peer.in_flight.empty()) return;
   const uint64_t patience = (kStallHeartbeats * options.heartbeat_ticks) << std::min(peer.stalls, kStallDoublingsMax);
   if (++peer.stalled_ticks < patience) return;
@@ -136,7 +146,7 @@ bool Raft::State::window_is_open(const Progress& peer) const {
 
 // A peer that is silent gets heartbeats only, until it answers one: nothing piles up for a dead peer.
 bool Raft::State::wants_entries(const Progress& peer) const {
-  if (peer.next > log.last().index || peer.next < log.first_index()) return false;
+  if (peer.next > log.last().index || waits_for_snapshot(peer)) return false;
   if (peer.awaits_contact || peer.ticks_since_heard > options.election_ticks) return false;
   return window_is_open(peer);
 }
@@ -150,6 +160,7 @@ bool Raft::State::may_load(const Progress& peer) const {
 void Raft::State::replicate() {
   if (!leads()) return;
   if (round_is_due()) start_round();
+  name_snapshot_needs();
   for (Progress& peer : leading.peers) {
     if (peer.heartbeat_due) send_heartbeat(peer);
     while (may_send(peer)) send_append(peer, next_entries(peer));

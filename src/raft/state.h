@@ -1,9 +1,10 @@
 // Everything one Raft core knows, and the map of its parts: one source file for each RPC or subject, all
 // of them members of this one struct. Private to src/raft.
 //
-// Invariants (check_invariants() in invariants.cc asserts them): applied <= handed_out <= commit <= last;
-// handed_out <= durable; a leader's commit <= durable; the term in memory is the newest one asked to be
-// written; nothing but a leader has a Leading that is in use.
+// Invariants (check_invariants() in invariants.cc asserts them): base <= applied <= handed_out <= commit <= last,
+// except that base is beyond applied while a snapshot is being installed; handed_out <= durable; a leader's
+// commit <= durable; the term in memory is the newest one asked to be written; nothing but a leader has a
+// Leading that is in use.
 #pragma once
 
 #include <deque>
@@ -26,6 +27,8 @@ inline constexpr size_t kReadContextsMax = 16384;
 // often at most.
 inline constexpr uint64_t kStallHeartbeats = 4;
 inline constexpr uint32_t kStallDoublingsMax = 3;
+// A peer whose snapshot failed is named again after so many heartbeats.
+inline constexpr uint64_t kSnapshotRetryHeartbeats = 4;
 // An entry counts with its bytes and so many more wherever a size is bounded, so that empty ones count too.
 inline constexpr size_t kEntryOverhead = 32;
 inline size_t cost_of(const Entry& entry) { return entry.size() + kEntryOverhead; }
@@ -87,6 +90,15 @@ struct Raft::State {
   Index commit = 0;
   Index handed_out = 0;              // Through Output::apply.
   Index applied = 0;
+  EntryId agreed;                    // The highest index shown to be equal to the log of the leader of that term.
+  std::optional<EntryId> installing; // The last entry of a snapshot that is not swapped in yet.
+  bool apply_is_held = false;
+  struct ReceivedSnapshot {
+    NodeId from = kNobody;
+    uint64_t snapshot = 0;
+    EntryId last;
+  };
+  ReceivedSnapshot received_snapshot;  // The last chunk that was passed on.
 
   Role role = Role::kFollower;
   NodeId leader = kNobody;
@@ -153,6 +165,7 @@ struct Raft::State {
 
   // append_entries.cc (section 5.3, the follower)
   bool is_sane_append(const Message& message) const;
+  bool hear_leader(const Message& message);
   void on_append_entries(const Message& message);
   void accept_append(const Message& message);
   bool contradicts_committed(const Message& message) const;
@@ -166,6 +179,7 @@ struct Raft::State {
   const Progress* progress_of(NodeId node) const;
   void append_own(EntryKind kind, Payload payload);
   ProposeResult propose(Payload payload, EntryId* id);
+  Progress* hear_peer(const Message& message, Index match);
   void on_append_reply(const Message& message);
   void on_accepted(Progress& peer, const AppendEntriesReply& reply);
   void on_refused(Progress& peer, const Message& message);
@@ -184,6 +198,23 @@ struct Raft::State {
   void on_loaded_for_peer(NodeId node, std::vector<Entry> entries);
   bool follows_log(Index from, const std::vector<Entry>& entries) const;
   void set_peer_unreachable(NodeId node);
+
+  // snapshot.cc (section 7, D9, D10)
+  bool is_sane_snapshot(const Message& message) const;
+  bool waits_for_snapshot(const Progress& peer) const;
+  bool is_to_be_named(const Progress& peer) const;
+  void name_snapshot_needs();
+  void note_snapshot_progress(Progress& peer) const;
+  void send_snapshot(NodeId node, InstallSnapshot chunk);
+  void set_snapshot_failed(NodeId node);
+  void on_snapshot_reply(const Message& message);
+  void on_install_snapshot(const Message& message);
+  void answer_installed(const Message& message);
+  void answer_snapshot(NodeId node, InstallSnapshotReply reply);
+  bool install_snapshot(SnapshotInstall install);
+  bool is_installable(const SnapshotInstall& install) const;
+  void snapshot_loaded();
+  void compact(Index through);
 
   // commit.cc (sections 5.3, 5.4.2)
   Index durable_at(NodeId node) const;
@@ -237,6 +268,7 @@ struct Raft::State {
   void durable(WriteSeq seq);
   void loaded(NodeId peer, std::vector<Entry> entries);
   void set_applied(Index index);
+  bool may_hand_out() const;
   void hand_out();
   const Entry* next_to_apply() const;
   bool load_outstanding(NodeId peer) const;

@@ -13,17 +13,21 @@ namespace leto::raft {
 namespace {
 // Replies that wait for a slow disk without a Write of their own. A reply may always be lost.
 constexpr size_t kDeferredMax = 4096;
+
+bool changes_log(const Write& write) { return write.install || write.truncate_from || !write.append.empty(); }
 }  // namespace
 
 WriteQueue::WriteQueue(const HardState& hard_state, Index durable_index)
     : durable_index_(durable_index), hard_state_(hard_state), durable_hard_state_(hard_state) {}
 
-Write& WriteQueue::open_write() {
-  if (open_.empty()) {
-    open_.push_back(Write{.seq = next_seq_, .hard_state = {}, .truncate_from = {}, .append = {}, .after_durable = {}});
-    in_flight_.push_back({.seq = next_seq_, .raises_to = 0, .hard_state = {}});
-    ++next_seq_;
-  }
+Write& WriteQueue::open_write() { return open_.empty() ? new_write() : open_.back(); }
+
+Write& WriteQueue::new_write() {
+  Write write;
+  write.seq = next_seq_;
+  open_.push_back(std::move(write));
+  in_flight_.push_back({.seq = next_seq_, .raises_to = 0, .hard_state = {}});
+  ++next_seq_;
   return open_.back();
 }
 
@@ -44,14 +48,24 @@ void WriteQueue::append(const Entry& entry) {
 
 void WriteQueue::truncate_from(Index index) {
   // A Write truncates before it appends; a truncation of what it appends needs the next one.
-  if (!open_.empty() && (open_.back().truncate_from || !open_.back().append.empty())) {
-    open_.push_back(Write{.seq = next_seq_, .hard_state = {}, .truncate_from = {}, .append = {}, .after_durable = {}});
-    in_flight_.push_back({.seq = next_seq_, .raises_to = 0, .hard_state = {}});
-    ++next_seq_;
-  }
+  if (!open_.empty() && changes_log(open_.back())) new_write();
   open_write().truncate_from = index;
-  durable_index_ = std::min(durable_index_, index - 1);
-  for (InFlight& write : in_flight_) write.raises_to = std::min(write.raises_to, index - 1);
+  lower_durable(index - 1);
+}
+
+void WriteQueue::install(SnapshotInstall install, Index survives) {
+  LETO_ASSERT(survives < install.last.index,
+              base::format("D9: %" PRIu64 " survives a snapshot at %" PRIu64, survives, install.last.index));
+  if (!open_.empty() && changes_log(open_.back())) new_write();
+  lower_durable(survives);
+  Write& write = open_write();
+  in_flight_.back().raises_to = install.last.index;
+  write.install = std::move(install);
+}
+
+void WriteQueue::lower_durable(Index survives) {
+  durable_index_ = std::min(durable_index_, survives);
+  for (InFlight& write : in_flight_) write.raises_to = std::min(write.raises_to, survives);
 }
 
 void WriteQueue::after_durable(Message message) {
@@ -90,6 +104,11 @@ void WriteQueue::complete(WriteSeq seq, std::vector<Message>& released) {
 }
 
 void WriteQueue::assert_atomic(const Write& write) const {
+  LETO_ASSERT(!write.install || !write.truncate_from, "D9: a truncation in the write that installs a snapshot");
+  LETO_ASSERT(!write.install || write.append.empty() ||
+                  write.append.front().id.index == write.install->last.index + 1,
+              base::format("D9: an append at %" PRIu64 " behind a snapshot at %" PRIu64,
+                           write.append.front().id.index, write.install->last.index));
   if (!write.truncate_from || write.append.empty()) return;
   LETO_ASSERT(write.append.front().id.index == *write.truncate_from,
               base::format("D4: truncation at %" PRIu64 ", append at %" PRIu64, *write.truncate_from,
@@ -114,6 +133,9 @@ void WriteQueue::assert_messages_wait(const Write& write, const InFlight& in_fli
     const auto* reply = std::get_if<AppendEntriesReply>(&message.body);
     LETO_ASSERT(!reply || !reply->accepted || reply->match <= covered,
                 base::format("D3: match %" PRIu64 " waits for %" PRIu64, reply->match, covered));
+    const auto* installed = std::get_if<InstallSnapshotReply>(&message.body);
+    LETO_ASSERT(!installed || installed->answer != SnapshotAnswer::kInstalled || installed->match <= covered,
+                base::format("D9: installed %" PRIu64 " waits for %" PRIu64, installed->match, covered));
   }
 }
 

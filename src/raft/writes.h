@@ -21,6 +21,10 @@ class WriteQueue {
   void append(const Entry& entry);
   // The entries that follow go into the same Write: one atomic change (D4).
   void truncate_from(Index index);
+  // The log becomes empty behind `install.last`, in a Write that begins with it (D9). Of what was durable, or is
+  // on its way, nothing behind `survives` is known to agree with the snapshot: older writes raise no further.
+  // REQUIRES: survives < install.last.index.
+  void install(SnapshotInstall install, Index survives);
   // `message` leaves once everything asked for up to now is durable: with the Write being collected, else
   // when the newest one in flight completes. REQUIRES: !all_durable().
   void after_durable(Message message);
@@ -49,6 +53,8 @@ class WriteQueue {
   };
 
   Write& open_write();
+  Write& new_write();
+  void lower_durable(Index survives);
   void assert_atomic(const Write& write) const;
   void assert_messages_wait(const Write& write, const InFlight& in_flight) const;
 

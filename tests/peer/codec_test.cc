@@ -80,6 +80,8 @@ TEST_CASE("codec: the largest numbers read back") {
 
 void change(bool& value) { value = !value; }
 void change(uint64_t& value) { ++value; }
+void change(uint32_t& value) { ++value; }
+void change(raft::SnapshotAnswer& value) { value = raft::SnapshotAnswer::kRefused; }
 
 // Appends, for each of `messages` that has this field, the same message with another value in it.
 template <typename Body, typename Field>
@@ -131,7 +133,54 @@ std::vector<raft::Message> variants_of(const raft::Message& message) {
   vary(all, &raft::ReadIndexReply::ok);
   vary(all, &raft::ReadIndexReply::index);
   vary(all, &raft::ReadIndexReply::cluster_time_ms);
+  vary(all, &raft::InstallSnapshot::snapshot);
+  vary(all, &raft::InstallSnapshot::size);
+  vary(all, &raft::InstallSnapshot::checksum);
+  vary(all, &raft::InstallSnapshot::offset);
+  vary_entry_id(all, &raft::InstallSnapshot::last);
+  vary(all, &raft::InstallSnapshotReply::snapshot);
+  vary(all, &raft::InstallSnapshotReply::answer);
+  vary(all, &raft::InstallSnapshotReply::offset);
+  vary(all, &raft::InstallSnapshotReply::match);
   return all;
+}
+
+raft::InstallSnapshot chunk_of(size_t bytes, uint64_t offset, uint64_t size) {
+  return {.snapshot = 1,
+          .last = {6, 300},
+          .size = size,
+          .checksum = 5,
+          .offset = offset,
+          .cluster_time_ms = 9,
+          .data = std::make_shared<const std::string>(bytes, 'c')};
+}
+
+TEST_CASE("codec: a chunk of any allowed size reads back from one frame, also without bytes and at the end") {
+  for (const size_t bytes : {size_t{0}, size_t{1}, kSnapshotChunkBytesMax}) {
+    CAPTURE(bytes);
+    for (const uint64_t behind : {uint64_t{0}, uint64_t{1} << 40}) {
+      const raft::Message message = message_of(chunk_of(bytes, 7, 7 + bytes + behind));
+      CHECK_FALSE(encode(message).needs_parts());
+      CHECK(test::operator==(round_trip(message), message));
+      std::string frame;
+      put_message(frame, encode(message));
+      CHECK(frame.size() <= kFrameBytesMax);
+      CHECK(test::cut(frame).size() == 1);
+    }
+  }
+}
+
+TEST_CASE("codec: a chunk's bytes, cluster time and place change its frame") {
+  std::set<std::string> payloads;
+  raft::InstallSnapshot chunk = chunk_of(3, 7, 100);
+  payloads.insert(payload_of(message_of(chunk)));
+  chunk.cluster_time_ms = 10;
+  payloads.insert(payload_of(message_of(chunk)));
+  chunk.data = std::make_shared<const std::string>("ccd");
+  payloads.insert(payload_of(message_of(chunk)));
+  chunk.data = std::make_shared<const std::string>("cc");
+  payloads.insert(payload_of(message_of(chunk)));
+  CHECK(payloads.size() == 4);
 }
 
 TEST_CASE("codec: a change of any field changes the bytes and survives the way there and back") {
@@ -297,6 +346,37 @@ TEST_CASE("codec: counts and sizes beyond their bounds are refused before anythi
   std::string absent = append_start(6, 300) + '\x01';
   put_entry(absent, 7, 1, kEntryBytesMax);
   CHECK(error_of(FrameType::kAppendEntries, absent + end) == "malformed AppendEntries: its size");
+}
+
+// An InstallSnapshot head with these numbers, and `bytes` behind it.
+std::string chunk_payload(uint64_t size, uint64_t offset, uint64_t data_size, size_t bytes) {
+  std::string payload = head_start();
+  for (const uint64_t number : {uint64_t{1}, uint64_t{6}, uint64_t{300}, size, uint64_t{5}, offset, uint64_t{9}, data_size})
+    base::put_varint(payload, number);
+  base::put_varint(payload, 0);
+  return payload + std::string(bytes, 'c');
+}
+
+TEST_CASE("codec: a chunk outside its file, beyond its bound or of another length is refused by name") {
+  const FrameType type = FrameType::kInstallSnapshot;
+  CHECK(error_of(type, chunk_payload(10, 4, 6, 6)) == "accepted");
+  CHECK(error_of(type, chunk_payload(10, 5, 6, 6)) == "malformed InstallSnapshot: data");
+  CHECK(error_of(type, chunk_payload(10, 11, 0, 0)) == "malformed InstallSnapshot: data");
+  CHECK(error_of(type, chunk_payload(10, std::numeric_limits<uint64_t>::max(), 6, 6)) == "malformed InstallSnapshot: data");
+  const size_t too_many = kSnapshotChunkBytesMax + 1;
+  CHECK(error_of(type, chunk_payload(2 * too_many, 0, too_many, too_many)) == "malformed InstallSnapshot: data");
+  CHECK(error_of(type, chunk_payload(10, 4, 6, 5)) == "malformed InstallSnapshot: its size");
+  CHECK(error_of(type, chunk_payload(10, 4, 6, 7)) == "malformed InstallSnapshot: its size");
+}
+
+TEST_CASE("codec: an answer to a chunk that nobody defined is refused, and a chunk does not come in parts") {
+  std::string reply = head_start();
+  base::put_varint(reply, 1);
+  base::put_u8(reply, 3);
+  for (int i = 0; i < 3; ++i) base::put_varint(reply, 0);
+  CHECK(error_of(FrameType::kInstallSnapshotReply, reply) == "malformed InstallSnapshotReply: answer");
+  const Encoded chunk = encode(message_of(chunk_of(3, 0, 3)));
+  CHECK_FALSE(decode_parted(FrameType::kInstallSnapshot, chunk.head, "ccc").is_ok());
 }
 
 }  // namespace

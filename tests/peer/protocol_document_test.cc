@@ -80,6 +80,7 @@ TEST_CASE("protocol document: its limits are those of limits.h") {
       {"kEntryBytesMax", kEntryBytesMax},
       {"kEntriesMax", kEntriesMax},
       {"kTaggedFieldsMax", kTaggedFieldsMax},
+      {"kSnapshotChunkBytesMax", kSnapshotChunkBytesMax},
       {"kClusterBytes", kClusterBytes},
       {"kNonceBytes", kNonceBytes},
       {"kMacBytes", kMacBytes},
@@ -111,9 +112,7 @@ TEST_CASE("golden frames: what version 1 wrote is still read, and still written"
     CAPTURE(sample.name);
     CHECK(leto::test::to_hex(golden[sample.name]) == leto::test::to_hex(sample.bytes));
   }
-  const char* const names[] = {
-      "RequestVote",        "RequestVoteReply", "AppendEntries",    "AppendEntries (heartbeat)",
-      "AppendEntriesReply", "TimeoutNow",       "ReadIndexRequest", "ReadIndexReply"};
+  const auto& names = test::kMessageNames;
   const std::vector<raft::Message> messages = test::sample_messages();
   for (size_t i = 0; i < messages.size(); ++i) {
     CAPTURE(names[i]);

@@ -42,6 +42,15 @@ std::vector<Message> sample_messages() {
       message_of(raft::ReadIndexRequest{.context = 77}),
       message_of(raft::ReadIndexReply{
           .context = 77, .ok = true, .index = 302, .cluster_time_ms = 1795445066124}),
+      message_of(raft::InstallSnapshot{.snapshot = 3,
+                                       .last = {6, 300},
+                                       .size = 2000,
+                                       .checksum = 0xc1c2c3c4,
+                                       .offset = 990,
+                                       .cluster_time_ms = 1795445066125,
+                                       .data = std::make_shared<const std::string>("last bytes")}),
+      message_of(raft::InstallSnapshotReply{
+          .snapshot = 3, .answer = raft::SnapshotAnswer::kInstalled, .offset = 2000, .match = 300}),
   };
 }
 
@@ -96,14 +105,11 @@ void add_handshake(std::vector<Sample>& samples) {
 std::vector<Sample> sample_frames() {
   std::vector<Sample> samples;
   add_handshake(samples);
-  const char* const names[] = {
-      "RequestVote",        "RequestVoteReply", "AppendEntries",    "AppendEntries (heartbeat)",
-      "AppendEntriesReply", "TimeoutNow",       "ReadIndexRequest", "ReadIndexReply"};
   size_t i = 0;
   for (const Message& message : sample_messages()) {
     std::string bytes;
     put_message(bytes, encode(message));
-    add(samples, names[i++], bytes);
+    add(samples, kMessageNames[i++], bytes);
   }
   std::string part = last_part();
   add(samples, "Part", part);
@@ -199,6 +205,13 @@ struct SameBody {
   bool operator()(const raft::ReadIndexReply& a, const raft::ReadIndexReply& b) const {
     return a.context == b.context && a.ok == b.ok && a.index == b.index &&
            a.cluster_time_ms == b.cluster_time_ms;
+  }
+  bool operator()(const raft::InstallSnapshot& a, const raft::InstallSnapshot& b) const {
+    return a.snapshot == b.snapshot && a.last == b.last && a.size == b.size && a.checksum == b.checksum &&
+           a.offset == b.offset && a.cluster_time_ms == b.cluster_time_ms && *a.data == *b.data;
+  }
+  bool operator()(const raft::InstallSnapshotReply& a, const raft::InstallSnapshotReply& b) const {
+    return a.snapshot == b.snapshot && a.answer == b.answer && a.offset == b.offset && a.match == b.match;
   }
   template <typename A, typename B>
   bool operator()(const A&, const B&) const {

@@ -28,6 +28,10 @@ raft::Entry entry_of(raft::EntryId id, std::string_view bytes);
 
 // Every kind of message once, AppendEntries also without and with several entries.
 std::vector<raft::Message> sample_messages();
+// The names of these, as docs/protocol.md has them.
+inline constexpr const char* kMessageNames[] = {
+    "RequestVote",    "RequestVoteReply", "AppendEntries",  "AppendEntries (heartbeat)", "AppendEntriesReply", "TimeoutNow",
+    "ReadIndexRequest", "ReadIndexReply", "InstallSnapshot", "InstallSnapshotReply"};
 // All frame types, in the order of docs/protocol.md.
 std::vector<Sample> sample_frames();
 

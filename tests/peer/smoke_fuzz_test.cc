@@ -28,6 +28,8 @@ constexpr FrameType kAllTypes[] = {FrameType::kHello,
                                    FrameType::kTimeoutNow,
                                    FrameType::kReadIndexRequest,
                                    FrameType::kReadIndexReply,
+                                   FrameType::kInstallSnapshot,
+                                   FrameType::kInstallSnapshotReply,
                                    FrameType::kPart,
                                    FrameType{0},
                                    FrameType{255}};

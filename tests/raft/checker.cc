@@ -56,6 +56,11 @@ void Checker::on_send(const Node& node, const Message& message) {
   if (reply && reply->accepted && message.term == durable.term && reply->match > node.disk.log.size())
     violated(format("I10: node %" PRIu64 " acknowledges %" PRIu64 ", durable are %zu", node.id, reply->match,
                     node.disk.log.size()));
+  const auto* installed = std::get_if<raft::InstallSnapshotReply>(&message.body);
+  if (installed && installed->answer == raft::SnapshotAnswer::kInstalled && message.term == durable.term &&
+      (installed->match > node.disk.log.size() || node.switched || (node.raft && node.raft->installing())))
+    violated(format("D9: node %" PRIu64 " tells that %" PRIu64 " is installed, durable are %zu", node.id,
+                    installed->match, node.disk.log.size()));
   if (reply && reply->accepted && node.lost_tail)
     violated(format("D16: node %" PRIu64 " lost its tail and acknowledges", node.id));
 }
@@ -64,6 +69,7 @@ void Checker::on_write(const Node& node, const raft::Write& write) {
   const Seen& seen = seen_[node.id];
   if (write.truncate_from && seen.leads != 0 && seen.leads == node.raft->term())
     violated(format("I7: node %" PRIu64 " leads term %" PRIu64 " and truncates", node.id, seen.leads));
+  reached_.installs += write.install.has_value();
   reached_.truncations += write.truncate_from.has_value();
   for (const Entry& entry : write.append) {
     Configuration configuration;
@@ -85,6 +91,9 @@ void Checker::note_entries(EntryId previous, const std::vector<Entry>& entries) 
 }
 
 void Checker::on_apply(const Node& node, const Entry& entry) {
+  if (node.switched || node.raft->installing())
+    violated(format("D9: node %" PRIu64 " applies %" PRIu64 " before the snapshot was swapped in", node.id,
+                    entry.id.index));
   if (entry.id.index != node.applied.size() + 1)
     violated(format("D11: node %" PRIu64 " applies %" PRIu64 " after %zu", node.id, entry.id.index, node.applied.size()));
   const auto known = committed_.find(entry.id.index);
@@ -98,8 +107,36 @@ void Checker::on_apply(const Node& node, const Entry& entry) {
                     node.disk.log.size()));
 }
 
+void Checker::on_compact(const Node& node) {
+  ++reached_.compactions;
+  if (node.disk.base > node.applied_durable)
+    violated(format("D10: node %" PRIu64 " compacts through %" PRIu64 ", its keys are durable at %" PRIu64, node.id,
+                    node.disk.base, node.applied_durable));
+}
+
+void Checker::on_swap(const Node& node, const Snapshot& snapshot) {
+  ++reached_.swaps;
+  EntryId last;
+  for (const Entry& entry : snapshot.entries) {
+    const auto known = committed_.find(entry.id.index);
+    if (known == committed_.end() || known->second != entry.id || entry.id.index != last.index + 1)
+      violated(format("I4: node %" PRIu64 " installs %" PRIu64 "/%" PRIu64, node.id, entry.id.term, entry.id.index));
+    last = entry.id;
+  }
+  const raft::ConfigurationAt expected =
+      configuration_at({.entries = snapshot.entries, .initial = snapshot.initial}, last.index);
+  const raft::ConfigurationAt& given = snapshot.configuration;
+  if (last != snapshot.last || expected.index != given.index || !(expected.configuration == given.configuration))
+    violated(format("I11: node %" PRIu64 " installs another configuration than that at %" PRIu64, node.id, last.index));
+  if (node.raft->applied_index() != last.index || node.raft->commit_index() < last.index)
+    violated(format("D9: node %" PRIu64 " swapped %" PRIu64 " in and has applied %" PRIu64, node.id, last.index,
+                    node.raft->applied_index()));
+}
+
 void Checker::on_read(const Node& node, Index index, Index floor) {
   ++reached_.reads;
+  if (node.raft->installing() && index + 1 < node.raft->first_index())
+    violated(format("D9: node %" PRIu64 " reads at %" PRIu64 " before the snapshot was swapped in", node.id, index));
   if (index < floor)
     violated(format("D13: node %" PRIu64 " reads at %" PRIu64 " though %" PRIu64 " was committed before", node.id,
                     index, floor));
@@ -110,7 +147,7 @@ void Checker::on_restart(const Node& node) {
   note_entries({}, node.disk.log);
   ++reached_.restarts;
   if (node.raft->term() != node.disk.hard_state.term || node.raft->voted_for() != node.disk.hard_state.voted_for ||
-      node.raft->last().index != node.disk.log.size())
+      node.raft->last().index != node.disk.log.size() || node.raft->first_index() != node.disk.base + 1)
     violated(format("I12: node %" PRIu64 " started as another than its disk says", node.id));
   seen = Seen{.term = node.raft->term(), .commit = node.raft->commit_index(), .applied = node.raft->applied_index(), .leads = 0};
 }
@@ -135,6 +172,9 @@ void Checker::check_progress(const Node& node, Seen& seen) {
   if (raft.term() < seen.term || raft.commit_index() < seen.commit || raft.applied_index() < seen.applied)
     violated(format("I6: node %" PRIu64 " falls back: term %" PRIu64 " commit %" PRIu64 " applied %" PRIu64, node.id,
                     raft.term(), raft.commit_index(), raft.applied_index()));
+  if (!raft.installing() && !node.lost_tail && raft.first_index() > node.applied_durable + 1)
+    violated(format("I8: node %" PRIu64 " has a log from %" PRIu64 ", its keys are durable at %" PRIu64, node.id,
+                    raft.first_index(), node.applied_durable));
   seen.term = raft.term();
   seen.commit = raft.commit_index();
   seen.applied = raft.applied_index();

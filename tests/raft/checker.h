@@ -13,11 +13,14 @@
 namespace leto::raft_test {
 
 struct Node;
+struct Snapshot;
 
 // The disk of one node: what a crash leaves, and what it would lose.
 struct Disk {
   raft::HardState hard_state;
-  std::vector<raft::Entry> log;     // From index 1 on.
+  std::vector<raft::Entry> log;     // From index 1 on; those up to `base` are in the keys file only.
+  raft::Index base = 0;
+  raft::Configuration initial;      // In force before index 1.
   std::deque<raft::Write> queue;    // Handed over, not durable.
 };
 
@@ -29,6 +32,9 @@ struct Reached {
   size_t joint = 0;            // Of these.
   size_t restarts = 0;
   size_t reads = 0;            // Answered with an index.
+  size_t compactions = 0;
+  size_t installs = 0;         // Switches to a snapshot that were handed over,
+  size_t swaps = 0;            // and keyspaces that were swapped in.
 };
 
 class Checker {
@@ -44,6 +50,10 @@ class Checker {
   // After each event, for the node that it concerned (I1, I3, I5, I6, I8, I11).
   void after_event(const std::map<raft::NodeId, Node>& nodes, const Node& node);
   void on_restart(const Node& node);
+  // A node compacted its log (D10).
+  void on_compact(const Node& node);
+  // A node's state machine becomes that of `snapshot` (I4, and the configuration in it).
+  void on_swap(const Node& node, const Snapshot& snapshot);
 
   raft::Index highest_committed() const { return committed_.empty() ? 0 : committed_.rbegin()->first; }
   const std::vector<std::string>& violations() const { return violations_; }

@@ -56,6 +56,16 @@ struct Describer {
     if (body.accepted) return format("AppendEntriesReply match %" PRIu64, body.match);
     return format("AppendEntriesReply refused %" PRIu64 ", hint ", body.previous_index) + text_of(body.hint);
   }
+  std::string operator()(const raft::InstallSnapshot& body) const {
+    return format("InstallSnapshot %" PRIu64 " at %s, from %" PRIu64 " %zu bytes of %" PRIu64, body.snapshot,
+                  text_of(body.last).c_str(), body.offset, body.data->size(), body.size);
+  }
+  std::string operator()(const raft::InstallSnapshotReply& body) const {
+    const std::string start = format("InstallSnapshotReply %" PRIu64, body.snapshot);
+    if (body.answer == raft::SnapshotAnswer::kRefused) return start + " refused";
+    if (body.answer == raft::SnapshotAnswer::kNeeds) return start + format(" needs from %" PRIu64, body.offset);
+    return start + format(" installed, match %" PRIu64, body.match);
+  }
   std::string operator()(const raft::TimeoutNow&) const { return "TimeoutNow"; }
   std::string operator()(const raft::ReadIndexRequest& body) const {
     return format("ReadIndexRequest %" PRIu64, body.context);
@@ -92,18 +102,31 @@ Entry make_entry(Term term, Index index, const std::string& text) {
   return {.id = {.term = term, .index = index}, .kind = raft::EntryKind::kCommands, .payload = make_payload(text)};
 }
 
-raft::Recovered make_recovered(const HardState& hard_state, const std::vector<Entry>& entries,
-                               const Configuration& initial) {
+raft::ConfigurationAt configuration_at(const LogContent& content, Index index) {
+  raft::ConfigurationAt in_force{.index = 0, .configuration = content.initial};
+  for (const Entry& entry : content.entries) {
+    if (entry.id.index > index || entry.kind != raft::EntryKind::kConfiguration) continue;
+    in_force.index = entry.id.index;
+    raft::decode_configuration(*entry.payload, in_force.configuration);
+  }
+  return in_force;
+}
+
+raft::Recovered make_recovered(const HardState& hard_state, const LogContent& content) {
   raft::Recovered recovered;
   recovered.hard_state = hard_state;
-  if (!initial.members.empty()) recovered.configurations.push_back({.index = 0, .configuration = initial});
-  for (const Entry& entry : entries) {
+  recovered.configurations.push_back(configuration_at(content, content.base));
+  if (recovered.configurations.front().configuration.members.empty()) recovered.configurations.clear();
+  for (const Entry& entry : content.entries) {
+    recovered.last = entry.id;
+    if (entry.id.index <= content.base) {
+      recovered.base = entry.id;
+      continue;
+    }
     if (recovered.terms.empty() || recovered.terms.back().term != entry.id.term)
       recovered.terms.push_back({.first = entry.id.index, .term = entry.id.term});
-    recovered.last = entry.id;
-    if (entry.kind != raft::EntryKind::kConfiguration) continue;
-    recovered.configurations.push_back({.index = entry.id.index, .configuration = {}});
-    raft::decode_configuration(*entry.payload, recovered.configurations.back().configuration);
+    if (entry.kind == raft::EntryKind::kConfiguration)
+      recovered.configurations.push_back(configuration_at(content, entry.id.index));
   }
   return recovered;
 }
@@ -117,6 +140,7 @@ std::string describe(const raft::Write& write) {
   std::string text;
   if (write.hard_state)
     text += format(" term %" PRIu64 " vote %" PRIu64, write.hard_state->term, write.hard_state->voted_for);
+  if (write.install) text += " install " + text_of(write.install->last);
   if (write.truncate_from) text += format(" truncate from %" PRIu64, *write.truncate_from);
   if (!write.append.empty()) text += " append " + text_of(write.append);
   return text;
@@ -145,6 +169,7 @@ void Cluster::add(NodeId id, const Configuration& initial) {
   Node& node = nodes_[id];
   node.id = id;
   node.initial = initial;
+  node.disk.initial = initial;
   node.options = options_;
   node.options.self = id;
   node.options.seed = options_.seed * 1000 + id;
@@ -173,11 +198,14 @@ void Cluster::add_voters(NodeId count) {
 
 void Cluster::start(NodeId id) {
   Node& node = this->node(id);
-  raft::Recovered recovered = make_recovered(node.disk.hard_state, node.disk.log, node.initial);
+  node.initial = node.disk.initial;
+  raft::Recovered recovered = make_recovered(
+      node.disk.hard_state, {.entries = node.disk.log, .initial = node.initial, .base = node.disk.base});
   recovered.applied = node.applied_durable;
   recovered.lost_tail = node.lost_tail;
   recovered.founding = node.founding;
-  node.applied.resize(node.applied_durable);
+  // What was applied is what the log held, compacted or not.
+  node.applied.assign(node.disk.log.begin(), node.disk.log.begin() + static_cast<ptrdiff_t>(node.applied_durable));
   node.log = node.disk.log;
   node.raft = std::make_unique<raft::Raft>(node.options, std::move(recovered));
   checker_.on_restart(node);
@@ -195,6 +223,10 @@ void Cluster::crash(NodeId id, size_t writes_kept) {
   node.loads.clear();
   node.reads.clear();
   node.read_floors.clear();
+  node.sending.clear();
+  node.receiving.reset();
+  node.received.reset();
+  node.switched.reset();
   node.raft.reset();
   note(format("%" PRIu64 " dies", id));
 }
@@ -208,6 +240,7 @@ void Cluster::tick(NodeId id, uint64_t count) {
   for (uint64_t i = 0; i < count; ++i) {
     if (!is_up(id)) return;
     node(id).raft->tick();
+    tick_snapshots(node(id));
     pump(id);
   }
 }
@@ -273,6 +306,7 @@ void Cluster::pump(NodeId id) {
       break;
     }
     carry_out(node, std::move(output));
+    if (!node.keys_are_manual && node.switched) swap_keys(node);
   }
   checker_.after_event(nodes_, node);
 }
@@ -301,6 +335,8 @@ void Cluster::carry_out(Node& node, raft::Output output) {
     note_detail(format("%" PRIu64 " loads from %" PRIu64 " for %" PRIu64, node.id, load.from, load.peer));
     node.loads.push_back(load);
   }
+  for (const NodeId peer : output.start_snapshots) start_snapshot(node, peer);
+  for (const Message& message : output.snapshot_messages) on_snapshot_message(node, message);
   while (!node.loads_are_manual && !node.loads.empty()) answer_load(node);
   while (!node.disk_is_manual && !node.disk.queue.empty()) {
     complete_oldest(node);
@@ -316,6 +352,11 @@ void Cluster::send(Node& node, const Message& message) {
 void Cluster::store(Node& node, const raft::Write& write) {
   checker_.on_write(node, write);
   note_detail(format("%" PRIu64 " writes", node.id) + describe(write));
+  if (write.install) {
+    const Snapshot& snapshot = *node.keys_files.at(write.install->keys_generation);
+    node.log = snapshot.entries;
+    node.initial = snapshot.initial;
+  }
   if (write.truncate_from) node.log.resize(*write.truncate_from - 1);
   node.log.insert(node.log.end(), write.append.begin(), write.append.end());
   node.disk.queue.push_back(write);
@@ -325,6 +366,7 @@ void Cluster::complete_oldest(Node& node) {
   const raft::Write write = std::move(node.disk.queue.front());
   node.disk.queue.pop_front();
   if (write.hard_state) node.disk.hard_state = *write.hard_state;
+  if (write.install) switch_keys(node, *write.install);
   if (write.truncate_from) node.disk.log.resize(*write.truncate_from - 1);
   node.disk.log.insert(node.disk.log.end(), write.append.begin(), write.append.end());
   for (const Message& message : write.after_durable) send(node, message);
@@ -342,7 +384,8 @@ void Cluster::answer_load(Node& node) {
   node.loads.pop_front();
   std::vector<Entry> entries;
   size_t bytes = 0;
-  for (Index index = load.from; index <= load.last && index <= node.disk.log.size(); ++index) {
+  const Index from = load.from > node.disk.base ? load.from : load.last + 1;   // Compacted meanwhile: nothing.
+  for (Index index = from; index <= load.last && index <= node.disk.log.size(); ++index) {
     bytes += node.disk.log[index - 1].size();
     if (!entries.empty() && bytes > load.max_bytes) break;
     entries.push_back(node.disk.log[index - 1]);

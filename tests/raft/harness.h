@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -33,14 +34,44 @@ Configuration make_configuration(const std::vector<NodeId>& voters, const std::v
                                  const std::vector<NodeId>& observers = {});
 raft::Payload make_payload(const std::string& text);
 Entry make_entry(Term term, Index index, const std::string& text);
-// What storage would find in a log of `entries`, the first of which has index 1.
-raft::Recovered make_recovered(const HardState& hard_state, const std::vector<Entry>& entries,
-                               const Configuration& initial);
+// What a log holds and what held before it: entries from index 1 on, those up to `base` compacted.
+struct LogContent {
+  const std::vector<Entry>& entries;
+  const Configuration& initial;   // In force before the first entry.
+  Index base = 0;
+};
+// What storage would find in it.
+raft::Recovered make_recovered(const HardState& hard_state, const LogContent& content);
+// In force at `index`.
+raft::ConfigurationAt configuration_at(const LogContent& content, Index index);
 
 // One line a person can read, for traces.
 std::string describe(const Message& message);
 std::string describe(const raft::Write& write);
 std::string describe(const Configuration& configuration);
+
+// The state machine at some index, and its bytes, which are sent in chunks.
+struct Snapshot {
+  raft::EntryId last;
+  raft::ConfigurationAt configuration;
+  std::vector<Entry> entries;     // From index 1 on: all that was applied.
+  Configuration initial;
+  std::string bytes;
+};
+
+// A snapshot on its way to one peer.
+struct Sending {
+  uint64_t number = 0;
+  std::shared_ptr<const Snapshot> snapshot;
+  uint64_t silent_ticks = 0;
+};
+
+// A snapshot of which the first bytes are here.
+struct Receiving {
+  NodeId from = 0;
+  uint64_t number = 0;
+  std::string bytes;
+};
 
 struct Node {
   NodeId id = 0;
@@ -50,6 +81,8 @@ struct Node {
   Disk disk;
   bool disk_is_manual = false;        // Writes become durable by sync() only.
   bool loads_are_manual = false;      // Loads are answered by answer_loads() only.
+  bool keys_are_manual = false;       // A received snapshot waits for install(), its keyspace for load_keys().
+  size_t chunk_bytes = 1000;
   std::vector<Entry> log;             // As the core sees it, durable or not.
   std::vector<Entry> applied;         // What the state machine was given, from index 1 on.
   Index applied_durable = 0;          // So much of it survives a crash.
@@ -58,6 +91,13 @@ struct Node {
   std::map<uint64_t, Index> read_floors;  // Of contexts not yet answered: what was committed at arrival.
   bool lost_tail = false;
   bool founding = false;
+  uint64_t snapshots_made = 0;
+  std::map<NodeId, Sending> sending;
+  std::optional<Receiving> receiving;
+  std::optional<raft::SnapshotInstall> received;  // Verified and durable, not yet offered to the core.
+  std::optional<uint64_t> switched;               // The generation that is current and not swapped in.
+  uint64_t generation = 0;
+  std::map<uint64_t, std::shared_ptr<const Snapshot>> keys_files;
 };
 
 class Cluster {
@@ -85,6 +125,12 @@ class Cluster {
   void stall_disk(NodeId id, bool stalled);
   void unreachable(NodeId id, NodeId peer);
   void step(NodeId id, const Message& message);
+
+  // Snapshots and compaction (harness_snapshots.cc).
+  void compact(NodeId id, Index through);   // What it forgets is made durable in the keys first (D10).
+  void install(NodeId id);                  // Offers what was received to the core.
+  void load_keys(NodeId id);                // Swaps the keyspace in whose switch is durable.
+  void fail_snapshot(NodeId id, NodeId peer);
 
   // Disk. sync() makes the oldest `count` queued writes durable and lets their messages go.
   void sync(NodeId id, size_t count = 1);
@@ -128,6 +174,16 @@ class Cluster {
   void store(Node& node, const raft::Write& write);
   void complete_oldest(Node& node);
   void answer_load(Node& node);
+  void start_snapshot(Node& node, NodeId peer);
+  void send_chunk(Node& node, NodeId peer, uint64_t offset, size_t bytes);
+  void tick_snapshots(Node& node);
+  void on_snapshot_message(Node& node, const Message& message);
+  void on_snapshot_answer(Node& node, NodeId peer, const raft::InstallSnapshotReply& reply);
+  void on_chunk(Node& node, NodeId from, const raft::InstallSnapshot& chunk);
+  void receive_whole(Node& node, const raft::InstallSnapshot& chunk);
+  void offer_snapshot(Node& node);
+  void swap_keys(Node& node);
+  void switch_keys(Node& node, const raft::SnapshotInstall& install);
   void note(const std::string& event) { events_.push_back(event); }
   void note_detail(const std::string& event) {
     if (verbose_) events_.push_back(event);
@@ -138,6 +194,7 @@ class Cluster {
   std::deque<Message> network_;
   std::set<std::pair<NodeId, NodeId>> cut_;
   Checker checker_;
+  std::map<std::string, std::shared_ptr<const Snapshot>> snapshots_;  // By their bytes.
   std::vector<std::string> events_;
   bool verbose_ = true;
 };

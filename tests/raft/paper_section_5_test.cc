@@ -214,7 +214,7 @@ TEST_CASE("5.2 election timeouts are chosen randomly from a fixed interval") {
     options.self = 1;
     options.seed = seed;
     options.election_ticks = 10;
-    raft::Raft raft(options, make_recovered({}, {}, make_configuration({1, 2, 3})));
+    raft::Raft raft(options, make_recovered({}, {.entries = {}, .initial = make_configuration({1, 2, 3})}));
     uint64_t ticks = 0;
     for (; raft.role() == Role::kFollower; ++ticks) raft.tick();
     CHECK(ticks >= 10);
@@ -322,9 +322,11 @@ TEST_CASE("5.3 the leader brings the logs of Figure 7 into consistency with its 
   for (const std::vector<Term>& terms : follower_terms) {
     Cluster cluster(cluster_options());
     for (const NodeId id : {1u, 2u, 3u}) cluster.add(id, make_configuration({1, 2, 3}));
-    cluster.node(1).disk = {.hard_state = {.term = 7, .voted_for = 0}, .log = make_log(leader_terms), .queue = {}};
-    cluster.node(2).disk = {.hard_state = {.term = 7, .voted_for = 0}, .log = make_log(terms), .queue = {}};
-    cluster.node(3).disk = {.hard_state = {.term = 7, .voted_for = 0}, .log = {}, .queue = {}};
+    cluster.node(1).disk.hard_state = {.term = 7, .voted_for = 0};
+    cluster.node(1).disk.log = make_log(leader_terms);
+    cluster.node(2).disk.hard_state = {.term = 7, .voted_for = 0};
+    cluster.node(2).disk.log = make_log(terms);
+    cluster.node(3).disk.hard_state = {.term = 7, .voted_for = 0};
     for (const NodeId id : {1u, 2u, 3u}) cluster.start(id);
     cluster.cut(2, 3);
     cluster.tick(3, 10);

@@ -1,5 +1,6 @@
 // A small cluster under everything at once: messages dropped, doubled, reordered and late, disks that sync
-// late, crashes that lose what was not synced, partitions, reads, transfers, membership changes. After each
+// late, crashes that lose what was not synced, partitions, reads, transfers, membership changes, compaction and
+// snapshots. After each
 // event the invariants; after the chaos all faults stop, and the cluster must come to agree and to serve.
 //
 // LETO_SEEDS=first:count runs other seeds. A seed decides everything.
@@ -29,6 +30,7 @@ class RandomRun {
     lossy_ = random_.below(4);
     crashy_ = random_.below(3);
     changes_members_ = random_.chance(1, 2);
+    compacts_ = random_.chance(2, 3);
     voters_ = 1 + random_.below(5);
     cluster_.set_verbose(false);
     std::vector<NodeId> voters;
@@ -39,6 +41,9 @@ class RandomRun {
       cluster_.node(id).options.lease_reads = lockstep_ && random_.chance(1, 2);
       cluster_.node(id).disk_is_manual = random_.chance(3, 4);
       cluster_.node(id).loads_are_manual = random_.chance(1, 2);
+      cluster_.node(id).keys_are_manual = random_.chance(1, 2);
+      // One chunk, or two or three.
+      cluster_.node(id).chunk_bytes = random_.chance(1, 3) ? 1000 : random_.between(17, 30);
       cluster_.start(id);
     }
   }
@@ -98,6 +103,7 @@ class RandomRun {
   void digest_events() {
     for (const std::string& event : cluster_.take_events()) {
       fingerprint_ = base::hash64(event, fingerprint_);
+      if (event.find("VIOLATION") != std::string::npos) complaint_ += event + "\n";
       if (event.find("promised output") != std::string::npos) complaint_ += event + "\n";
     }
   }
@@ -128,7 +134,13 @@ class RandomRun {
     if (random_.chance(1, 2)) cluster_.answer_loads(id);
     cluster_.sync(id, 1 + random_.below(3));
     Node& node = cluster_.node(id);
-    if (random_.chance(1, 4)) node.applied_durable = random_.between(node.applied_durable, node.applied.size());
+    const bool is_loading = node.switched || node.raft->installing();
+    if (!is_loading && random_.chance(1, 4))
+      node.applied_durable = random_.between(node.applied_durable, node.applied.size());
+    if (!is_loading && compacts_ && random_.chance(1, 4))
+      cluster_.compact(id, random_.between(node.raft->first_index() - 1, node.applied_durable));
+    if (random_.chance(1, 2)) cluster_.install(id);
+    if (random_.chance(1, 2)) cluster_.load_keys(id);
   }
 
   void client_event(NodeId id) {
@@ -200,8 +212,9 @@ class RandomRun {
       Node& node = cluster_.node(id);
       if (!cluster_.is_up(id)) cluster_.start(id);
       cluster_.stall_disk(id, false);
-      node.disk_is_manual = node.loads_are_manual = false;
+      node.disk_is_manual = node.loads_are_manual = node.keys_are_manual = false;
       cluster_.answer_loads(id);
+      cluster_.install(id);
       cluster_.sync(id, 1000);
     }
     const uint64_t timeout = 2 * uint64_t{cluster_.node(1).options.election_ticks};
@@ -237,6 +250,7 @@ class RandomRun {
   uint64_t lossy_ = 0;
   uint64_t crashy_ = 0;
   bool changes_members_ = false;
+  bool compacts_ = false;
   NodeId voters_ = 3;
   uint64_t context_ = 0;
   uint64_t proposals_ = 0;
@@ -288,10 +302,14 @@ TEST_CASE("random clusters keep the invariants under every fault and recover") {
     sum.joint += run.reached().joint;
     sum.restarts += run.reached().restarts;
     sum.reads += run.reached().reads;
+    sum.compactions += run.reached().compactions;
+    sum.installs += run.reached().installs;
+    sum.swaps += run.reached().swaps;
   }
   MESSAGE(seeds.count << " seeds: " << committed << " committed, " << sum.leaders << " leaders, " << sum.truncations
                       << " truncations, " << sum.joint << " joint configurations, " << sum.restarts << " starts, "
-                      << sum.reads << " reads");
+                      << sum.reads << " reads, " << sum.compactions << " compactions, " << sum.installs
+                      << " switches to a snapshot, " << sum.swaps << " swapped in");
   // Refusing everything is not being right, and a fault that never bites tests nothing.
   if (seeds.count < 20) return;
   CHECK(committed > 20 * seeds.count);
@@ -299,6 +317,7 @@ TEST_CASE("random clusters keep the invariants under every fault and recover") {
   CHECK(sum.leaders > 2 * seeds.count);
   CHECK(sum.truncations > seeds.count / 4);
   CHECK(sum.joint > seeds.count / 4);
+  CHECK(sum.swaps > seeds.count / 4);
 }
 
 TEST_CASE("the same seed gives the same events") {

@@ -10,7 +10,9 @@ Solo::Solo(SoloOptions options) : options_(std::move(options)) {
     options_.raft.election_ticks = 10;
     options_.raft.heartbeat_ticks = 3;
   }
-  raft::Recovered recovered = make_recovered(options_.hard_state, options_.log, options_.configuration);
+  raft::Recovered recovered = make_recovered(
+      options_.hard_state,
+      {.entries = options_.log, .initial = options_.configuration, .base = options_.base});
   recovered.applied = options_.applied;
   recovered.lost_tail = options_.lost_tail;
   recovered.founding = options_.founding;
@@ -87,6 +89,9 @@ void Solo::take() {
     writes_.insert(writes_.end(), output.writes.begin(), output.writes.end());
     applied_.insert(applied_.end(), output.apply.begin(), output.apply.end());
     reads_.insert(reads_.end(), output.reads.begin(), output.reads.end());
+    start_snapshots_.insert(start_snapshots_.end(), output.start_snapshots.begin(), output.start_snapshots.end());
+    snapshot_messages_.insert(snapshot_messages_.end(), output.snapshot_messages.begin(),
+                              output.snapshot_messages.end());
     loads_.insert(loads_.end(), output.loads.begin(), output.loads.end());
     if (!output.apply.empty()) raft_->applied(output.apply.back().id.index);
     raft_->check_invariants();

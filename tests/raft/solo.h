@@ -16,6 +16,7 @@ struct SoloOptions {
   Configuration configuration = make_configuration({1, 2, 3});
   HardState hard_state = {};
   std::vector<Entry> log = {};
+  Index base = 0;          // Entries up to here are compacted.
   Index applied = 0;
   bool lost_tail = false;
   bool founding = false;
@@ -61,6 +62,9 @@ class Solo {
   std::vector<Entry>& applied() { return applied_; }
   std::vector<raft::ReadReady>& reads() { return reads_; }
   std::deque<raft::Load>& loads() { return loads_; }
+  // Peers that were named, and messages for the replica, since the last call.
+  std::vector<NodeId> start_snapshots() { return std::exchange(start_snapshots_, {}); }
+  std::vector<Message> snapshot_messages() { return std::exchange(snapshot_messages_, {}); }
 
  private:
   SoloOptions options_;
@@ -70,6 +74,8 @@ class Solo {
   std::vector<Entry> applied_;
   std::vector<raft::ReadReady> reads_;
   std::deque<raft::Load> loads_;
+  std::vector<NodeId> start_snapshots_;
+  std::vector<Message> snapshot_messages_;
 };
 
 }  // namespace leto::raft_test

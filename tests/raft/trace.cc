@@ -81,6 +81,7 @@ Trace::Trace() {
   add_messages();
   add_links();
   add_disk_and_life();
+  add_snapshots();
   add_clients();
   add_views();
 }
@@ -255,6 +256,39 @@ void Trace::add_disk_and_life() {
   };
 }
 
+void Trace::add_snapshots() {
+  commands_["compact"] = [this](Arguments& arguments) {
+    const NodeId id = number(arguments);
+    cluster().compact(id, number(arguments));
+    return std::string();
+  };
+  commands_["chunk-bytes"] = [this](Arguments& arguments) {
+    const NodeId id = number(arguments);
+    cluster().node(id).chunk_bytes = number(arguments);
+    return std::string();
+  };
+  commands_["fail-snapshot"] = [this](Arguments& arguments) {
+    const NodeId id = number(arguments);
+    cluster().fail_snapshot(id, number(arguments));
+    return std::string();
+  };
+  commands_["keys"] = [this](Arguments& arguments) {
+    const NodeId id = number(arguments);
+    std::string mode;
+    arguments >> mode;
+    cluster().node(id).keys_are_manual = mode == "manual";
+    return std::string();
+  };
+  commands_["install"] = [this](Arguments& arguments) {
+    cluster().install(number(arguments));
+    return std::string();
+  };
+  commands_["loaded"] = [this](Arguments& arguments) {
+    cluster().load_keys(number(arguments));
+    return std::string();
+  };
+}
+
 void Trace::add_clients() {
   commands_["propose"] = [this](Arguments& arguments) {
     const NodeId id = number(arguments);
@@ -320,9 +354,10 @@ std::string Trace::show(NodeId id) {
   if (!cluster().is_up(id)) return format("%" PRIu64 ": down\n", id);
   const raft::Raft& raft = cluster().raft(id);
   return format("%" PRIu64 ": %s term %" PRIu64 " vote %" PRIu64 " leader %" PRIu64 " commit %" PRIu64
-                " durable %" PRIu64 " last %" PRIu64 "/%" PRIu64 " %s%s\n",
+                " durable %" PRIu64 " last %" PRIu64 "/%" PRIu64 " %s%s%s\n",
                 id, role_name(raft.role()), raft.term(), raft.voted_for(), raft.leader(), raft.commit_index(),
                 raft.durable_index(), raft.last().term, raft.last().index, describe(raft.configuration()).c_str(),
+                raft.first_index() > 1 ? format(" from %" PRIu64, raft.first_index()).c_str() : "",
                 raft.role() == raft::Role::kLeader && raft.lease_holds() ? " lease" : "");
 }
 
@@ -335,8 +370,8 @@ std::string Trace::show_log(NodeId id) {
 std::string Trace::show_peers(NodeId id) {
   std::string text;
   for (const raft::PeerView& peer : cluster().raft(id).peers())
-    text += format("%" PRIu64 ": match %" PRIu64 " next %" PRIu64 " in flight %zu\n", peer.node, peer.match, peer.next,
-                   peer.in_flight_messages);
+    text += format("%" PRIu64 ": match %" PRIu64 " next %" PRIu64 " in flight %zu%s\n", peer.node, peer.match,
+                   peer.next, peer.in_flight_messages, peer.needs_snapshot ? ", needs a snapshot" : "");
   return text;
 }
 

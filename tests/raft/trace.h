@@ -22,6 +22,9 @@
 //   cut A->B   partition 1 2 | 3      heal
 //   disk A manual|auto                sync A [COUNT]    stall-disk A on|off
 //   restart A (what was queued is durable)   lose-unsynced A   crash A   start A   lost-tail A
+//   compact A INDEX (its keys are flushed first)   chunk-bytes A SIZE   fail-snapshot A B
+//   keys A manual|auto                what A receives waits for `install A`, and the switch for `loaded A`
+//   install A   loaded A
 //   propose A TEXT   bulk A SIZE   read A CONTEXT   transfer A B   unreachable A B
 //   change A voters 1 2 [learners 3] [observers 4]
 //   replace A OLD NEW                 NEW takes the id of OLD
@@ -54,6 +57,7 @@ class Trace {
   void add_messages();
   void add_links();
   void add_disk_and_life();
+  void add_snapshots();
   void add_clients();
   void add_views();
   Cluster& cluster();

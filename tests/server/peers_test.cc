@@ -146,6 +146,23 @@ TEST_CASE("an entry of some megabytes travels in parts and arrives whole") {
   CHECK(std::get<raft::AppendEntries>(two.received[1].body).entries.at(0).size() == 100);
 }
 
+TEST_CASE("a chunk of a snapshot arrives whole, and no heartbeat waits behind many of them") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  constexpr size_t kChunks = 32;
+  raft::InstallSnapshot chunk;
+  chunk.size = raft::kSnapshotChunkBytesMax;
+  chunk.data = std::make_shared<const std::string>(raft::kSnapshotChunkBytesMax, 'c');
+  for (size_t i = 0; i < kChunks; ++i) one.peers->send({.from = 1, .to = 2, .term = 3, .body = chunk});
+  one.vote_request(2, 3);
+  REQUIRE(nodes.wait([&] { return two.received.size() == kChunks + 1; }));
+  // The vote came first or in between, so the last one is a chunk.
+  REQUIRE(std::holds_alternative<raft::InstallSnapshot>(two.received.back().body));
+  CHECK(*std::get<raft::InstallSnapshot>(two.received.back().body).data == *chunk.data);
+}
+
 TEST_CASE("what does not fit into the queue of a peer is dropped and told, not kept") {
   Nodes nodes;
   TestPeer& one = nodes.add(1);
