@@ -76,7 +76,7 @@ void Raft::State::check_leading() const {
     LETO_ASSERT(peer.in_flight.size() <= options.window_messages_max && (!peer.probing || peer.in_flight.size() <= 1),
                 base::format("%zu appends in flight", peer.in_flight.size()));
     LETO_ASSERT(!peer.in_flight.empty() || peer.in_flight_bytes == 0, "bytes in flight without messages");
-    LETO_ASSERT(!peer.needs_snapshot || (peer.in_flight.empty() && peer.next < log.first_index()),
+    LETO_ASSERT(!peer.snapshot_named || (peer.in_flight.empty() && peer.next < log.first_index()),
                 base::format("appends to a peer that needs a snapshot: next %" PRIu64 ", first %" PRIu64, peer.next,
                              log.first_index()));
     LETO_ASSERT(peer.read_counter <= leading.read_counter, "a peer answered a round that was never sent");

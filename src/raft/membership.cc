@@ -152,7 +152,7 @@ void Raft::State::promote_learners() {
   for (const Member& member : configuration().members) {
     const Progress* peer = progress_of(member.node);
     if (member.role != MemberRole::kLearner || !peer || !peer->answers_lately(options.election_ticks)) continue;
-    if (peer->needs_snapshot || peer->match == 0 || peer->match + options.learner_lag_max < log.last().index) continue;
+    if (waits_for_snapshot(*peer) || peer->match == 0 || peer->match + options.learner_lag_max < log.last().index) continue;
     const auto replaced = std::find_if(next.members.begin(), next.members.end(), [&](const Member& other) {
       return other.role == MemberRole::kVoter && other.id == member.id && !member.id.empty();
     });

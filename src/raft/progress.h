@@ -1,7 +1,7 @@
 // What a leader knows of one peer: how far its log agrees, what is under way to it, when it answered.
 //
 // Invariants: match < next; probing means at most one append in flight; in_flight_bytes is their sum; a peer
-// that needs a snapshot has nothing in flight.
+// that was named for a snapshot has nothing in flight.
 #pragma once
 
 #include <algorithm>
@@ -33,8 +33,7 @@ struct Progress {
   uint64_t read_counter = 0;     // The highest that it gave back (D13).
   Index commit_told = 0;         // The highest commit index in an append or heartbeat to it.
   bool heartbeat_due = false;
-  bool needs_snapshot = false;   // Its next entry lies before the log: no appends until it has a snapshot.
-  bool snapshot_named = false;   // In Output::start_snapshots, for the present need.
+  bool snapshot_named = false;   // In Output::start_snapshots: it needs log from before the log's beginning.
   uint64_t snapshot_retry_at = 0;  // The tick before which it is not named again.
   uint64_t snapshot = 0;         // The number of the stream that is under way to it.
   Index leaves_at = 0;           // The index of the configuration that drops it; 0 for a member.

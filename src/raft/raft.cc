@@ -148,7 +148,7 @@ std::vector<PeerView> Raft::peers() const {
                      .in_flight_messages = peer.in_flight.size(),
                      .in_flight_bytes = peer.in_flight_bytes,
                      .ticks_since_heard = peer.ticks_since_heard,
-                     .needs_snapshot = peer.needs_snapshot});
+                     .needs_snapshot = state_->waits_for_snapshot(peer)});
   return views;
 }
 

@@ -33,10 +33,8 @@ bool Raft::State::is_to_be_named(const Progress& peer) const {
 
 void Raft::State::name_snapshot_needs() {
   for (Progress& peer : leading.peers) {
-    if (!waits_for_snapshot(peer)) continue;
-    peer.needs_snapshot = true;
-    peer.forget_in_flight();
     if (!is_to_be_named(peer)) continue;
+    peer.forget_in_flight();
     peer.snapshot_named = true;
     peer.snapshot = 0;
     LETO_LOG(kNotice, "raft: %s needs log from %" PRIu64 " on, the log begins at %" PRIu64 ": it needs a snapshot",
@@ -48,7 +46,7 @@ void Raft::State::name_snapshot_needs() {
 // After each acknowledgement, by log or by snapshot.
 void Raft::State::note_snapshot_progress(Progress& peer) const {
   if (peer.match < log.base().index) return;
-  peer.needs_snapshot = peer.snapshot_named = false;
+  peer.snapshot_named = false;
   peer.snapshot_retry_at = peer.snapshot = 0;
 }
 
@@ -56,14 +54,14 @@ void Raft::State::send_snapshot(NodeId node, InstallSnapshot chunk) {
   LETO_ASSERT(chunk.data && chunk.data->size() <= kSnapshotChunkBytesMax && chunk.last.index <= applied,
               base::format("a chunk of a snapshot at %" PRIu64 ", applied %" PRIu64, chunk.last.index, applied));
   Progress* peer = leads() ? progress_of(node) : nullptr;
-  if (!peer || !peer->needs_snapshot) return;
+  if (!peer || !waits_for_snapshot(*peer)) return;
   peer->snapshot = chunk.snapshot;
   send(to(node, std::move(chunk)));
 }
 
 void Raft::State::set_snapshot_failed(NodeId node) {
   Progress* peer = leads() ? progress_of(node) : nullptr;
-  if (!peer || !peer->needs_snapshot) return;
+  if (!peer || !waits_for_snapshot(*peer)) return;
   peer->snapshot_named = false;
   peer->snapshot_retry_at = now + kSnapshotRetryHeartbeats * options.heartbeat_ticks;
 }

@@ -79,5 +79,39 @@ TEST_CASE("a log may begin behind a base") {
   CHECK(log.last_at_most(102, 1) == EntryId{.term = 3, .index = 100});
 }
 
+TEST_CASE("a compacted log knows the terms of what is left, and of its base") {
+  for (Index through = 0; through <= 6; ++through) {
+    CAPTURE(through);
+    const Log whole = make_log();
+    Log log = make_log();
+    log.compact(through);
+    CHECK(log.base() == whole.id_at(through));
+    CHECK(log.first_index() == through + 1);
+    CHECK(log.last() == whole.last());
+    for (Index index = through; index <= 6; ++index) CHECK(log.id_at(index) == whole.id_at(index));
+    CHECK(log.cache_bytes() == 2 * (6 - through));
+    CHECK(log.cached(through) == nullptr);
+    CHECK((log.cached(through + 1) != nullptr) == (through < 6));
+    CHECK(log.last_at_most(6, 0) == log.base());
+    log.append(make_entry(7, 7, "xx"));
+    CHECK(log.id_at(7).term == 7);
+    if (through < 6) CHECK(log.id_at(6).term == 5);
+    log.truncate_from(through + 1);
+    CHECK(log.last() == log.base());
+  }
+}
+
+TEST_CASE("a reset log is empty behind its base") {
+  Log log = make_log();
+  log.reset({.term = 9, .index = 40});
+  CHECK(log.base() == EntryId{.term = 9, .index = 40});
+  CHECK(log.last() == log.base());
+  CHECK(log.cache_bytes() == 0);
+  CHECK_FALSE(log.has({.term = 5, .index = 6}));
+  CHECK(log.has({.term = 9, .index = 40}));
+  log.append(make_entry(9, 41, "xx"));
+  CHECK(log.id_at(41).term == 9);
+}
+
 }  // namespace
 }  // namespace leto::raft_test

@@ -82,6 +82,17 @@ void Solo::read(uint64_t context) {
   take();
 }
 
+bool Solo::install(raft::SnapshotInstall install) {
+  const bool is_taken = raft_->install_snapshot(std::move(install));
+  take();
+  return is_taken;
+}
+
+void Solo::loaded() {
+  raft_->snapshot_loaded();
+  take();
+}
+
 void Solo::take() {
   while (raft_->has_output()) {
     raft::Output output = raft_->take();

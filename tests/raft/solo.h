@@ -43,6 +43,8 @@ class Solo {
   void lead();
   raft::ProposeResult propose(const std::string& text);
   void read(uint64_t context);
+  bool install(raft::SnapshotInstall install);
+  void loaded();
   // Drains the core. Each input above does so by itself.
   void take();
   // Makes the oldest `count` writes durable; their messages leave.

@@ -70,5 +70,41 @@ TEST_CASE("term and vote become durable with their write, not when they are aske
   CHECK(queue.durable_hard_state() == HardState{.term = 2, .voted_for = 3});
 }
 
+raft::SnapshotInstall install_at(Index index) {
+  return {.last = {.term = 1, .index = index}, .configuration = {}, .keys_generation = 2};
+}
+
+TEST_CASE("D9: what replaces the log begins a write of its own, and appends behind it go along") {
+  WriteQueue queue({.term = 1, .voted_for = 0}, 4);
+  queue.append(make_entry(1, 5, "a"));
+  queue.install(install_at(9), 4);
+  queue.append(make_entry(1, 10, "b"));
+  queue.truncate_from(10);
+  queue.append(make_entry(1, 10, "c"));
+  const std::vector<raft::Write> writes = queue.take();
+  REQUIRE(writes.size() == 3);
+  CHECK_FALSE(writes[0].install.has_value());
+  CHECK(writes[1].install->last.index == 9);
+  CHECK_FALSE(writes[1].truncate_from.has_value());
+  CHECK(writes[1].append.size() == 1);
+  CHECK_FALSE(writes[2].install.has_value());
+  CHECK(writes[2].truncate_from == 10);
+}
+
+TEST_CASE("D8, D9: with what replaces the log older writes raise the durable index no further") {
+  WriteQueue queue({.term = 1, .voted_for = 0}, 4);
+  queue.append(make_entry(1, 5, "a"));
+  queue.append(make_entry(1, 6, "a"));
+  const raft::WriteSeq older = queue.take().back().seq;
+  queue.install(install_at(9), 3);
+  const raft::WriteSeq newer = queue.take().back().seq;
+  CHECK(queue.durable_index() == 3);
+  std::vector<Message> released;
+  queue.complete(older, released);
+  CHECK(queue.durable_index() == 3);
+  queue.complete(newer, released);
+  CHECK(queue.durable_index() == 9);
+}
+
 }  // namespace
 }  // namespace leto::raft_test
