@@ -1,4 +1,4 @@
-// JOIN, LEAVE, SNAPSHOT: Leto's own. They check what the client wrote; the node answers once it has happened.
+// JOIN, LEAVE, TRANSFER, SNAPSHOT: Leto's own. They check what the client wrote; the node answers once it has happened.
 #include <algorithm>
 #include <charconv>
 
@@ -37,14 +37,15 @@ bool is_address(std::string_view address) {
 }  // namespace
 
 void join_command(Context& context) {
-  const Arguments arguments = context.arguments;
   constexpr size_t kShort = 3;
   constexpr size_t kLong = 5;
+  JoinRequest request;
+  request.learner = context.arguments.size() > kShort && is_word(context.arguments.back(), "learner");
+  const Arguments arguments = context.arguments.first(context.arguments.size() - (request.learner ? 1 : 0));
   if (arguments.size() != kShort && arguments.size() != kLong) {
     context.reply.error(wrong_arity("join"));
     return;
   }
-  JoinRequest request;
   request.raft_address = arguments[1];
   request.id = arguments[2];
   if (!is_address(request.raft_address)) {
@@ -81,6 +82,22 @@ void leave_command(Context& context) {
 void snapshot_command(Context& context) {
   context.deferred = true;
   context.services->snapshot(context.ticket);
+}
+
+void transfer_command(Context& context) {
+  constexpr size_t kWithId = 2;
+  const Arguments arguments = context.arguments;
+  if (arguments.size() > kWithId) {
+    context.reply.error(wrong_arity("transfer"));
+    return;
+  }
+  const std::string_view id = arguments.size() == kWithId ? arguments[1] : std::string_view();
+  if (arguments.size() == kWithId && !is_id(id)) {
+    context.reply.error("ERR invalid node id '" + shown(id, kShownMax) + "'");
+    return;
+  }
+  context.deferred = true;
+  context.services->transfer(context.ticket, id);
 }
 
 }  // namespace leto::command

@@ -46,6 +46,7 @@ struct JoinRequest {
   std::string id{};
   uint64_t node = 0;                   // 0: not said; the leader dials and asks.
   std::string client_address{};
+  bool learner = false;                // It never votes.
 };
 
 // Names a reply that comes later: see Context::defer().
@@ -73,6 +74,7 @@ class Services {
   // Deferred.
   virtual void join(Ticket ticket, const JoinRequest& request) = 0;
   virtual void leave(Ticket ticket, std::string_view id) = 0;
+  virtual void transfer(Ticket ticket, std::string_view id) = 0;   // An empty id: the best voter.
   virtual void snapshot(Ticket ticket) = 0;
   virtual void shutdown(Ticket ticket, const ShutdownRequest& request) = 0;
 };

@@ -66,6 +66,7 @@ void debug_command(Context& context);
 void join_command(Context& context);
 void leave_command(Context& context);
 void snapshot_command(Context& context);
+void transfer_command(Context& context);
 
 // subcommand.cc: runs the subcommand that the request names. REQUIRES: check_request() let it pass.
 void run_subcommand(Context& context);

@@ -69,6 +69,8 @@ constexpr Command kCommands[] = {
     {"snapshot", snapshot_command, 1, kAdmin | kNoScript | kDeferred, 0, 0, 0, "server", kLetoVersion,
      "O(N) where N is the number of changed keys",
      "Write what changed to the key tables, durably"},
+    {"transfer", transfer_command, -1, kAdmin | kNoScript | kDeferred | kLeaderOnly, 0, 0, 0, "server",
+     kLetoVersion, "O(1)", "Hand leadership over to another node"},
 };
 constexpr size_t kCount = std::size(kCommands);
 

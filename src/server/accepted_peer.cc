@@ -14,7 +14,7 @@ AcceptedPeer::AcceptedPeer(Peers& peers, std::unique_ptr<Stream> stream)
       remote_host_(stream_->remote_host()),
       remote_address_(stream_->remote_address()),
       frames_(peer::kHandshakeFrameBytesMax),
-      handshake_(peers.acceptor_setup()),
+      handshake_(peers.acceptor_setup(stream_->local_host())),
       deadline_ms_(peers.loop().now_ms() + kHandshakeTimeoutMs) {
   stream_->set_user(this);
 }

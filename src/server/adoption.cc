@@ -14,7 +14,7 @@ Adoption::Adoption(Peers& peers, AdoptionWish wish, Network::Dialed done)
       wish_(std::move(wish)),
       done_(std::move(done)),
       timer_(peers.loop()),
-      handshake_(peers.hello(peer::ConnectionKind::kAdopt, {}), "") {
+      handshake_(peers.hello(peer::ConnectionKind::kAdopt, {}, ""), "") {
   base::Result<Address> address = parse_address(wish_.raft_address);
   if (!address.is_ok()) {
     timer_.start(0, [this] { fail("'" + wish_.raft_address + "' is no address"); });

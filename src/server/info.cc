@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "base/format.h"
+#include "peer/handshake_proof.h"
 #include "server/flusher.h"
 #include "server/node.h"
 #include "server/replica.h"
@@ -207,6 +208,11 @@ void raft_section(std::string& out, const InfoSource& source) {
   const storage::LogStoreCounters log = source.environment.log_disk.counters();
   field(out, "id", source.node.identity().id);
   number(out, "node", source.node.identity().node);
+  field(out, "cluster_id", source.node.identity().cluster_id.empty()
+                               ? ""
+                               : peer::cluster_name(source.node.identity().cluster_id));
+  const raft::Member* own = raft.configuration().find(source.node.identity().node);
+  field(out, "member_role", own == nullptr ? "none" : raft::member_role_name(own->role));
   field(out, "raft_role", raft::role_name(raft.role()));
   field(out, "role", raft::role_name(raft.role()));
   number(out, "term", raft.term());

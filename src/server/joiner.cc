@@ -9,16 +9,11 @@
 #include "base/log.h"
 #include "base/number.h"
 #include "server/own_address.h"
+#include "server/request_text.h"
 
 namespace leto::server {
 
 namespace {
-
-std::string encoded(const std::vector<std::string>& words) {
-  std::string out = base::format("*%zu\r\n", words.size());
-  for (const std::string& word : words) out += base::format("$%zu\r\n", word.size()) + word + "\r\n";
-  return out;
-}
 
 // The lines of `text` that are whole, at most `count`.
 std::vector<std::string_view> whole_lines(std::string_view text, size_t count) {
@@ -59,18 +54,18 @@ void Joiner::connected(base::Result<std::unique_ptr<Stream>> result) {
   client_address_ = own_client_address(options_, host);
   hooks_.reached(host);
   stream_->start_reading();
-  const bool secured = !options_.join_password.empty() || !options_.requirepass.empty();
-  send(secured ? Step::kAuth : Step::kJoin);
+  send(auth_request_text(options_).empty() ? Step::kJoin : Step::kAuth);
 }
 
 std::string Joiner::request(Step step) const {
-  if (step == Step::kRole) return encoded({"ROLE"});
+  if (step == Step::kRole) return request_text({"ROLE"});
   if (step == Step::kJoin) {
-    return encoded({"JOIN", raft_address_, identity_.id, std::to_string(identity_.node), client_address_});
+    std::vector<std::string> words = {"JOIN", raft_address_, identity_.id, std::to_string(identity_.node),
+                                      client_address_};
+    if (options_.role == NodeRole::kLearner) words.emplace_back("LEARNER");
+    return request_text(words);
   }
-  const std::string& password = options_.join_password.empty() ? options_.requirepass : options_.join_password;
-  if (options_.join_user.empty()) return encoded({"AUTH", password});
-  return encoded({"AUTH", options_.join_user, password});
+  return auth_request_text(options_);
 }
 
 void Joiner::send(Step step) {

@@ -13,6 +13,7 @@ constexpr size_t kChangesMax = 64;
 constexpr uint64_t kDialAgainUs = 50000;
 // A member that was heard so lately, in election timeouts, is alive.
 constexpr uint64_t kAliveElections = 2;
+constexpr const char* kNoLiveQuorum = "ERR refused: the members that are left and answer would be no majority";
 
 // Joint roles as they will be once the change under way is finished.
 raft::Configuration settled(const raft::Configuration& configuration) {
@@ -27,8 +28,13 @@ raft::Configuration settled(const raft::Configuration& configuration) {
 
 }  // namespace
 
-Membership::Membership(Replica& replica, const ReplicaParts& parts, Answer answer)
-    : replica_(replica), options_(parts.options), environment_(parts.environment), answer_(std::move(answer)) {}
+Membership::Membership(Replica& replica, const ReplicaParts& parts, raft::NodeId self, Answer answer)
+    : replica_(replica),
+      options_(parts.options),
+      environment_(parts.environment),
+      self_(self),
+      answer_(std::move(answer)),
+      handover_(replica, parts, self) {}
 
 bool Membership::admits(command::Ticket ticket) {
   if (changes_.size() < kChangesMax) return true;
@@ -46,6 +52,11 @@ void Membership::join(command::Ticket ticket, const command::JoinRequest& reques
   change.member.id = request.id;
   change.member.raft_address = request.raft_address;
   change.member.client_address = request.client_address;
+  change.member.role = request.learner ? raft::MemberRole::kObserver : raft::MemberRole::kVoter;
+  // Before it is dialed, which would take it in; who says no uid is known only then.
+  if (const std::string error = conflict(change); request.node != raft::kNobody && !error.empty()) {
+    return answer_(ticket, error);
+  }
   changes_.push_back(std::move(change));
   dial(changes_.back());
 }
@@ -74,9 +85,18 @@ void Membership::leave(command::Ticket ticket, std::string_view id) {
   if (!admits(ticket)) return;
   Change change{.ticket = ticket, .arrived_us = environment_.clock.monotonic_us()};
   change.member.id = std::string(id);
-  change.member.node = replica_.raft().configuration().find_id(id)->node;
   changes_.push_back(std::move(change));
   advance();
+}
+
+void Membership::transfer(command::Ticket ticket, std::string_view id) {
+  const raft::Member* member = replica_.raft().configuration().find_id(id);
+  if (!id.empty() && member == nullptr) {
+    answer_(ticket, base::format("ERR no member is called '%.*s'", static_cast<int>(id.size()), id.data()));
+    return;
+  }
+  handover_.begin(id.empty() ? raft::kNobody : member->node,
+                  [this, ticket](const std::string& error) { answer_(ticket, error); });
 }
 
 // Why the node that was dialed is not the one to take in; empty if it is.
@@ -123,8 +143,50 @@ void Membership::drop_overdue() {
 }
 
 void Membership::advance() {
+  handover_.advance();
+  if (departure_ != 0 && replica_.raft().committed_configuration().find(self_) == nullptr) answer_departure({});
+  // What is proposed now would be lost with the leadership.
+  if (handover_.under_way()) return;
   drop_overdue();
   dial_again();
+  advance_changes();
+  if (changes_.empty() && !said_.empty()) propose_said();
+}
+
+void Membership::addresses_said(const raft::Member& told) {
+  const raft::Member* known = replica_.raft().configuration().find(told.node);
+  if (known == nullptr) return;
+  said_.insert_or_assign(told.node, Said{.told = told, .known = *known});
+}
+
+void Membership::propose_said() {
+  const raft::Configuration& current = replica_.raft().configuration();
+  std::erase_if(said_, [&current](const auto& each) {
+    const Said& said = each.second;
+    const raft::Member* member = current.find(said.told.node);
+    return member == nullptr || member->raft_address != said.known.raft_address ||
+           member->client_address != said.known.client_address;
+  });
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  if (replica_.raft().role() != raft::Role::kLeader || now_us < said_after_us_) return;
+  said_after_us_ = now_us + kDialAgainUs;
+  raft::Configuration wanted = current;
+  for (raft::Member& member : wanted.members) {
+    const auto said = said_.find(member.node);
+    if (said == said_.end()) continue;
+    member.raft_address = said->second.told.raft_address;
+    member.client_address = said->second.told.client_address;
+  }
+  if (wanted == current) return said_.clear();
+  if (replica_.raft().change_config(wanted) != raft::ChangeResult::kAccepted) return;
+  for (const auto& [node, said] : said_) {
+    LETO_LOG(kNotice, "%s is at %s from now on, its clients' port at %s", said.known.id.c_str(),
+             said.told.raft_address.c_str(), said.told.client_address.c_str());
+  }
+  said_.clear();
+}
+
+void Membership::advance_changes() {
   while (!changes_.empty()) {
     Change& change = changes_.front();
     if (change.stage == Stage::kDialing || change.stage == Stage::kDialsAgain) return;
@@ -138,25 +200,34 @@ void Membership::advance() {
   }
 }
 
-// A JOIN is done when the configuration has the node as a voter and is not joint; a LEAVE when it has it no
+// A JOIN is done when the configuration has the node in its role and is not joint; a LEAVE when it has the id no
 // more. It must be committed, and no other on its way.
 bool Membership::is_done(const Change& change) const {
   const raft::Configuration& committed = replica_.raft().committed_configuration();
-  const raft::Member* member = committed.find(change.member.node);
   if (committed.is_joint() || committed != replica_.raft().configuration()) return false;
-  if (!change.joins) return member == nullptr;
-  return member != nullptr && member->role == raft::MemberRole::kVoter &&
+  if (!change.joins) return committed.find_id(change.member.id) == nullptr;
+  const raft::Member* member = committed.find(change.member.node);
+  return member != nullptr && member->role == change.member.role &&
          member->raft_address == change.member.raft_address &&
          (change.member.client_address.empty() || member->client_address == change.member.client_address);
 }
 
 std::string Membership::conflict(const Change& change) const {
   if (!change.joins) return {};
-  const raft::Member* taken = replica_.raft().configuration().find_id(change.member.id);
-  if (taken == nullptr || taken->node == change.member.node) return {};
-  return base::format("ERR node %s is %s at %s; choose another -id or LEAVE %s first", taken->id.c_str(),
-                      is_alive(taken->node) ? "alive" : "a member, though not heard of,",
-                      taken->raft_address.c_str(), taken->id.c_str());
+  for (const raft::Member& member : replica_.raft().configuration().members) {
+    if (member.node == change.member.node) {
+      const bool would_lose_vote =
+          change.member.role == raft::MemberRole::kObserver && replica_.raft().configuration().is_voter(member.node);
+      if (!would_lose_vote) continue;
+      return base::format("ERR %s votes; LEAVE %s first, then let it join as a learner with an empty -raftdir",
+                          member.id.c_str(), member.id.c_str());
+    }
+    // A member that nobody hears of is replaced by who comes under its id.
+    if (member.id != change.member.id || !is_alive(member.node)) continue;
+    return base::format("ERR node %s is alive at %s; choose another -id or LEAVE %s first", member.id.c_str(),
+                        member.raft_address.c_str(), member.id.c_str());
+  }
+  return {};
 }
 
 bool Membership::is_alive(raft::NodeId node) const {
@@ -170,16 +241,15 @@ bool Membership::is_alive(raft::NodeId node) const {
 bool Membership::target(const Change& change, raft::Configuration& configuration) const {
   configuration = settled(replica_.raft().configuration());
   auto& members = configuration.members;
+  // Those that go, or whose id another one takes over.
+  const size_t gone = std::erase_if(members, [&change](const raft::Member& member) {
+    return member.id == change.member.id && (!change.joins || member.node != change.member.node);
+  });
+  if (!change.joins) return gone > 0;
   const auto at = std::find_if(members.begin(), members.end(), [&change](const raft::Member& member) {
     return member.node == change.member.node;
   });
-  if (!change.joins) {
-    if (at == members.end()) return false;
-    members.erase(at);
-    return true;
-  }
   raft::Member wanted = change.member;
-  wanted.role = raft::MemberRole::kVoter;
   if (at != members.end()) {
     if (wanted.client_address.empty()) wanted.client_address = at->client_address;
     *at = std::move(wanted);
@@ -211,15 +281,47 @@ void Membership::propose(Change& change) {
       finish("not leader");
       return;
     case raft::ChangeResult::kNoLiveQuorum:
-      finish("ERR refused: the members that are left and answer would be no majority");
+      finish(kNoLiveQuorum);
       return;
     case raft::ChangeResult::kRemovesLeader:
-      finish(base::format("ERR %s is the leader; let another node lead first", change.member.id.c_str()));
+      leave_as_leader();
       return;
     case raft::ChangeResult::kInvalid:
-      finish("ERR refused: the cluster would have no voter, or too many members");
+      finish(configuration.voter_count() == 0
+                 ? "ERR refused: " + change.member.id + " is the only voter, and a cluster cannot be without one"
+                 : "ERR refused: the cluster would have too many members");
       return;
   }
+}
+
+// Whether the voters that are left would be a majority of themselves is judged by the new leader; but then this
+// node has lost the leadership for nothing, so it is judged here, too.
+void Membership::leave_as_leader() {
+  const Change change = changes_.front();
+  raft::Configuration left;
+  if (!forward_to_leader) {
+    return finish(base::format("ERR %s is the leader; let another node lead first", change.member.id.c_str()));
+  }
+  const uint64_t ticks = options_.election_timeout_ms / kTickMs;
+  const bool goes_on = target(change, left) && left.has_quorum([this, ticks](raft::NodeId node) {
+    const std::vector<raft::PeerView> peers = replica_.raft().peers();
+    return std::any_of(peers.begin(), peers.end(), [node, ticks](const raft::PeerView& peer) {
+      return peer.node == node && peer.ticks_since_heard <= ticks;
+    });
+  });
+  if (!goes_on) return finish(kNoLiveQuorum);
+  changes_.pop_front();
+  departure_ = change.ticket;
+  handover_.begin(raft::kNobody, [this, id = change.member.id](const std::string& error) {
+    if (!error.empty()) return answer_departure(error);
+    forward_to_leader({"LEAVE", id}, [this](const std::string& result) { answer_departure(result); });
+  });
+}
+
+// By the new leader's answer, or when this node sees that it is done, whichever comes first.
+void Membership::answer_departure(const std::string& error) {
+  if (departure_ == 0) return;
+  answer_(std::exchange(departure_, 0), error);
 }
 
 void Membership::finish(const std::string& error) {

@@ -1,14 +1,17 @@
-// JOIN and LEAVE: the queue of membership changes at the leader, from a client's request to the committed
-// configuration that grants it. Refuses to know how a change travels through the log: raft/ does the steps.
+// JOIN, LEAVE and TRANSFER: the queue of membership changes at the leader, from a client's request to the
+// committed configuration that grants it. Refuses to know how a change travels through the log: raft/ does the steps.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "command/context.h"
 #include "server/environment.h"
+#include "server/handover.h"
 #include "server/replica.h"
 
 namespace leto::server {
@@ -17,10 +20,20 @@ class Membership {
  public:
   // `answer(ticket, error)`: an empty error means OK.
   using Answer = std::function<void(command::Ticket, const std::string& error)>;
-  Membership(Replica& replica, const ReplicaParts& parts, Answer answer);
+  Membership(Replica& replica, const ReplicaParts& parts, raft::NodeId self, Answer answer);
 
   void join(command::Ticket ticket, const command::JoinRequest& request);
+  // Of this node itself: it hands leadership over, and asks the new leader to remove it.
   void leave(command::Ticket ticket, std::string_view id);
+  // An empty id: to the best voter.
+  void transfer(command::Ticket ticket, std::string_view id);
+  // Set by the owner: has the leader carry out a command, and says how it ended; an empty error means OK. Not
+  // set: a leader cannot leave.
+  std::function<void(const std::vector<std::string>& arguments, std::function<void(std::string error)> done)>
+      forward_to_leader;
+  // Where a member is. Once this node leads and has nothing else to change it brings that into the configuration,
+  // unless the configuration has changed the member's addresses since.
+  void addresses_said(const raft::Member& told);
   // Takes the next step of the first change; call it once per turn. A change that is not done within
   // request-timeout is answered and forgotten, so that it holds up no other; what is in the log goes on.
   void advance();
@@ -35,7 +48,12 @@ class Membership {
     Stage stage = Stage::kProposing;
     uint64_t arrived_us = 0;
     uint64_t dial_at_us = 0; // kDialsAgain: not before.
-    raft::Member member{};   // Of a JOIN: filled in once it was dialed. Of a LEAVE: the id, then the node.
+    raft::Member member{};   // Of a JOIN: filled in once it was dialed. Of a LEAVE: the id alone.
+  };
+
+  struct Said {
+    raft::Member told;    // Node and addresses.
+    raft::Member known;   // As it was in the configuration then.
   };
 
   // False, and answered, if too many wait already.
@@ -45,7 +63,11 @@ class Membership {
   void drop_overdue();
   std::string objection(const Change& change, base::Result<Network::Found>& found) const;
   void dialed(command::Ticket ticket, base::Result<Network::Found> found);
+  void advance_changes();
+  void propose_said();
   void propose(Change& change);
+  void leave_as_leader();
+  void answer_departure(const std::string& error);
   bool is_done(const Change& change) const;
   bool is_alive(raft::NodeId node) const;
   std::string conflict(const Change& change) const;
@@ -56,7 +78,12 @@ class Membership {
   Replica& replica_;
   const Options& options_;
   Environment environment_;
+  const raft::NodeId self_;
   Answer answer_;
+  Handover handover_;
+  std::map<raft::NodeId, Said> said_;
+  uint64_t said_after_us_ = 0;      // When to propose it, at the earliest.
+  command::Ticket departure_ = 0;   // Of this node's own LEAVE, once it began; 0: none.
   std::deque<Change> changes_;   // The first one is under way.
 };
 

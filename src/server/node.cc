@@ -78,7 +78,7 @@ void Node::make_parts(const NodeStart& start) {
                            .seed = start.seed};
   replica_ = std::make_unique<Replica>(parts, raft_options(options_, start), start.recovered, start.header);
   membership_ = std::make_unique<Membership>(
-      *replica_, parts,
+      *replica_, parts, identity_.node,
       [this](command::Ticket ticket, const std::string& error) { answer(ticket, error); });
   flusher_ = std::make_unique<Flusher>(*replica_, parts);
   snapshot_sender_ = std::make_unique<SnapshotSender>(*replica_, parts, identity_.keys_generation);
@@ -270,7 +270,11 @@ void Node::on_tick() {
   }
 }
 
-void Node::on_message(const raft::Message& message) { replica_->on_message(message); }
+void Node::on_message(const raft::Message& message) {
+  replica_->on_message(message);
+  // Whoever leads this node takes it for a member.
+  if (removed_from_ && replica_->raft().leader() != raft::kNobody) removed_from_.reset();
+}
 
 void Node::on_peer_unreachable(raft::NodeId node) { replica_->on_peer_unreachable(node); }
 
@@ -285,7 +289,23 @@ void Node::on_configuration_applied() {
   was_member_ = was_member_ || member;
 }
 
+// Who is led hears of its removal from the log. Who is not may have missed that; it goes on asking its peers, so
+// what is not believed now is said again.
+void Node::on_removed(const std::string& by) {
+  const raft::Configuration& configuration = replica_->raft().configuration();
+  const bool believes = replica_->raft().leader() == raft::kNobody && configuration.find(identity_.node) != nullptr;
+  if (removed() || !believes) return;
+  LETO_LOG(kWarning, "this node was removed from its cluster, as %s says, and serves no more; to use it again start "
+           "it with an empty -raftdir and -join", by.c_str());
+  removed_from_ = configuration;
+}
+
+void Node::on_addresses_said(const raft::Member& told) { membership_->addresses_said(told); }
+
+bool Node::knows_members() const { return replica_->raft().leads_and_committed_in_term(); }
+
 bool Node::removed() const {
+  if (removed_from_ && *removed_from_ == replica_->raft().configuration()) return true;
   const raft::Configuration& committed = replica_->raft().committed_configuration();
   // A newer configuration in the log may be the one that makes it a member.
   const bool in_force = replica_->raft().configuration().find(identity_.node) != nullptr;

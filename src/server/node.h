@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,13 @@ class Node final : public command::Services {
   // Peers ------------------------------------------------------------------------------------
   void on_message(const raft::Message& message);    // From an authenticated peer.
   void on_peer_unreachable(raft::NodeId node);
+  // A member that proved itself says that this node is none any more. Believed as long as nobody leads it.
+  void on_removed(const std::string& by);
+  // Where a member says it is, or this node found out to be itself; only node and addresses count. The leader
+  // brings it into the configuration.
+  void on_addresses_said(const raft::Member& told);
+  // Whether the configuration known here is the cluster's newest for certain.
+  bool knows_members() const;
   // Whether this node may be taken into another cluster: it is in none, or founded one alone and has no data.
   bool may_be_adopted() const;
 
@@ -88,6 +96,7 @@ class Node final : public command::Services {
   raft::Configuration members() const;   // In force.
   bool removed() const;                  // This node was removed from its cluster.
   bool loading() const { return loading_; }   // The keys file is still being loaded.
+  Membership& membership() { return *membership_; }
 
   // command::Services --------------------------------------------------------------------------
   std::string info(const std::vector<std::string>& sections) override;
@@ -105,6 +114,7 @@ class Node final : public command::Services {
   std::string digest() override;
   void join(command::Ticket ticket, const command::JoinRequest& request) override;
   void leave(command::Ticket ticket, std::string_view id) override;
+  void transfer(command::Ticket ticket, std::string_view id) override;
   void snapshot(command::Ticket ticket) override;
   void shutdown(command::Ticket ticket, const command::ShutdownRequest& request) override;
 
@@ -145,6 +155,7 @@ class Node final : public command::Services {
   enum class Switch : uint8_t { kNone, kDue, kUnderWay };
   Switch keys_file_switch_ = Switch::kNone;
   bool was_member_ = false;             // A configuration that had this node was in the log.
+  std::optional<raft::Configuration> removed_from_;   // In force when it was told that it is no member.
   raft::Index replay_until_ = 0;        // The log's end at start, but for a founding: what is in it is not known before.
 
   std::map<uint64_t, SessionRef> sessions_;   // By client id.

@@ -3,27 +3,11 @@
 
 #include "base/log.h"
 #include "server/flusher.h"
+#include "server/handover.h"
 #include "server/node.h"
 #include "server/replica.h"
 
 namespace leto::server {
-namespace {
-
-// Of the voters that were heard within `ticks` the one that has the most of the log, or nobody.
-raft::NodeId best_successor(const raft::Raft& raft, raft::NodeId self, uint64_t ticks) {
-  raft::NodeId best = raft::kNobody;
-  raft::Index best_match = 0;
-  for (const raft::PeerView& peer : raft.peers()) {
-    if (peer.node == self || !raft.configuration().is_voter(peer.node)) continue;
-    if (peer.ticks_since_heard > ticks) continue;
-    if (best != raft::kNobody && peer.match <= best_match) continue;
-    best = peer.node;
-    best_match = peer.match;
-  }
-  return best;
-}
-
-}  // namespace
 
 void Node::begin_shutdown(std::function<void()> done) {
   if (shutdown_ != Shutdown::kNo) return;

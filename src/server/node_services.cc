@@ -113,6 +113,8 @@ void Node::join(command::Ticket ticket, const command::JoinRequest& request) {
 
 void Node::leave(command::Ticket ticket, std::string_view id) { membership_->leave(ticket, id); }
 
+void Node::transfer(command::Ticket ticket, std::string_view id) { membership_->transfer(ticket, id); }
+
 void Node::snapshot(command::Ticket ticket) {
   const Waiter& waiter = tickets_.at(ticket);
   waiter.session->find(waiter.sequence)->unlimited = true;

@@ -70,6 +70,9 @@ constexpr Option kOptions[] = {
     {"join-password", "", kTextType, "", Change::kAtStart, &Options::join_password,
      "password for -join (default: requirepass)"},
 
+    {"role", "voter", choice("voter learner"), "", Change::kAtStart, choice_field<&Options::role>(),
+     "what it is to be in the cluster it joins"},
+
     {"requirepass", "", kTextType, "", Change::kAnyTime, &Options::requirepass, "password of clients"},
     {"protected-mode", "yes", kYesNoType, "", Change::kAnyTime, &Options::protected_mode,
      "without requirepass, refuse other machines"},

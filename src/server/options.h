@@ -18,6 +18,8 @@
 namespace leto::server {
 
 enum class ReadConsistency : uint8_t { kLinearizable, kLease, kLocal };
+// A learner never votes.
+enum class NodeRole : uint8_t { kVoter, kLearner };
 enum class FollowerWrites : uint8_t { kError, kRedirect, kForward };
 // Who may use a command that is meant for tests: nobody, clients on this machine, everybody.
 enum class DebugCommand : uint8_t { kNo, kLocal, kYes };
@@ -48,6 +50,7 @@ struct Options {
   Address listen;
   Address raftbind;
   std::string raftdir;        // As given; the server makes it absolute. CONFIG GET dir answers it.
+  NodeRole role = NodeRole::kVoter;   // Of a node that joins.
   Address raft_advertise;     // Not set: found out; see leto.conf.
   Address client_advertise;
   std::string join_user;

@@ -105,7 +105,9 @@ void PeerConnection::connected(base::Result<std::unique_ptr<Stream>> result) {
   state_ = State::kHandshake;
   deadline_ms_ = peers_.loop().now_ms() + kHandshakeTimeoutMs;
   frames_ = peer::FrameReader(peer::kHandshakeFrameBytesMax);
-  handshake_.emplace(peers_.hello(kind_, {.node = peer_.node, .id = peer_.id}), peers_.self().identity.cluster_secret);
+  const std::string socket_host = stream_->local_host();
+  handshake_.emplace(peers_.hello(kind_, {.node = peer_.node, .id = peer_.id}, socket_host),
+                     peers_.self().identity.cluster_secret);
   std::string hello;
   handshake_->start(hello);
   stream_->start_reading();
@@ -139,6 +141,7 @@ void PeerConnection::came_up() {
   handshake_.reset();
   unmoved_since_ms_ = 0;
   if (kind_ == peer::ConnectionKind::kControl) {
+    peers_.reached_from(stream_->local_host());
     LETO_LOG(kNotice, "connected to %s at %s", peer_.id.c_str(), peer_.raft_address.c_str());
   }
   flush();

@@ -10,6 +10,7 @@
 
 #include "base/format.h"
 #include "base/log.h"
+#include "server/own_address.h"
 #include "server/secure_random.h"
 
 namespace leto::server {
@@ -40,7 +41,7 @@ void Peers::set_self(PeersSelf self) {
   members_ever_.clear();
   lost_.clear();
   adoptions_.clear();
-  removed_told_ = false;
+  own_member_ = {};
   for (const auto& each : accepted_) {
     // The one that brings the adoption has still to be answered.
     if (each->proved()) each->close();
@@ -110,12 +111,15 @@ bool Peers::connected_to(raft::NodeId node) const {
 
 void Peers::set_members(const raft::Configuration& configuration) {
   members_.clear();
+  const raft::Member* own = configuration.find(self_.identity.node);
+  own_member_ = own == nullptr ? raft::Member{} : *own;
   for (const raft::Member& member : configuration.members) {
     members_.insert(member.node);
     members_ever_.insert(member.node);
     if (member.node == self_.identity.node) continue;
     make_peer(member).in_configuration = true;
   }
+  reached_from("");
   for (auto& [node, peer] : peers_) {
     if (!peer.in_configuration || members_.contains(node)) continue;
     peer.in_configuration = false;
@@ -126,16 +130,19 @@ void Peers::set_members(const raft::Configuration& configuration) {
 // Also for one that is there already: then under the address that is known now.
 Peers::Peer& Peers::make_peer(const raft::Member& member) {
   Peer& peer = peers_[member.node];
-  const bool same = peer.control != nullptr && peer.member.raft_address == member.raft_address &&
-                    peer.member.id == member.id;
+  const std::string before = dialed_text(peer);
+  const bool same_id = peer.control != nullptr && peer.member.id == member.id;
+  if (peer.member.raft_address != member.raft_address) peer.said_address.clear();
   peer.member = member;
-  if (!same) connect(peer);
+  if (!same_id || dialed_text(peer) != before) connect(peer);
   return peer;
 }
 
 void Peers::connect(Peer& peer) {
-  peer.control = std::make_unique<PeerConnection>(*this, peer.member, peer::ConnectionKind::kControl);
-  peer.bulk = std::make_unique<PeerConnection>(*this, peer.member, peer::ConnectionKind::kBulk);
+  raft::Member dialed = peer.member;
+  dialed.raft_address = dialed_text(peer);
+  peer.control = std::make_unique<PeerConnection>(*this, dialed, peer::ConnectionKind::kControl);
+  peer.bulk = std::make_unique<PeerConnection>(*this, dialed, peer::ConnectionKind::kBulk);
   // At once, not at the next tick.
   peer.control->on_tick(loop_.now_ms());
   peer.bulk->on_tick(loop_.now_ms());
@@ -156,14 +163,48 @@ void Peers::close_accepted(raft::NodeId node) {
   }
 }
 
+std::string Peers::dialed_text(const Peer& peer) const {
+  const std::string& text = peer.said_address.empty() ? peer.member.raft_address : peer.said_address;
+  base::Result<Address> address = parse_address(text);
+  const bool elsewhere = !peer.seen_host.empty() && !is_loopback(peer.seen_host);
+  if (!address.is_ok() || !elsewhere || !is_loopback(address.value().host)) return text;
+  address.value().host = peer.seen_host;
+  return address.value().text();
+}
+
 base::Result<Address> Peers::dialed_address(const raft::Member& member) const {
-  base::Result<Address> address = parse_address(member.raft_address);
-  if (!address.is_ok()) return address;
   const auto found = peers_.find(member.node);
-  const std::string seen = found == peers_.end() ? "" : found->second.seen_host;
-  const bool elsewhere = !seen.empty() && !is_loopback(seen);
-  if (elsewhere && is_loopback(address.value().host)) address.value().host = seen;
-  return address;
+  return parse_address(found == peers_.end() ? member.raft_address : dialed_text(found->second));
+}
+
+raft::Member Peers::told_self(const std::string& socket_host) const {
+  const std::string& found = is_real_host(socket_host) ? socket_host : found_host_;
+  const auto host_of = [&found](const std::string& known) {
+    base::Result<Address> address = parse_address(known);
+    return told_host(address.is_ok() ? address.value().host : "", found);
+  };
+  raft::Member told = own_member_;
+  told.raft_address = own_raft_address(options_, host_of(own_member_.raft_address));
+  told.client_address = own_client_address(options_, host_of(own_member_.client_address));
+  return told;
+}
+
+// The first real address of a machine that knew itself by none: it is told to those, too, who are reached from a
+// loopback address, one of whom may lead.
+void Peers::find_host(const std::string& socket_host) {
+  const bool has_one = !found_host_.empty() && may_be_here(found_host_);
+  if (has_one || !is_real_host(socket_host) || told_self(socket_host) == told_self("")) return;
+  found_host_ = socket_host;
+  loop_.defer([this] {
+    for (auto& [node, peer] : peers_) connect(peer);
+  });
+}
+
+void Peers::reached_from(const std::string& socket_host) {
+  if (own_member_.node == raft::kNobody || !hooks_.moved) return;
+  find_host(socket_host);
+  const raft::Member told = told_self(socket_host);
+  if (told != own_member_) hooks_.moved(told);
 }
 
 // --- Those who dial us -----------------------------------------------------------------------------------
@@ -232,10 +273,30 @@ void Peers::proved(AcceptedPeer& accepted) {
     make_peer(guest).parting_at_ms = loop_.now_ms() + kGuestMs;
     return;
   }
-  if (found == peers_.end()) return;
-  found->second.seen_host = accepted.remote_host();
-  found->second.control->dial_soon();
-  found->second.bulk->dial_soon();
+  if (found != peers_.end()) note_addresses(found->second, accepted);
+}
+
+// It is dialed where it says it is, whatever the configuration says, so that it can be elected, or elect.
+void Peers::note_addresses(Peer& peer, const AcceptedPeer& accepted) {
+  const std::string before = dialed_text(peer);
+  const peer::Hello& hello = accepted.hello();
+  raft::Member told = peer.member;
+  const std::string raft_address = heard_address(hello.raft_address, told.raft_address, accepted.remote_host());
+  const std::string client_address = heard_address(hello.client_address, told.client_address, accepted.remote_host());
+  if (!raft_address.empty()) told.raft_address = raft_address;
+  if (!client_address.empty()) told.client_address = client_address;
+  peer.seen_host = accepted.remote_host();
+  peer.said_address = raft_address;
+  if (peer.in_configuration && told != peer.member && hooks_.moved) hooks_.moved(told);
+  if (dialed_text(peer) != before) return connect(peer);
+  peer.control->dial_soon();
+  peer.bulk->dial_soon();
+}
+
+// Who this node once knew as a member and does not any more; or anybody it does not know, if it must know them all.
+bool Peers::was_removed(raft::NodeId node) const {
+  if (members_.contains(node)) return false;
+  return members_ever_.contains(node) || (hooks_.knows_members && hooks_.knows_members());
 }
 
 void Peers::received(const raft::Message& message) {
@@ -251,30 +312,34 @@ void Peers::forget_closed() {
 }
 
 void Peers::note_removed_here(const std::string& sentence) {
-  if (std::exchange(removed_told_, true)) return;
-  LETO_LOG(kWarning, "this node is no member any more: %s", sentence.c_str());
+  if (hooks_.removed) hooks_.removed(sentence);
 }
 
-peer::Hello Peers::hello(peer::ConnectionKind kind, const peer::Identity& expected) const {
+// Who is in no configuration yet does not know what it is called there, and says nothing of its addresses.
+peer::Hello Peers::hello(peer::ConnectionKind kind, const peer::Identity& expected,
+                         const std::string& socket_host) const {
   peer::Hello hello;
   hello.kind = kind;
   hello.cluster = self_.identity.cluster_id;
   hello.initiator = {.node = self_.identity.node, .id = self_.identity.id};
   hello.expected = expected;
   hello.nonce = secure_random_bytes(peer::kNonceBytes);
-  hello.raft_address = self_.raft_address;
-  hello.client_address = self_.client_address;
+  if (own_member_.node == raft::kNobody) return hello;
+  const raft::Member told = told_self(socket_host);
+  hello.raft_address = told.raft_address;
+  hello.client_address = told.client_address;
   return hello;
 }
 
-peer::AcceptorSetup Peers::acceptor_setup() const {
+peer::AcceptorSetup Peers::acceptor_setup(const std::string& socket_host) const {
   peer::AcceptorSetup setup;
   setup.self = {.node = self_.identity.node, .id = self_.identity.id};
   setup.cluster = self_.identity.cluster_id;
   setup.secret = self_.identity.cluster_secret;
-  setup.client_address = self_.client_address;
+  setup.client_address =
+      is_loopback(socket_host) ? self_.client_address : own_client_address(options_, socket_host);
   setup.nonce = secure_random_bytes(peer::kNonceBytes);
-  setup.was_removed = [this](raft::NodeId node) { return members_ever_.contains(node) && !members_.contains(node); };
+  setup.was_removed = [this](raft::NodeId node) { return was_removed(node); };
   if (setup.cluster.empty()) {
     setup.state = peer::AcceptorState::kEmpty;
   } else if (hooks_.may_be_adopted()) {

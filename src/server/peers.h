@@ -45,6 +45,12 @@ struct PeersHooks {
   std::function<base::Status(const peer::Adopt&)> adopt;
   // A node of another cluster believes that a member of it with this node's id is here.
   std::function<void(const peer::Hello&)> missed = nullptr;
+  // A member that proved itself refused this node as one that was removed.
+  std::function<void(const std::string& sentence)> removed = nullptr;
+  // Whether the configuration known here is the newest: then who is not in it was removed.
+  std::function<bool()> knows_members = nullptr;
+  // A member is at other addresses than the configuration says, or this node itself is.
+  std::function<void(const raft::Member&)> moved = nullptr;
   Stats* stats = nullptr;
 };
 
@@ -86,11 +92,14 @@ class Peers final : public Network {
   // For connections --------------------------------------------------------------------------
   Loop& loop() { return loop_; }
   base::Random& random() { return random_; }
-  peer::Hello hello(peer::ConnectionKind kind, const peer::Identity& expected) const;
-  peer::AcceptorSetup acceptor_setup() const;
-  // Where to dial a member: its address, or, if that is a loopback address of another machine, the one it
-  // was seen at.
+  // `socket_host`: the local host of the socket over which it is said; empty: none yet.
+  peer::Hello hello(peer::ConnectionKind kind, const peer::Identity& expected, const std::string& socket_host) const;
+  peer::AcceptorSetup acceptor_setup(const std::string& socket_host) const;
+  // Where to dial a member: where it said it is, else its address; or, if that is a loopback address of another
+  // machine, the one it was seen at.
   base::Result<Address> dialed_address(const raft::Member& member) const;
+  // A peer was reached from `socket_host`, which may be what the others are to know of this node.
+  void reached_from(const std::string& socket_host);
   void tune(Stream& stream) const;
   void received(const raft::Message& message);
   void proved(AcceptedPeer& accepted);
@@ -106,12 +115,18 @@ class Peers final : public Network {
     bool in_configuration = false;
     uint64_t parting_at_ms = 0;      // When it is forgotten, if it is not in the configuration.
     std::string seen_host;           // Where its connections come from.
+    std::string said_address;        // Where it said it is, since the configuration last changed that.
     std::unique_ptr<PeerConnection> control;
     std::unique_ptr<PeerConnection> bulk;
   };
 
   Peer& make_peer(const raft::Member& member);
   void connect(Peer& peer);
+  std::string dialed_text(const Peer& peer) const;
+  void note_addresses(Peer& peer, const AcceptedPeer& accepted);
+  raft::Member told_self(const std::string& socket_host) const;
+  void find_host(const std::string& socket_host);
+  bool was_removed(raft::NodeId node) const;
   void forget_parted(uint64_t now_ms);
   void close_accepted(raft::NodeId node);
   void forget_closed();
@@ -126,11 +141,12 @@ class Peers final : public Network {
   std::map<raft::NodeId, Peer> peers_;
   std::set<raft::NodeId> members_ever_;
   std::set<raft::NodeId> members_;
+  std::string found_host_;           // Of this machine, found because nobody knew a better one; empty: none was.
+  raft::Member own_member_;          // In the configuration; kNobody: it is not.
   std::set<raft::NodeId> lost_;      // Told to the node at the next tick, at most once per tick each.
   std::vector<std::unique_ptr<AcceptedPeer>> accepted_;
   std::vector<std::unique_ptr<Adoption>> adoptions_;
   bool some_closed_ = false;
-  bool removed_told_ = false;
 };
 
 }  // namespace leto::server

@@ -63,6 +63,8 @@ class Replica {
   size_t pending_bytes() const { return waiting_bytes_ + batch_.bytes() + raft_.uncommitted_bytes(); }
   // The log index that holds or precedes every write accepted so far, once nothing is unproposed.
   bool all_proposed() const { return batch_.empty(); }
+  // Every write that was accepted here is applied, or waits.
+  bool drained() const { return batch_.empty() && pending_.empty(); }
   // A command was taken in, proposed or applied since the start: this node has, or may have, data.
   bool has_commands() const { return !batch_.empty() || has_commands_; }
   bool disk_full() const { return disk_full_; }
@@ -74,6 +76,9 @@ class Replica {
   void hold_acknowledgements(bool held);
   // While set, no new write is taken (shutdown).
   void refuse_writes(std::string error) { refusal_ = std::move(error); }
+  // While set, new writes wait as if nobody led: those before them get done, and no later one is lost with
+  // the leadership.
+  void hold_writes(bool hold) { writes_held_ = hold; }
   // Called after each applied configuration entry and each role change.
   std::function<void()> on_configuration_applied;
   std::function<void()> on_role_change;
@@ -175,6 +180,7 @@ class Replica {
   size_t crowd_expected_ = 0;              // Writes answered in the last round: who may come back.
   uint64_t linger_until_us_ = 0;
   std::string refusal_;
+  bool writes_held_ = false;
   bool has_commands_ = false;              // Proposed or applied.
 
   // The log's disk.

@@ -53,7 +53,7 @@ void Replica::write(const SessionRef& session, const command::Command& command,
                   .database = session->client.database,
                   .command = &command,
                   .arrived_us = environment_.clock.monotonic_us()};
-  const bool waits = raft_.role() != raft::Role::kLeader || !waiting_writes_.empty();
+  const bool waits = raft_.role() != raft::Role::kLeader || writes_held_ || !waiting_writes_.empty();
   if (waits) {
     request.state = RequestState::kWaitsLeader;
     request.arguments = OwnedArguments(arguments);
@@ -88,7 +88,8 @@ void Replica::route_waiting_writes() {
   while (!waiting_writes_.empty()) {
     Request* request = front_waiting_write();
     const std::string refusal = write_refusal();
-    if (request != nullptr && refusal.empty() && raft_.role() != raft::Role::kLeader) return;
+    const bool waits_on = raft_.role() != raft::Role::kLeader || writes_held_;
+    if (request != nullptr && refusal.empty() && waits_on) return;
     const Waiter waiter = std::move(waiting_writes_.front().waiter);
     forget_waiting_write();
     if (request == nullptr) continue;

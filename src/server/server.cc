@@ -58,7 +58,7 @@ int Server::run() {
   }
   loop_.run();
   const int status = close_down();
-  return misfounded_ || unusable_ ? 1 : status;
+  return misplaced_ || unusable_ ? 1 : status;
 }
 
 // --- Start -----------------------------------------------------------------------------------------------
@@ -81,7 +81,11 @@ base::Status Server::start() {
   build_node(std::move(directory_.start));
   loop_.start({.turn = [this] { on_turn(); }, .tick = [this] { on_tick(); }});
   if (base::Status status = listen(); !status.is_ok()) return status;
-  if (directory_.joins) start_joining();
+  if (directory_.joins) {
+    start_joining();
+  } else if (options_.join.is_set()) {
+    start_checking();
+  }
   return {};
 }
 
@@ -182,6 +186,9 @@ void Server::build_node(NodeStart start) {
                      .may_be_adopted = [this] { return node_->may_be_adopted(); },
                      .adopt = [this](const peer::Adopt& adoption) { return adopt(adoption); },
                      .missed = [this](const peer::Hello& hello) { on_missed(hello); },
+                     .removed = [this](const std::string& sentence) { node_->on_removed(sentence); },
+                     .knows_members = [this] { return node_->knows_members(); },
+                     .moved = [this](const raft::Member& told) { node_->on_addresses_said(told); },
                      .stats = &node_->stats()});
   clients_.set_node(node_.get());
 }
@@ -223,11 +230,14 @@ base::Status Server::adopt(const peer::Adopt& adoption) {
 // made by this process is that member, come up without its data.
 void Server::on_missed(const peer::Hello& hello) {
   const bool alone = node_->members().members.size() == 1;
-  if (!founded_ || !alone || misfounded_) return;
-  misfounded_ = true;
-  const std::string text = base::format(
-      "member %s of cluster %s came up empty; start it with -join %s", node_->identity().id.c_str(),
-      peer::cluster_name(hello.cluster).c_str(), hello.client_address.c_str());
+  if (!founded_ || !alone) return;
+  end_as_misplaced(base::format("member %s of cluster %s came up empty; start it with -join %s",
+                                node_->identity().id.c_str(), peer::cluster_name(hello.cluster).c_str(),
+                                hello.client_address.c_str()));
+}
+
+void Server::end_as_misplaced(const std::string& text) {
+  if (std::exchange(misplaced_, true)) return;
   LETO_LOG(kWarning, "%s", text.c_str());
   std::fprintf(stderr, "%s\n", text.c_str());
   loop_.defer([this] { shut_down("this node belongs to another cluster"); });
@@ -242,6 +252,22 @@ void Server::on_unusable(const std::string& why) {
 
 bool Server::disks_are_quiet() const {
   return log_disk_->quiet() && keys_jobs_.quiet() && leaving_jobs_.quiet() && coming_jobs_.quiet();
+}
+
+// A member is restarted with the command that it was started with; but not with another cluster's.
+void Server::start_checking() {
+  check_ = std::make_unique<ClusterCheck>(loop_, options_, [this](const ClusterFound& found) { on_cluster_found(found); });
+}
+
+void Server::on_cluster_found(const ClusterFound& found) {
+  const std::string own = peer::cluster_name(node_->identity().cluster_id);
+  if (found.cluster_id.empty() || found.cluster_id == own) return;
+  // A member of ours that lost its data and founded a cluster by mistake: it will notice, and is no reason to stop.
+  if (found.members == 1 && node_->members().find_id(found.node_id) != nullptr) return;
+  end_as_misplaced(base::format(
+      "%s belongs to cluster %s, but -join %s answers as cluster %s; name a node of its own cluster, or give it an empty "
+      "-raftdir",
+      directory_.lock.path().c_str(), own.c_str(), options_.join.text().c_str(), found.cluster_id.c_str()));
 }
 
 void Server::start_joining() {
@@ -320,6 +346,7 @@ void Server::shut_down(const std::string& why) {
   if (node_->shutting_down()) return;
   LETO_LOG(kNotice, "%s: shutting down", why.c_str());
   joiner_.reset();
+  check_.reset();
   log_disk_->end_checkpoints();
   finish_deadline_us_ = loop_.monotonic_us() + options_.shutdown_timeout_seconds * 1000000 + kFinishUs;
   node_->begin_shutdown([this] {
@@ -342,6 +369,7 @@ void Server::try_to_finish() {
 int Server::close_down() {
   loop_.end_turns();
   joiner_.reset();
+  check_.reset();
   client_listener_.close();
   peer_listener_.close();
   clients_.close_all();

@@ -15,6 +15,7 @@
 
 #include "base/status.h"
 #include "server/clients.h"
+#include "server/cluster_check.h"
 #include "server/joiner.h"
 #include "server/keys_file.h"
 #include "server/listener.h"
@@ -55,6 +56,8 @@ class Server {
   void build_node(NodeStart start);
   base::Status adopt(const peer::Adopt& adoption);
   void start_joining();
+  void start_checking();
+  void on_cluster_found(const ClusterFound& found);
 
   void on_turn();
   void on_tick();
@@ -62,6 +65,8 @@ class Server {
   void watch_signals();
   void unwatch_signals();
   void on_missed(const peer::Hello& hello);
+  // It is in the wrong place: says why on stderr, too, and ends with status 1.
+  void end_as_misplaced(const std::string& text);
   void on_signal(int number);
   void shut_down(const std::string& why);
   // The node cannot go on; why is said on stderr and in the log.
@@ -80,9 +85,9 @@ class Server {
   std::array<uv_signal_t, 2> signals_{};
   bool signals_watched_ = false;
   bool founded_ = false;       // This process founded the cluster.
-  bool misfounded_ = false;    // And it should have joined the one it is a member of.
   bool unusable_ = false;
   bool listens_to_clients_ = false;
+  bool misplaced_ = false;     // It belongs to another cluster than the one it found, or founded.
 
   OpenedDirectory directory_;
   std::unique_ptr<UvLogDisk> log_disk_;
@@ -95,6 +100,7 @@ class Server {
   std::unique_ptr<Peers> peers_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<Joiner> joiner_;
+  std::unique_ptr<ClusterCheck> check_;
 
   uint64_t ticks_ = 0;
   bool node_finished_ = false;

@@ -163,6 +163,9 @@ Result<OpenedDirectory> open_directory(const Options& options, storage::Director
   Result<std::string> kept = storage::peek_id(opened.lock.path());
   if (!kept.is_ok()) return kept.take_status();
   if (Status status = check_id(options, opened.lock.path(), kept.value()); !status.is_ok()) return status;
+  if (kept.value().empty() && options.role == NodeRole::kLearner && !options.join.is_set()) {
+    return Status::error("-role learner needs -join: a cluster is founded by a voter");
+  }
   log_options.checkpoint_frames += secure_random_number() % kCheckpointJitter;
   opened.checkpoint_frames = log_options.checkpoint_frames;
   Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(log_options);

@@ -15,6 +15,25 @@ TEST_CASE("cluster: JOIN hands on the address and the id, and what else it was t
                                   "#7 join [::1]:16379 id2 18446744073709551615 host:6379"});
 }
 
+TEST_CASE("cluster: JOIN says of a learner that it is one") {
+  Fixture f;
+  CHECK(f.run({"join", "h:1", "id2", "learner"}) == "(later)");
+  CHECK(f.run({"join", "h:1", "id2", "7", "h:2", "LEARNER"}) == "(later)");
+  CHECK(f.run({"join", "h:1", "learner"}) == "(later)");
+  CHECK(f.services.calls == Calls{"#7 join h:1 id2 0  learner", "#7 join h:1 id2 7 h:2 learner",
+                                  "#7 join h:1 learner 0 "});
+  CHECK(f.run({"join", "h:1", "id2", "7", "learner"}) == "-ERR wrong number of arguments for 'join' command\r\n");
+}
+
+TEST_CASE("cluster: TRANSFER names a node or none") {
+  Fixture f;
+  CHECK(f.run({"transfer"}) == "(later)");
+  CHECK(f.run({"TRANSFER", "id2"}) == "(later)");
+  CHECK(f.services.calls == Calls{"#7 transfer ", "#7 transfer id2"});
+  CHECK(f.run({"transfer", ""}) == "-ERR invalid node id ''\r\n");
+  CHECK(f.run({"transfer", "id2", "x"}) == "-ERR wrong number of arguments for 'transfer' command\r\n");
+}
+
 TEST_CASE("cluster: JOIN refuses what cannot be an address, an id or a uid") {
   Fixture f;
   const std::string arity = "-ERR wrong number of arguments for 'join' command\r\n";

@@ -61,10 +61,13 @@ class FakeServices : public Services {
   std::string digest() override { return std::string(8, '0') + keyspace_.recompute_digest().hex(); }
   void join(Ticket ticket, const JoinRequest& request) override {
     calls.push_back(called(ticket) + "join " + request.raft_address + " " + request.id + " " +
-                    std::to_string(request.node) + " " + request.client_address);
+                    std::to_string(request.node) + " " + request.client_address + (request.learner ? " learner" : ""));
   }
   void leave(Ticket ticket, std::string_view id) override {
     calls.push_back(called(ticket) + "leave " + std::string(id));
+  }
+  void transfer(Ticket ticket, std::string_view id) override {
+    calls.push_back(called(ticket) + "transfer " + std::string(id));
   }
   void snapshot(Ticket ticket) override { calls.push_back(called(ticket) + "snapshot"); }
   void shutdown(Ticket ticket, const ShutdownRequest& request) override {

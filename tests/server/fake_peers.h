@@ -41,7 +41,8 @@ class FakePeers {
   }
 
   std::set<raft::NodeId> answering;
-  bool accept_appends = true;
+  bool accept_appends = true;   // Heartbeats, too.
+  bool accept_entries = true;
 
  private:
   // False if there was nothing to answer.
@@ -53,7 +54,7 @@ class FakePeers {
       if (const auto* vote = std::get_if<raft::RequestVote>(&message.body)) {
         reply.body = raft::RequestVoteReply{.pre_vote = vote->pre_vote, .granted = true};
       } else if (const auto* append = std::get_if<raft::AppendEntries>(&message.body)) {
-        if (!accept_appends) continue;
+        if (!accept_appends || (!accept_entries && !append->entries.empty())) continue;
         reply.body = raft::AppendEntriesReply{.accepted = true,
                                               .match = append->previous.index + append->entries.size(),
                                               .previous_index = append->previous.index,

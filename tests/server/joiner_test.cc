@@ -95,6 +95,16 @@ TEST_CASE("it says where it is and who, and is done when it is answered OK") {
   CHECK(it.reached == "127.0.0.1");
 }
 
+TEST_CASE("one that is to be a learner says so") {
+  JoinerUnderTest it;
+  it.options.role = NodeRole::kLearner;
+  it.node.answers = {"+OK\r\n"};
+  it.begin();
+  REQUIRE(it.joins());
+  CHECK(it.node.requests.at(0).starts_with("*6\r\n$4\r\nJOIN\r\n"));
+  CHECK(it.node.requests.at(0).ends_with("\r\n$7\r\nLEARNER\r\n"));
+}
+
 TEST_CASE("it authenticates with its own password, or with the one that was named for joining") {
   for (const bool named : {false, true}) {
     JoinerUnderTest it;

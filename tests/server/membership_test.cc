@@ -99,7 +99,7 @@ TEST_CASE("JOIN of an address where nobody answers, or somebody else, says so an
   CHECK(test.node->members().members.size() == 1);
 }
 
-TEST_CASE("a taken id is refused, and the answer says whether its node is alive") {
+TEST_CASE("the id of a member that is alive is not given to another node") {
   NodeUnderTest test(3);
   FakePeers peers(test, {2, 3});
   peers.elect();
@@ -111,11 +111,144 @@ TEST_CASE("a taken id is refused, and the answer says whether its node is alive"
   answer_dial(test, there);
   CHECK(test.take(session) ==
         "-ERR node id3 is alive at 10.0.0.3:15379; choose another -id or LEAVE id3 first\r\n");
-  peers.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs) + 2);
+  // One that says its uid is not even dialed, which would take it in.
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id3", "9", "10.0.0.9:5379"});
+  CHECK(test.network.dials.empty());
+  CHECK(test.take(session) ==
+        "-ERR node id3 is alive at 10.0.0.3:15379; choose another -id or LEAVE id3 first\r\n");
+}
+
+TEST_CASE("a node that comes under the id of a member not heard for two election timeouts takes its place") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  peers.answering = {2, 9};
+  Network::Found there = found(9);
+  there.member.id = "id3";
+  const SessionRef session = test.node->open_session();
+  const int two_timeouts = static_cast<int>(2 * test.options.election_timeout_ms / kTickMs);
+  peers.ticks(two_timeouts - 5);
   test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
   answer_dial(test, there);
-  CHECK(test.take(session) == "-ERR node id3 is a member, though not heard of, at 10.0.0.3:15379; "
-                              "choose another -id or LEAVE id3 first\r\n");
+  CHECK(test.take(session).starts_with("-ERR node id3 is alive"));
+  peers.ticks(10);
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
+  answer_dial(test, there);
+  test.turn();
+  // The old one votes until the new one does: no majority is lost meanwhile.
+  CHECK(is_voter(test, 3));
+  peers.ticks(40);
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.node->members().members.size() == 3);
+  CHECK(test.node->members().find(3) == nullptr);
+  CHECK(is_voter(test, 9));
+  CHECK(test.node->members().find(9)->id == "id3");
+}
+
+TEST_CASE("LEAVE of an id that is being replaced removes both who have it") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  peers.answering = {2};
+  peers.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs) + 5);
+  Network::Found there = found(9);
+  there.member.id = "id3";
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
+  answer_dial(test, there);
+  peers.ticks(static_cast<int>(test.options.request_timeout_ms / kTickMs) + 20);
+  CHECK(test.take(session).starts_with("-UNKNOWN outcome: "));
+  REQUIRE(test.node->members().find(9) != nullptr);
+  test.send(session, {"LEAVE", "id3"});
+  peers.ticks(10);
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.node->members().members.size() == 2);
+}
+
+TEST_CASE("a learner is taken in as an observer, and stays one") {
+  NodeUnderTest test;
+  test.lead();
+  FakePeers peers(test, {9});
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9", "LEARNER"});
+  answer_dial(test, found(9));
+  peers.ticks(60);
+  CHECK(test.take(session) == "+OK\r\n");
+  REQUIRE(test.node->members().find(9) != nullptr);
+  CHECK(test.node->members().find(9)->role == raft::MemberRole::kObserver);
+  // Nobody waits for it.
+  peers.answering = {};
+  test.send(session, {"SET", "k", "v"});
+  peers.ticks(2);
+  CHECK(test.take(session) == "+OK\r\n");
+  test.send(session, {"TRANSFER", "id9"});
+  CHECK(test.take(session) == "-ERR id9 does not vote, so it cannot lead\r\n");
+}
+
+TEST_CASE("a voter does not become a learner in place") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.2:15379", "id2", "2", "10.0.0.2:5379", "LEARNER"});
+  CHECK(test.take(session) ==
+        "-ERR id2 votes; LEAVE id2 first, then let it join as a learner with an empty -raftdir\r\n");
+}
+
+// --- Where members are -----------------------------------------------------------------------------------
+
+raft::Member moved_to(raft::NodeId node, const std::string& host) {
+  raft::Member told = NodeUnderTest::member_of(node);
+  told.raft_address = host + ":15379";
+  told.client_address = host + ":5379";
+  return told;
+}
+
+TEST_CASE("a member that says it is elsewhere is there in the configuration soon, with its part unchanged") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  test.node->on_addresses_said(moved_to(2, "10.0.0.77"));
+  test.node->on_addresses_said(moved_to(1, "10.0.0.78"));   // It found out where it is itself.
+  peers.ticks(10);
+  CHECK(test.node->members().find(2)->raft_address == "10.0.0.77:15379");
+  CHECK(test.node->members().find(2)->client_address == "10.0.0.77:5379");
+  CHECK(test.node->members().find(1)->raft_address == "10.0.0.78:15379");
+  CHECK(is_voter(test, 2));
+  CHECK(test.node->raft().committed_configuration() == test.node->members());
+}
+
+TEST_CASE("what a follower was told of a member's address it proposes when it leads, unless that was changed since") {
+  for (const bool changed_since : {false, true}) {
+    NodeUnderTest test(3);
+    FakePeers peers(test, {2, 3});
+    test.node->on_addresses_said(moved_to(2, "10.0.0.77"));
+    if (changed_since) {
+      raft::Configuration newer = test.node->members();
+      newer.members[1].raft_address = "10.0.0.99:15379";
+      raft::Message append = peers.heartbeat_of(3, 1);
+      std::get<raft::AppendEntries>(append.body).entries.push_back(
+          {.id = {.term = 1, .index = 2},
+           .kind = raft::EntryKind::kConfiguration,
+           .payload = std::make_shared<const std::string>(raft::encode_configuration(newer))});
+      test.node->on_message(append);
+      test.finish_all_disk();
+      REQUIRE(test.node->members() == newer);
+    }
+    CHECK(test.node->members().find(2)->raft_address != "10.0.0.77:15379");
+    peers.elect();
+    peers.ticks(10);
+    CHECK(test.node->members().find(2)->raft_address == (changed_since ? "10.0.0.99:15379" : "10.0.0.77:15379"));
+  }
+}
+
+TEST_CASE("nobody who is no member is brought into the configuration by saying where it is") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  test.node->on_addresses_said(moved_to(9, "10.0.0.77"));
+  peers.ticks(10);
+  CHECK(test.node->members().members.size() == 3);
 }
 
 TEST_CASE("changes that wait are made one after the other, in the order they came") {
@@ -156,6 +289,15 @@ TEST_CASE("LEAVE names an id that is a member, and not the leader's") {
   peers.ticks(10);
   CHECK(test.take(session) == "+OK\r\n");
   CHECK(test.node->members().members.size() == 2);
+}
+
+TEST_CASE("LEAVE of the only node is refused") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"LEAVE", "id1"});
+  test.turn();
+  CHECK(test.take(session) == "-ERR refused: id1 is the only voter, and a cluster cannot be without one\r\n");
 }
 
 TEST_CASE("LEAVE that would leave no live majority is refused") {

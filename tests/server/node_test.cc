@@ -63,6 +63,28 @@ TEST_CASE("a node that a newer configuration in its log makes a member was not r
   CHECK(!test.node->removed());
 }
 
+TEST_CASE("a node that is told of its removal believes it as long as nobody leads it") {
+  NodeUnderTest test(3);
+  const FakePeers peers(test, {});
+  const SessionRef session = test.node->open_session();
+  test.node->on_message(peers.heartbeat_of(2, 2));
+  test.finish_all_disk();
+  test.node->on_removed("id3");
+  CHECK_FALSE(test.node->removed());
+  test.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs) + 2);
+  test.node->on_removed("id3");
+  CHECK(test.node->removed());
+  test.send(session, {"READONLY"});
+  test.take(session);
+  test.send(session, {"GET", "k"});
+  CHECK(test.take(session) == "-CLUSTERDOWN this node was removed from its cluster\r\n");
+  test.send(session, {"SET", "k", "v"});
+  CHECK(test.take(session) == "-CLUSTERDOWN this node was removed from its cluster\r\n");
+  // It was taken in again: a leader speaks to it.
+  test.node->on_message(peers.heartbeat_of(2, test.node->raft().term() + 1));
+  CHECK_FALSE(test.node->removed());
+}
+
 TEST_CASE("messages of peers are counted by the network that carries them, not by the node as well") {
   NodeUnderTest test(3);
   FakePeers peers(test, {2, 3});

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,7 @@ struct TestPeer {
     listener = std::make_unique<Listener>(loop);
     REQUIRE(listener->bind_tcp({.host = "127.0.0.1", .port = wanted}, "raftbind").is_ok());
     port = listener->port();
+    options.raftbind = {.host = "127.0.0.1", .port = port};
     peers = std::make_unique<Peers>(loop, options, PeersSelf{.identity = identity, .raft_address = address(),
                                                              .client_address = "127.0.0.1:1"});
     peers->set_hooks({.message = [this](const raft::Message& message) { received.push_back(message); },
@@ -38,6 +40,9 @@ struct TestPeer {
                             adopted_into = adoption.cluster;
                             return adoption_answer.empty() ? base::Status::ok() : base::Status::error(adoption_answer);
                           },
+                      .removed = [this](const std::string&) { ++removals; },
+                      .knows_members = [this] { return knows_members; },
+                      .moved = [this](const raft::Member& told) { moved[told.node] = told; },
                       .stats = &stats});
     REQUIRE(listener->listen(16, [this](uv_stream_t* stream, StreamKind kind) { peers->accept(stream, kind); }).is_ok());
   }
@@ -61,6 +66,9 @@ struct TestPeer {
   std::string adopted_into;
   std::vector<raft::Message> received;
   int unreachable = 0;
+  int removals = 0;
+  bool knows_members = false;
+  std::map<raft::NodeId, raft::Member> moved;
 };
 
 // A loop with any number of nodes; their turns and ticks.
@@ -234,6 +242,43 @@ TEST_CASE("a member that left is let go, but not before it could be told so") {
   one.peers->set_members(alone);
   CHECK(one.peers->connected_to(2));
   REQUIRE(nodes.wait([&] { return !one.peers->connected_to(2) && !two.peers->connected_to(1); }));
+}
+
+TEST_CASE("a node that the configuration does not have is told so by who knows it to be the newest, and by nobody else") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& follower = nodes.add(2);
+  TestPeer& gone = nodes.add(3);
+  leader.knows_members = true;
+  raft::Configuration two;
+  two.members = {leader.member(), follower.member()};
+  leader.peers->set_members(two);
+  follower.peers->set_members(two);
+  two.members.push_back(gone.member());
+  gone.peers->set_members(two);
+  REQUIRE(nodes.wait([&] { return gone.removals > 0; }));
+  REQUIRE(nodes.wait([&] { return gone.peers->connected_to(2); }));
+  CHECK_FALSE(gone.peers->connected_to(1));
+}
+
+TEST_CASE("a member that listens elsewhere than the configuration says is reached there, and it is told") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  raft::Configuration before;
+  before.members = {one.member(), two.member()};
+  before.members[1].raft_address = "127.0.0.1:1";
+  for (raft::Member& member : before.members) member.client_address = "127.0.0.1:5379";
+  one.peers->set_members(before);
+  two.peers->set_members(before);
+  REQUIRE(nodes.wait([&] { return one.peers->connected_to(2); }));
+  one.vote_request(2, 7);
+  REQUIRE(nodes.wait([&] { return !two.received.empty(); }));
+  CHECK(one.moved.at(2).raft_address == two.address());
+  CHECK(one.moved.at(2).id == "id2");
+  // It knows that itself, too, and says nothing of others.
+  CHECK(two.moved.at(2).raft_address == two.address());
+  CHECK_FALSE(two.moved.contains(1));
 }
 
 base::Result<Network::Found> adopt(Nodes& nodes, TestPeer& leader, TestPeer& joiner, raft::NodeId expected) {

@@ -45,6 +45,15 @@ struct DataDirectory {
   Options options;
 };
 
+TEST_CASE("a learner founds no cluster, and leaves no trace of having tried") {
+  DataDirectory directory;
+  directory.options.role = NodeRole::kLearner;
+  const base::Result<OpenedDirectory> opened = directory.open();
+  REQUIRE_FALSE(opened.is_ok());
+  CHECK(opened.status().text() == "-role learner needs -join: a cluster is founded by a voter");
+  CHECK_FALSE(std::filesystem::exists(directory.path + "/raft.db"));
+}
+
 TEST_CASE("an empty directory founds a cluster of one, and goes on in it") {
   DataDirectory directory;
   const OpenedDirectory founded = directory.visit();

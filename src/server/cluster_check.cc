@@ -1,0 +1,73 @@
+#include "server/cluster_check.h"
+
+#include <optional>
+#include <utility>
+
+#include "base/log.h"
+#include "base/number.h"
+#include "server/request_text.h"
+
+namespace leto::server {
+
+namespace {
+
+// The value of a line "name:value" of INFO, once the line is whole.
+std::optional<std::string> field_of(const std::string& text, const std::string& name) {
+  const std::string begin = "\n" + name + ":";
+  const size_t at = text.find(begin);
+  const size_t end = at == std::string::npos ? at : text.find("\r\n", at + begin.size());
+  if (end == std::string::npos) return std::nullopt;
+  return text.substr(at + begin.size(), end - at - begin.size());
+}
+
+}  // namespace
+
+ClusterCheck::ClusterCheck(Loop& loop, const Options& options, Found found)
+    : options_(options), found_(std::move(found)), timer_(loop) {
+  timer_.start(kTimeoutMs, [this] { give_up("no answer"); });
+  connector_ = std::make_unique<Connector>(
+      loop, options.join, kTimeoutMs,
+      [this](base::Result<std::unique_ptr<Stream>> result) { connected(std::move(result)); });
+}
+
+ClusterCheck::~ClusterCheck() = default;
+
+void ClusterCheck::connected(base::Result<std::unique_ptr<Stream>> result) {
+  connector_.reset();
+  if (!result.is_ok()) return give_up(result.status().text());
+  stream_ = std::move(result.value());
+  stream_->set_user(this);
+  stream_->start_reading();
+  std::string request = auth_request_text(options_) + request_text({"INFO", "raft"});
+  if (const int code = stream_->write(request); code != 0) give_up(uv_strerror(code));
+}
+
+void ClusterCheck::on_bytes(std::string_view bytes) {
+  if (answer_.size() + bytes.size() > kAnswerBytesMax) return give_up("its answer is too long");
+  answer_.append(bytes);
+  const std::optional<std::string> cluster_id = field_of(answer_, "cluster_id");
+  const std::optional<std::string> node_id = field_of(answer_, "id");
+  const std::optional<std::string> members = field_of(answer_, "members");
+  if (!cluster_id || !node_id || !members) return;
+  const std::optional<int64_t> count = base::parse_int64(*members);
+  const ClusterFound found{.cluster_id = *cluster_id,
+                           .node_id = *node_id,
+                           .members = count && *count > 0 ? static_cast<uint64_t>(*count) : 0};
+  end();
+  found_(found);
+}
+
+void ClusterCheck::on_end(int error) { give_up(error == UV_EOF ? "it closed the connection" : uv_strerror(error)); }
+
+void ClusterCheck::give_up(const std::string& why) {
+  LETO_LOG(kVerbose, "which cluster is at %s is not known: %s", options_.join.text().c_str(), why.c_str());
+  end();
+}
+
+void ClusterCheck::end() {
+  timer_.stop();
+  stream_.reset();
+  connector_.reset();
+}
+
+}  // namespace leto::server
