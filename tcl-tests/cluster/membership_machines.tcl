@@ -1,0 +1,119 @@
+# Nodes on two machines, which are network namespaces with a cable between: what they call themselves and each other.
+
+proc needs_namespaces {} {
+    if {[exec id -u] != 0} { skip "needs root" }
+    if {[catch {exec ip netns add letotry[pid]}]} { skip "needs network namespaces" }
+    exec ip netns del letotry[pid]
+}
+
+# Two machines, 10.88.0.1 and 10.88.0.2. Their names.
+proc make_machines {} {
+    set machines [list leto[pid]a leto[pid]b]
+    lassign $machines a b
+    foreach machine $machines {
+        exec ip netns add $machine
+        exec ip netns exec $machine ip link set lo up
+    }
+    exec ip link add leto0 netns $a type veth peer name leto0 netns $b
+    foreach machine $machines host {10.88.0.1 10.88.0.2} {
+        exec ip netns exec $machine ip addr add $host/24 dev leto0
+        exec ip netns exec $machine ip link set leto0 up
+    }
+    return $machines
+}
+
+proc give_address {machine old new} {
+    exec ip netns exec $machine ip addr del $old/24 dev leto0
+    exec ip netns exec $machine ip addr add $new/24 dev leto0
+}
+
+# Starts a node there, with a password unless -no-password is said, which listens on every interface. The tests' own connections cannot reach it: use ask_at.
+proc start_at {machine id port args} {
+    set name [new_node $id "" $port [expr {$port + 10000}]]
+    set node::command($name) [list ip netns exec $machine $node::binary -id $id -raftdir $node::dir($name) \
+        -listen :$port -raftbind :$node::raft_port($name) {*}$args]
+    if {"-no-password" in $args} {
+        set node::command($name) [lsearch -all -inline -exact -not $node::command($name) -no-password]
+    } else {
+        lappend node::command($name) -requirepass secret
+    }
+    launch $name
+    return $name
+}
+
+# The replies of the node at `port` of the machine to AUTH, one request and QUIT; empty while it does not answer.
+proc ask_at {machine port args} {
+    set script [string map [list PORT $port REQUEST [list "AUTH secret\r\n[join $args]\r\nQUIT\r\n"]] {
+        set node [socket 127.0.0.1 PORT]
+        chan configure $node -translation binary
+        puts -nonewline $node REQUEST
+        flush $node
+        puts [read $node]
+    }]
+    if {[catch {exec ip netns exec $machine [info nameofexecutable] << $script} answer]} { return "" }
+    return [string map {\r ""} $answer]
+}
+
+# Every member's addresses in the eyes of the node at `port`, as "id raft client", sorted.
+proc addresses_at {machine port} {
+    set found {}
+    foreach line [split [ask_at $machine $port INFO raft] \n] {
+        if {[regexp {^member\d+:id=([^,]*),role=voter,raft=([^,]*),client=([^,]*),} $line -> id raft client]} {
+            lappend found "$id $raft $client"
+        }
+    }
+    return [lsort $found]
+}
+
+proc with_machines {script} {
+    needs_namespaces
+    set machines [make_machines]
+    set code [catch {uplevel 1 [list apply $script {*}$machines]} message options]
+    foreach name [array names node::pid] { set node::expected_end($name) 1 }
+    process::end_all
+    foreach machine $machines { catch {exec ip netns del $machine} }
+    return -options $options $message
+}
+
+test "nodes that began on one machine are known by its real address once a node of another machine is there" -timeout 60 {
+    with_machines {{a b} {
+        foreach {id port} {id1 5379 id2 6379} {
+            set join [expr {$id eq "id1" ? {} : {-join 127.0.0.1:5379}}]
+            start_at $a $id $port {*}$join
+            wait_for_condition "$id is there" 10000 {[string match "*$id 127.0.0.1:*" [addresses_at $a 5379]]}
+        }
+        start_at $b id3 5379 -join 10.88.0.1:5379
+        set expected [list "id1 10.88.0.1:15379 10.88.0.1:5379" "id2 10.88.0.1:16379 10.88.0.1:6379" \
+            "id3 10.88.0.2:15379 10.88.0.2:5379"]
+        foreach {machine port} [list $a 5379 $a 6379 $b 5379] {
+            wait_for_condition "all are known at $port" 10000 {[addresses_at $machine $port] eq $expected}
+        }
+        wait_for_condition "it is one cluster" 5000 {[string match "*OK*OK*OK*" [ask_at $a 5379 SET k v]]}
+        assert_match [ask_at $b 5379 GET k] "*v*"
+    }}
+}
+
+test "a node whose machine got another address is known by it when it is started again" -timeout 60 {
+    with_machines {{a b} {
+        start_at $a id1 5379
+        set moved [start_at $b id2 5379 -join 10.88.0.1:5379]
+        wait_for_condition "both are there" 10000 {[llength [addresses_at $b 5379]] == 2}
+        stop $moved
+        give_address $b 10.88.0.2 10.88.0.22
+        launch $moved
+        set expected [list "id1 10.88.0.1:15379 10.88.0.1:5379" "id2 10.88.0.22:15379 10.88.0.22:5379"]
+        foreach machine [list $a $b] {
+            wait_for_condition "it is known" 10000 {[addresses_at $machine 5379] eq $expected}
+        }
+        wait_for_condition "writes go on" 5000 {[string match "*OK*OK*OK*" [ask_at $a 5379 SET k v]]}
+    }}
+}
+
+test "without a password a node of another machine is refused, with a sentence that says what to do" -timeout 60 {
+    with_machines {{a b} {
+        set first [start_at $a id1 5379 -no-password]
+        wait_log $first "Ready to accept"
+        set stranger [start_at $b id2 5379 -no-password -join 10.88.0.1:5379]
+        wait_log $stranger "requirepass"
+    }}
+}
