@@ -291,12 +291,12 @@ void Node::on_configuration_applied() {
 
 // Who is led hears of its removal from the log. Who is not may have missed that; it goes on asking its peers, so
 // what is not believed now is said again.
-void Node::on_removed(const std::string& by) {
+void Node::on_removed(const std::string& sentence) {
   const raft::Configuration& configuration = replica_->raft().configuration();
   const bool believes = replica_->raft().leader() == raft::kNobody && configuration.find(identity_.node) != nullptr;
   if (removed() || !believes) return;
-  LETO_LOG(kWarning, "this node was removed from its cluster, as %s says, and serves no more; to use it again start "
-           "it with an empty -raftdir and -join", by.c_str());
+  LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it with an empty "
+           "-raftdir and -join. A member says: %s", sentence.c_str());
   removed_from_ = configuration;
 }
 

@@ -64,7 +64,7 @@ class Node final : public command::Services {
   void on_message(const raft::Message& message);    // From an authenticated peer.
   void on_peer_unreachable(raft::NodeId node);
   // A member that proved itself says that this node is none any more. Believed as long as nobody leads it.
-  void on_removed(const std::string& by);
+  void on_removed(const std::string& sentence);
   // Where a member says it is, or this node found out to be itself; only node and addresses count. The leader
   // brings it into the configuration.
   void on_addresses_said(const raft::Member& told);

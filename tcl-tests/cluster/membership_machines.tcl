@@ -109,6 +109,19 @@ test "a node whose machine got another address is known by it when it is started
     }}
 }
 
+test "a founder of another machine that is taken in by hand is known by the addresses where it was reached" -timeout 60 {
+    with_machines {{a b} {
+        start_at $a id1 5379
+        start_at $b id2 5379
+        wait_for_condition "it takes writes" 5000 {[string match "*OK*OK*OK*" [ask_at $a 5379 SET k v]]}
+        wait_for_condition "it is taken in" 10000 {[string match "*OK*OK*OK*" [ask_at $a 5379 JOIN 10.88.0.2:15379 id2]]}
+        set expected [list "id1 10.88.0.1:15379 10.88.0.1:5379" "id2 10.88.0.2:15379 10.88.0.2:5379"]
+        foreach machine [list $a $b] {
+            wait_for_condition "both are known" 10000 {[addresses_at $machine 5379] eq $expected}
+        }
+    }}
+}
+
 test "without a password a node of another machine is refused, with a sentence that says what to do" -timeout 60 {
     with_machines {{a b} {
         set first [start_at $a id1 5379 -no-password]

@@ -90,6 +90,20 @@ TEST_CASE("a TRANSFER to which nobody reacts ends within an election timeout, an
   CHECK(it.test.take(other) == "+OK\r\n");
 }
 
+TEST_CASE("no change of the members is begun while leadership is handed over") {
+  LeaderUnderTest it;
+  it.test.send(it.session, {"TRANSFER", "id2"});
+  const SessionRef other = it.test.node->open_session();
+  it.test.send(other, {"LEAVE", "id3"});
+  it.test.turn();
+  CHECK(asked_to_lead(it.test) == 2);
+  CHECK(it.test.node->members().members.size() == 3);
+  CHECK_FALSE(it.test.node->members().is_joint());
+  it.takes_over(2);
+  CHECK(it.test.take(it.session) == "+OK\r\n");
+  CHECK(it.test.take(other) == "-not leader\r\n");
+}
+
 TEST_CASE("TRANSFER says who leads if another one won") {
   LeaderUnderTest it;
   it.test.send(it.session, {"TRANSFER", "id2"});

@@ -69,10 +69,10 @@ TEST_CASE("a node that is told of its removal believes it as long as nobody lead
   const SessionRef session = test.node->open_session();
   test.node->on_message(peers.heartbeat_of(2, 2));
   test.finish_all_disk();
-  test.node->on_removed("id3");
+  test.node->on_removed("you were removed");
   CHECK_FALSE(test.node->removed());
   test.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs) + 2);
-  test.node->on_removed("id3");
+  test.node->on_removed("you were removed");
   CHECK(test.node->removed());
   test.send(session, {"READONLY"});
   test.take(session);
