@@ -41,6 +41,8 @@ const char* frame_type_name(FrameType type) {
     case FrameType::kInstallSnapshot: return "InstallSnapshot";
     case FrameType::kInstallSnapshotReply: return "InstallSnapshotReply";
     case FrameType::kPart: return "Part";
+    case FrameType::kForward: return "Forward";
+    case FrameType::kForwardReply: return "ForwardReply";
   }
   return "unknown";
 }

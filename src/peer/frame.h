@@ -40,9 +40,11 @@ enum class FrameType : uint8_t {
   kInstallSnapshot = 23,
   kInstallSnapshotReply = 24,
   kPart = 32,
+  kForward = 40,
+  kForwardReply = 41,
 };
 
-// "Hello" ... "Part"; "unknown" for a number that is none of them.
+// "Hello" ... "ForwardReply"; "unknown" for a number that is none of them.
 const char* frame_type_name(FrameType type);
 
 struct Frame {

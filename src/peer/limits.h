@@ -37,6 +37,12 @@ inline constexpr size_t kPartedHeadBytesMax =
     4 << 20;  // What such a payload holds before the entries' bytes,
 inline constexpr size_t kPartedBodyBytesMax = kEntryBytesMax;  // and those bytes.
 
+// --- Forwarded requests -----------------------------------------------------------------------------------
+
+inline constexpr size_t kForwardRequestsMax = 16384;       // Requests, or answers, of one frame.
+inline constexpr size_t kForwardCommandsMax = 1 << 20;     // Commands of one request.
+inline constexpr size_t kForwardArgumentsMax = 1 << 20;    // Arguments of one command.
+
 // --- Handshake ------------------------------------------------------------------------------------------
 
 inline constexpr size_t kClusterBytes = 16;

@@ -16,7 +16,7 @@ void fields(Visitor& visit, Value& part) {
   visit.fixed("from", part.route.from);
   visit.fixed("to", part.route.to);
   visit.number("term", part.route.term);
-  visit.choice("type", part.type, FrameType::kAppendEntries);
+  visit.choice("type", part.type, FrameType::kForwardReply);
   visit.number("stream", part.stream);
   visit.number("number", part.number);
   visit.number("head size", part.head_size);
@@ -35,6 +35,11 @@ base::Status out_of_order(const Part& part, const char* why) {
       base::format("part %llu of stream %llu %s", wide(part.number), wide(part.stream), why));
 }
 
+template <typename Message>
+Route route_of(const Message& message) {
+  return {.from = message.from, .to = message.to, .term = message.term};
+}
+
 bool same_message(const Part& a, const Part& b) {
   return a.route == b.route && a.type == b.type && a.stream == b.stream && a.head_size == b.head_size &&
          a.body_size == b.body_size;
@@ -42,7 +47,7 @@ bool same_message(const Part& a, const Part& b) {
 
 // What a first part must hold: the bounds are those of everything that follows.
 base::Status check_first(const Part& part) {
-  if (part.type != FrameType::kAppendEntries) return refused("type");
+  if (part.type != FrameType::kAppendEntries && !is_forward(part.type)) return refused("type");
   if (part.route.from == raft::kNobody) return refused("from");
   if (part.route.to == raft::kNobody) return refused("to");
   if (part.head_size > kPartedHeadBytesMax) return refused("head size");
@@ -127,12 +132,29 @@ void PartAssembler::append(std::string_view bytes) {
 base::Result<PartArrival> PartAssembler::finish() {
   unfinished_ = false;
   const std::string head = std::exchange(head_, {});
-  base::Result<raft::Message> decoded = decode_parted(part_.type, head, std::exchange(body_, {}));
+  PartArrival arrival;
+  base::Status status = finish_message(head, std::exchange(body_, {}), arrival);
+  if (!status.is_ok()) return status;
+  if (!(arrival.route == part_.route)) return refused("the message is not of the route its parts named");
+  return arrival;
+}
+
+base::Status PartAssembler::finish_message(std::string_view head, std::string body, PartArrival& arrival) const {
+  if (part_.type == FrameType::kForward) {
+    base::Status status = decode_parted(head, body, arrival.forward.emplace());
+    arrival.route = route_of(*arrival.forward);
+    return status;
+  }
+  if (part_.type == FrameType::kForwardReply) {
+    base::Status status = decode_parted(head, body, arrival.forward_reply.emplace());
+    arrival.route = route_of(*arrival.forward_reply);
+    return status;
+  }
+  base::Result<raft::Message> decoded = decode_parted(part_.type, head, std::move(body));
   if (!decoded.is_ok()) return decoded.take_status();
-  raft::Message& message = decoded.value();
-  const Route route{.from = message.from, .to = message.to, .term = message.term};
-  if (!(route == part_.route)) return refused("the message is not of the route its parts named");
-  return PartArrival{.route = route, .message = std::move(message)};
+  arrival.message = std::move(decoded.value());
+  arrival.route = route_of(*arrival.message);
+  return {};
 }
 
 base::Result<PartArrival> PartAssembler::add(std::string_view payload) {
@@ -147,7 +169,7 @@ base::Result<PartArrival> PartAssembler::add(std::string_view payload) {
   unfinished_ = true;
   append(bytes);
   if (held() == part.head_size + part.body_size) return finish();
-  return PartArrival{.route = part.route, .message = std::nullopt};
+  return PartArrival{.route = part.route};
 }
 
 }  // namespace leto::peer

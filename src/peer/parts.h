@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "peer/codec.h"
+#include "peer/forward.h"
 
 namespace leto::peer {
 
@@ -49,7 +50,10 @@ class PartCutter {
 // a follower resets its election timer if that is its leader, at its term.
 struct PartArrival {
   Route route;
-  std::optional<raft::Message> message;  // With the last part: the whole message.
+  // With the last part, one of them: the whole message.
+  std::optional<raft::Message> message = {};
+  std::optional<Forward> forward = {};
+  std::optional<ForwardReply> forward_reply = {};
 };
 
 class PartAssembler {
@@ -65,6 +69,7 @@ class PartAssembler {
   base::Status accept(const Part& part, size_t bytes);
   void append(std::string_view bytes);
   base::Result<PartArrival> finish();
+  base::Status finish_message(std::string_view head, std::string body, PartArrival& arrival) const;
 
   Part part_;  // The last one taken; stream 0 if there was none.
   bool unfinished_ = false;

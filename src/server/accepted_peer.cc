@@ -38,25 +38,39 @@ void AcceptedPeer::on_bytes(std::string_view bytes) {
 void AcceptedPeer::on_frame(const peer::Frame& frame) {
   if (!proved_) return on_handshake_frame(frame);
   if (frame.type == peer::FrameType::kPart) return on_part(frame.payload);
+  if (frame.type == peer::FrameType::kForward) return take_forward<peer::Forward>(frame.payload);
+  if (frame.type == peer::FrameType::kForwardReply) return take_forward<peer::ForwardReply>(frame.payload);
   if (!peer::is_message(frame.type)) {
     return reject(base::format("a frame of type %u after the handshake", static_cast<unsigned>(frame.type)));
   }
   base::Result<raft::Message> message = peer::decode(frame.type, frame.payload);
   if (!message.is_ok()) return reject(message.status().text());
-  take(message.value());
+  take(std::move(message.value()));
 }
 
 void AcceptedPeer::on_part(std::string_view payload) {
   base::Result<peer::PartArrival> arrival = parts_.add(payload);
   if (!arrival.is_ok()) return reject(arrival.status().text());
-  if (arrival.value().message) take(*arrival.value().message);
+  peer::PartArrival& arrived = arrival.value();
+  if (arrived.message) return take(std::move(*arrived.message));
+  if (arrived.forward) return take(std::move(*arrived.forward));
+  if (arrived.forward_reply) return take(std::move(*arrived.forward_reply));
 }
 
-void AcceptedPeer::take(const raft::Message& message) {
+template <typename Message>
+void AcceptedPeer::take_forward(std::string_view payload) {
+  Message message;
+  const base::Status status = peer::decode_payload(payload, message);
+  if (!status.is_ok()) return reject(status.text());
+  take(std::move(message));
+}
+
+template <typename Message>
+void AcceptedPeer::take(Message message) {
   if (message.from != node() || message.to != peers_.self().identity.node) {
     return reject("a message in another node's name, or to another node");
   }
-  peers_.received(message);
+  peers_.received(std::move(message));
 }
 
 bool AcceptedPeer::answer(std::string& bytes) {

@@ -46,7 +46,10 @@ class AcceptedPeer final : private StreamUser {
   void on_frame(const peer::Frame& frame);
   void on_handshake_frame(const peer::Frame& frame);
   void on_part(std::string_view payload);
-  void take(const raft::Message& message);
+  template <typename Message>
+  void take(Message message);
+  template <typename Message>
+  void take_forward(std::string_view payload);
   void reject(const std::string& why);
   bool answer(std::string& bytes);
 

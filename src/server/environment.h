@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "keyspace/keyspace.h"
+#include "peer/forward.h"
 #include "raft/raft.h"
 #include "server/stats.h"
 #include "storage/key_store.h"
@@ -118,6 +119,10 @@ class Network {
  public:
   virtual ~Network() = default;
   virtual void send(raft::Message message) = 0;
+  // False: nothing of it left, and nothing of it will arrive. True: it may arrive, or be lost.
+  virtual bool send_forward(const peer::Forward& forward) = 0;
+  // May be lost.
+  virtual void send_forward_reply(const peer::ForwardReply& reply) = 0;
   // Whom to be connected to; called whenever the configuration in force changed.
   virtual void set_members(const raft::Configuration& configuration) = 0;
   // Asks who is at `raft_address`, and if `adopt` is set takes that node, which must be in no cluster of its own,

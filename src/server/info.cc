@@ -119,6 +119,10 @@ void stats_section(std::string& out, const InfoSource& source) {
   number(out, "keyspace_misses", source.node.keyspace().misses());
   number(out, "total_error_replies", stats.error_replies);
   number(out, "unknown_outcomes", stats.unknown_outcomes);
+  number(out, "forward_requests", stats.forward_requests);
+  number(out, "forward_retries", stats.forward_retries);
+  number(out, "forward_unknown", stats.forward_unknown);
+  number(out, "forward_served", stats.forward_served);
   number(out, "protocol_errors", stats.protocol_errors);
   number(out, "loop_turn_cpu_usec_max", stats.loop_turn_cpu_usec_max);
 }

@@ -10,6 +10,8 @@
 #include "command/table.h"
 #include "server/compactor.h"
 #include "server/flusher.h"
+#include "server/forwarded.h"
+#include "server/forwarder.h"
 #include "server/membership.h"
 #include "server/replica.h"
 #include "server/snapshot_receiver.h"
@@ -77,6 +79,13 @@ void Node::make_parts(const NodeStart& start) {
                            .witness = start.witness,
                            .seed = start.seed};
   replica_ = std::make_unique<Replica>(parts, raft_options(options_, start), start.recovered, start.header);
+  const Forwarder::Self self{.node = identity_.node, .life = base::mix64(start.seed ^ base::mix64(identity_.node))};
+  forwarder_ = std::make_unique<Forwarder>(*replica_, parts, self, [this](const SessionRef& session, Session::Sequence sequence) {
+    run_forwarded_here(session, sequence);
+  });
+  forwarded_ = std::make_unique<Forwarded>(
+      *replica_, parts, identity_.node,
+      [this](const SessionRef& session, resp::Arguments arguments) { execute(session, arguments); });
   membership_ = std::make_unique<Membership>(
       *replica_, parts, identity_.node,
       [this](command::Ticket ticket, const std::string& error) { answer(ticket, error); });
@@ -120,6 +129,7 @@ void Node::close_session(const SessionRef& session) {
 }
 
 void Node::note_output(const SessionRef& session) {
+  if (session->on_output) return session->on_output();
   if (session->in_active_list || session->closed()) return;
   session->in_active_list = true;
   sessions_with_output_.push_back(session);
@@ -131,7 +141,9 @@ std::vector<SessionRef> Node::take_sessions_with_output() {
   return taken;
 }
 
-bool Node::overloaded() const { return replica_->pending_bytes() > kOverloadBytes || flusher_->behind(); }
+bool Node::overloaded() const {
+  return replica_->pending_bytes() > kOverloadBytes || flusher_->behind() || forwarder_->overloaded();
+}
 
 std::string Node::unavailable() const {
   if (identity_.cluster_id.empty()) return "CLUSTERDOWN joining " + options_.join.text();
@@ -153,9 +165,8 @@ std::string Node::refusal(const Session& session, const command::Command* comman
   }
   if ((command->flags & command::kWrite) != 0) return command::check_write(*command, arguments);
   const raft::Raft& raft = replica_->raft();
-  if ((command->flags & command::kLeaderOnly) != 0 && raft.role() != raft::Role::kLeader) {
-    return raft.leader() == raft::kNobody ? "CLUSTERDOWN no leader" : "not leader";
-  }
+  const bool leaderless = raft.role() != raft::Role::kLeader && raft.leader() == raft::kNobody;
+  if ((command->flags & command::kLeaderOnly) != 0 && leaderless) return "CLUSTERDOWN no leader";
   return {};
 }
 
@@ -173,7 +184,9 @@ void Node::execute(const SessionRef& session, resp::Arguments arguments) {
   }
   session->client.last_command.assign(command->name);
   ++stats_.of(*command).calls;
-  if ((command->flags & command::kWrite) != 0) {
+  if (is_forwarded(*session, *command)) {
+    forwarder_->add(session, *command, arguments);
+  } else if ((command->flags & command::kWrite) != 0) {
     replica_->write(session, *command, arguments);
   } else if ((command->flags & command::kReadOnly) != 0) {
     replica_->read(session, *command, arguments);
@@ -215,6 +228,12 @@ void Node::run_deferred(const SessionRef& session, const command::Command& comma
   const Session::Sequence sequence = session->push({.state = RequestState::kDeferred,
                                                     .command = &command,
                                                     .arrived_us = environment_.clock.monotonic_us()});
+  defer(session, sequence, arguments);
+}
+
+// Runs the handler of a request that waits in the state kDeferred.
+void Node::defer(const SessionRef& session, Session::Sequence sequence, resp::Arguments arguments) {
+  const command::Command& command = *session->find(sequence)->command;
   const command::Ticket ticket = next_ticket_++;
   tickets_[ticket] = {.session = session, .sequence = sequence};
   std::string text;
@@ -248,6 +267,8 @@ void Node::answer(command::Ticket ticket, const std::string& error) {
 
 void Node::on_loop_turn() {
   replica_->on_loop_turn();
+  forwarded_->advance();
+  forwarder_->advance();
   membership_->advance();
   switch_keys_file_if_due();
   flusher_->advance();
@@ -265,6 +286,8 @@ void Node::on_tick() {
   if (++ticks_ % kTicksPerSweep != 0) return;
   const uint64_t now_us = environment_.clock.monotonic_us();
   stats_.sample(now_us);
+  forwarder_->expire(now_us);
+  forwarded_->expire(now_us);
   for (const auto& [id, session] : sessions_) {
     if (!session->idle()) replica_->expire_requests(*session, now_us);
   }
@@ -276,7 +299,10 @@ void Node::on_message(const raft::Message& message) {
   if (removed_from_ && replica_->raft().leader() != raft::kNobody) removed_from_.reset();
 }
 
-void Node::on_peer_unreachable(raft::NodeId node) { replica_->on_peer_unreachable(node); }
+void Node::on_peer_unreachable(raft::NodeId node) {
+  replica_->on_peer_unreachable(node);
+  forwarder_->on_unreachable(node);
+}
 
 void Node::on_configuration_applied() {
   const bool member = replica_->raft().committed_configuration().find(identity_.node) != nullptr;

@@ -20,6 +20,8 @@
 namespace leto::server {
 
 class Replica;
+class Forwarded;
+class Forwarder;
 class Membership;
 class Flusher;
 class SnapshotSender;
@@ -70,6 +72,9 @@ class Node final : public command::Services {
   void on_addresses_said(const raft::Member& told);
   // Whether the configuration known here is the cluster's newest for certain.
   bool knows_members() const;
+  // Requests of another node's clients, and answers to those of this node's; from an authenticated peer.
+  void on_forward(peer::Forward forward);
+  void on_forward_reply(const peer::ForwardReply& reply);
   // Whether this node may be taken into another cluster: it is in none, or founded one alone and has no data.
   bool may_be_adopted() const;
 
@@ -128,6 +133,10 @@ class Node final : public command::Services {
   command::Context local_context(Session& session, resp::Arguments arguments, resp::Reply& reply);
   void run_local(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
   void run_deferred(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+  void defer(const SessionRef& session, Session::Sequence sequence, resp::Arguments arguments);
+  // Whether the leader, or who becomes it, is to carry it out. Else this node does, or refuses.
+  bool is_forwarded(Session& session, const command::Command& command) const;
+  void run_forwarded_here(const SessionRef& session, Session::Sequence sequence);
   void note_output(const SessionRef& session);
   void answer(command::Ticket ticket, const std::string& error);
   void on_configuration_applied();
@@ -145,6 +154,8 @@ class Node final : public command::Services {
   Stats stats_;
   keyspace::Keyspace keyspace_;
   std::unique_ptr<Replica> replica_;
+  std::unique_ptr<Forwarder> forwarder_;
+  std::unique_ptr<Forwarded> forwarded_;
   std::unique_ptr<Membership> membership_;
   std::unique_ptr<Flusher> flusher_;
   std::unique_ptr<SnapshotSender> snapshot_sender_;

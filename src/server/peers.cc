@@ -66,6 +66,27 @@ void Peers::send(raft::Message message) {
   ++hooks_.stats->peer_messages_sent;
 }
 
+// Never over a connection that is being made: what did not leave can be sent elsewhere.
+template <typename Message>
+bool Peers::send_if_up(const Message& message) {
+  const auto found = peers_.find(message.to);
+  if (found == peers_.end() || !found->second.control->up() || !found->second.bulk->up()) return false;
+  peer::Encoded encoded = peer::encode(message);
+  PeerConnection& connection = encoded.size() > kControlForwardBytes ? *found->second.bulk : *found->second.control;
+  if (!connection.send(std::move(encoded))) return false;
+  ++hooks_.stats->peer_messages_sent;
+  return true;
+}
+
+bool Peers::send_forward(const peer::Forward& forward) { return send_if_up(forward); }
+
+void Peers::send_forward_reply(const peer::ForwardReply& reply) {
+  if (send_if_up(reply)) return;
+  ++hooks_.stats->peer_messages_dropped;
+  LETO_LOG(kDebug, "%zu answers to node %016llx were dropped: it cannot be reached", reply.answers.size(),
+           static_cast<unsigned long long>(reply.to));
+}
+
 void Peers::note_lost(raft::NodeId node, uint64_t messages) {
   if (messages > 0) {
     hooks_.stats->peer_messages_dropped += messages;
@@ -299,11 +320,25 @@ bool Peers::was_removed(raft::NodeId node) const {
   return members_ever_.contains(node) || (hooks_.knows_members && hooks_.knows_members());
 }
 
-void Peers::received(const raft::Message& message) {
+void Peers::note_received(raft::NodeId from) {
   ++hooks_.stats->peer_messages_received;
-  const auto found = peers_.find(message.from);
+  const auto found = peers_.find(from);
   if (found != peers_.end() && !found->second.in_configuration) found->second.parting_at_ms = loop_.now_ms() + kGuestMs;
+}
+
+void Peers::received(const raft::Message& message) {
+  note_received(message.from);
   hooks_.message(message);
+}
+
+void Peers::received(peer::Forward forward) {
+  note_received(forward.from);
+  hooks_.forward(std::move(forward));
+}
+
+void Peers::received(const peer::ForwardReply& reply) {
+  note_received(reply.from);
+  hooks_.forward_reply(reply);
 }
 
 void Peers::forget_closed() {

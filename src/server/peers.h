@@ -38,6 +38,8 @@ struct PeersSelf {
 // What happens when. All are set, and may be set anew between two callbacks.
 struct PeersHooks {
   std::function<void(const raft::Message&)> message;
+  std::function<void(peer::Forward)> forward = nullptr;
+  std::function<void(const peer::ForwardReply&)> forward_reply = nullptr;
   std::function<void(raft::NodeId)> unreachable;
   // Whether this node may be taken into another cluster now.
   std::function<bool()> may_be_adopted;
@@ -59,6 +61,8 @@ class Peers final : public Network {
   // Connections that have not proved who they are; more are closed at once.
   static constexpr size_t kUnprovedMax = 32;
   static constexpr size_t kAdoptionsMax = 16;
+  // What is forwarded for clients and is larger does not go before Raft's own small messages.
+  static constexpr size_t kControlForwardBytes = 16 << 10;
   // A member that left is still told so for a while.
   static constexpr uint64_t kPartingMs = 2000;
   // One that is in no configuration known here is answered as long as it speaks, and so much longer.
@@ -76,6 +80,8 @@ class Peers final : public Network {
   void set_addresses(const std::string& raft_address, const std::string& client_address);
 
   void send(raft::Message message) override;
+  bool send_forward(const peer::Forward& forward) override;
+  void send_forward_reply(const peer::ForwardReply& reply) override;
   void set_members(const raft::Configuration& configuration) override;
   void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) override;
 
@@ -102,6 +108,8 @@ class Peers final : public Network {
   void reached_from(const std::string& socket_host);
   void tune(Stream& stream) const;
   void received(const raft::Message& message);
+  void received(peer::Forward forward);
+  void received(const peer::ForwardReply& reply);
   void proved(AcceptedPeer& accepted);
   void refused(const peer::Hello& hello);
   base::Status adopted_by(const peer::Adopt& adoption);
@@ -120,6 +128,9 @@ class Peers final : public Network {
     std::unique_ptr<PeerConnection> bulk;
   };
 
+  template <typename Message>
+  bool send_if_up(const Message& message);
+  void note_received(raft::NodeId from);
   Peer& make_peer(const raft::Member& member);
   void connect(Peer& peer);
   std::string dialed_text(const Peer& peer) const;

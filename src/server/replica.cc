@@ -197,6 +197,7 @@ void Replica::expire_requests(Session& session, uint64_t now_us) {
   const uint64_t leader_wait_us = leader_wait_ms() * 1000;
   while (Request* request = session.front()) {
     const bool waits_leader = request->state == RequestState::kWaitsLeader;
+    if (request->state == RequestState::kForwarded) return;   // The forwarder knows what became of it.
     const uint64_t bound_us = waits_leader ? leader_wait_us : limit_us;
     if (request->unlimited || now_us - request->arrived_us < bound_us) return;
     const Session::Sequence sequence = session.front_sequence();

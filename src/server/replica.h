@@ -45,6 +45,12 @@ class Replica {
   // Clients. A request is answered now or later, always.
   void write(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
   void read(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+  // For what was meant to be forwarded (RequestState::kForwarded). This node leads: proposes it like a write that arrives now.
+  void write_here(const SessionRef& session, Session::Sequence sequence);
+  // It was answered from elsewhere: the reads up to the next write may begin now, and not before.
+  void start_reads_after(const SessionRef& session, Session::Sequence sequence);
+  // Answers it with the error, and the reads that were to see it with the same.
+  void fail_write(const Waiter& waiter, const std::string& error);
 
   void on_loop_turn();
   void on_tick();
@@ -123,7 +129,6 @@ class Replica {
   void forget_waiting_write();
   void fail_unproposed(const std::string& error);
   void fail_pending(const std::string& error);
-  void fail_write(const Waiter& waiter, const std::string& error);
   std::string write_refusal() const;
   std::string refusal_for(const command::Command& command, resp::Arguments arguments) const;
   // replica_store.cc
@@ -154,6 +159,7 @@ class Replica {
   bool sees_all_acknowledged(ReadConsistency wanted);
   void watch_ticks(uint64_t now_us);
   void start_read_round();
+  void start_read(const SessionRef& session, Session::Sequence sequence);
   void serve(const std::vector<raft::ReadReady>& reads);
   void serve_applied_rounds();
   void serve_waiter(const Waiter& waiter);

@@ -6,6 +6,7 @@
 // - a read parsed later runs at applied >= max(its read index, that write);
 // - a read not yet served when a later write of its connection comes to be applied runs right before it;
 // - reads of a connection run in their order: one that may run takes those before it along;
+// - a read behind a write that another node carries out begins once that was answered;
 // - a read behind a write that ended UNKNOWN fails with it, and so does one before it that was not served.
 #include <algorithm>
 #include <utility>
@@ -23,7 +24,8 @@ bool is_unserved_read(const Request& request) {
 }
 
 bool is_unapplied_write(const Request& request) {
-  return request.state == RequestState::kPending || request.state == RequestState::kWaitsLeader;
+  return request.state == RequestState::kPending || request.state == RequestState::kWaitsLeader ||
+         request.state == RequestState::kForwarded;
 }
 
 }  // namespace
@@ -32,20 +34,46 @@ void Replica::read(const SessionRef& session, const command::Command& command,
                    resp::Arguments arguments) {
   const ReadConsistency wanted =
       session->client.readonly ? ReadConsistency::kLocal : options_.read_consistency;
-  if (session->idle() && read_now(session, command, arguments, wanted)) return;
+  const bool local = wanted == ReadConsistency::kLocal;
+  // What this connection wrote at another node may not have come here yet.
+  const bool early = local && session->seen_index > applied_.index;
+  if (session->idle() && !early && read_now(session, command, arguments, wanted)) return;
   const Request* write = session->last_write();
-  const bool follows = write != nullptr && (!write->proposed || wanted == ReadConsistency::kLocal);
+  const bool follows = write != nullptr && (!write->proposed || local);
   Request request{.state = follows ? RequestState::kFollowsWrite : RequestState::kWaitsIndex,
+                  .local = local,
                   .database = session->client.database,
                   .command = &command,
                   .arrived_us = environment_.clock.monotonic_us(),
                   .arguments = OwnedArguments(arguments)};
   const Session::Sequence sequence = session->push(std::move(request));
-  if (follows) return;
-  if (wanted == ReadConsistency::kLocal) {
+  if (!follows) start_read(session, sequence);
+}
+
+// Nothing that it has to follow is before it any more.
+void Replica::start_read(const SessionRef& session, Session::Sequence sequence) {
+  Request& request = *session->find(sequence);
+  const Waiter waiter{.session = session, .sequence = sequence};
+  request.state = RequestState::kWaitsIndex;
+  if (!request.local) {
+    round_collecting_.push_back(waiter);
+  } else if (session->seen_index <= applied_.index) {
     run_read(session, sequence);
   } else {
-    round_collecting_.push_back({.session = session, .sequence = sequence});
+    rounds_[next_context_++] = {.index = session->seen_index, .confirmed = true, .waiters = {waiter}};
+  }
+}
+
+void Replica::start_reads_after(const SessionRef& session, Session::Sequence sequence) {
+  for (Session::Sequence at = sequence + 1;; ++at) {
+    at = std::max(at, session->front_sequence());   // What was answered meanwhile has left.
+    const Request* request = session->find(at);
+    if (request == nullptr || is_unapplied_write(*request)) return;
+    if (request->state == RequestState::kFollowsWrite) {
+      start_read(session, at);
+    } else if (request->state == RequestState::kReady) {
+      run_read(session, at);
+    }
   }
 }
 

@@ -66,6 +66,17 @@ void Replica::write(const SessionRef& session, const command::Command& command,
   add_to_batch(session, session->push(std::move(request)), arguments);
 }
 
+void Replica::write_here(const SessionRef& session, Session::Sequence sequence) {
+  Request& request = *session->find(sequence);
+  const OwnedArguments arguments = std::move(request.arguments);
+  const std::vector<std::string_view> views = arguments.views();
+  if (const std::string refusal = refusal_for(*request.command, views); !refusal.empty()) {
+    return fail_write({.session = session, .sequence = sequence}, refusal);
+  }
+  request.state = RequestState::kPending;
+  add_to_batch(session, sequence, views);
+}
+
 void Replica::add_to_batch(const SessionRef& session, Session::Sequence sequence,
                            resp::Arguments arguments) {
   batch_.add(session, sequence, session->find(sequence)->database, arguments);

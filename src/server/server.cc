@@ -182,6 +182,8 @@ void Server::build_node(NodeStart start) {
   node_->on_options_changed = [this] { base::set_log_level(options_.loglevel); };
   node_->on_sync_delay = [this](uint64_t milliseconds) { log_disk_->set_sync_delay(milliseconds); };
   peers_->set_hooks({.message = [this](const raft::Message& message) { node_->on_message(message); },
+                     .forward = [this](peer::Forward forward) { node_->on_forward(std::move(forward)); },
+                     .forward_reply = [this](const peer::ForwardReply& reply) { node_->on_forward_reply(reply); },
                      .unreachable = [this](raft::NodeId node) { node_->on_peer_unreachable(node); },
                      .may_be_adopted = [this] { return node_->may_be_adopted(); },
                      .adopt = [this](const peer::Adopt& adoption) { return adopt(adoption); },

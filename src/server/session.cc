@@ -31,7 +31,8 @@ std::vector<std::string_view> OwnedArguments::views() const {
 
 Session::Sequence Session::push(Request request) {
   const bool writes = request.state == RequestState::kPending ||
-                      request.state == RequestState::kWaitsLeader;
+                      request.state == RequestState::kWaitsLeader ||
+                      request.state == RequestState::kForwarded;
   outstanding_.push_back(std::move(request));
   const Sequence sequence = first_ + outstanding_.size() - 1;
   if (writes) last_write_ = sequence;

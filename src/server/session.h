@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -38,17 +39,19 @@ enum class RequestState : uint8_t {
   kFollowsWrite,   // A read that runs at the place of the write before it.
   kWaitsIndex,     // A read whose read index is not confirmed or not applied yet.
   kReady,          // A read that may run once the writes before it were applied.
-  kDeferred,       // Something else that answers later, by its ticket.
+  kForwarded,      // A write that another node carries out: to be sent, or sent and not answered.
+  kDeferred,       // Something else that answers later, by its ticket or from another node.
 };
 
 struct Request {
   RequestState state = RequestState::kAnswered;
   bool proposed = false;            // A write that was handed to raft: if it is lost, its outcome is unknown.
   bool unlimited = false;           // Not subject to request-timeout.
+  bool local = false;               // A read that asks for no more than this node has applied.
   uint32_t database = 0;
   const command::Command* command = nullptr;
   uint64_t arrived_us = 0;
-  OwnedArguments arguments{};       // Of reads and of writes that wait for a leader.
+  OwnedArguments arguments{};       // Of reads and of what waits for a leader, or for its answer.
   std::string reply{};
 };
 
@@ -85,6 +88,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void close();
 
   bool in_active_list = false;   // The node's list of sessions with output to flush.
+  // Set: nobody reads this session from a socket; it is told whenever the output may have grown.
+  std::function<void()> on_output;
+  // What its forwarded writes did is in the state from this log index on: local reads wait for it.
+  uint64_t seen_index = 0;
 
  private:
   std::deque<Request> outstanding_;

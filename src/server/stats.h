@@ -44,6 +44,10 @@ struct Stats {
   uint64_t output_bytes = 0;
   uint64_t error_replies = 0;
   uint64_t unknown_outcomes = 0;
+  uint64_t forward_requests = 0;           // Sent to a leader for clients here; one that was sent again counts again.
+  uint64_t forward_retries = 0;            // Of them: not taken, so that they are sent again.
+  uint64_t forward_unknown = 0;            // Of them: ended as UNKNOWN.
+  uint64_t forward_served = 0;             // Taken from other nodes.
   uint64_t elections = 0;                  // Started here.
   uint64_t leader_changes = 0;
   uint64_t read_rounds = 0;

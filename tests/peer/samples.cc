@@ -113,7 +113,34 @@ std::vector<Sample> sample_frames() {
   }
   std::string part = last_part();
   add(samples, "Part", part);
+  std::string bytes;
+  put_message(bytes, encode(sample_forward()));
+  add(samples, "Forward", bytes);
+  put_message(bytes, encode(sample_forward_reply()));
+  add(samples, "ForwardReply", bytes);
   return samples;
+}
+
+Forward sample_forward() {
+  return {.from = kFirst,
+          .to = kSecond,
+          .term = 7,
+          .life = 0xc1c2c3c4c5c6c7c8,
+          .stream = 2,
+          .first = 3,
+          .requests = {{.resp3 = false, .commands = {{.database = 0, .arguments = {"SET", "a", "1"}}}},
+                       {.resp3 = true, .commands = {{.database = 0, .arguments = {"INCR", "n"}}}}}};
+}
+
+ForwardReply sample_forward_reply() {
+  return {.from = kFirst,
+          .to = kSecond,
+          .term = 7,
+          .life = 0xc1c2c3c4c5c6c7c8,
+          .stream = 2,
+          .applied = 302,
+          .closed_from = 4,
+          .answers = {{.number = 3, .taken = true, .reply = "+OK\r\n"}, {.number = 4, .taken = false, .reply = ""}}};
 }
 
 Hello sample_hello(ConnectionKind kind) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "peer/codec.h"
+#include "peer/forward.h"
 #include "peer/handshake.h"
 #include "raft/message.h"
 
@@ -32,6 +33,8 @@ std::vector<raft::Message> sample_messages();
 inline constexpr const char* kMessageNames[] = {
     "RequestVote",    "RequestVoteReply", "AppendEntries",  "AppendEntries (heartbeat)", "AppendEntriesReply", "TimeoutNow",
     "ReadIndexRequest", "ReadIndexReply", "InstallSnapshot", "InstallSnapshotReply"};
+Forward sample_forward();
+ForwardReply sample_forward_reply();
 // All frame types, in the order of docs/protocol.md.
 std::vector<Sample> sample_frames();
 

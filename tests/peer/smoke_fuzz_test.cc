@@ -31,6 +31,8 @@ constexpr FrameType kAllTypes[] = {FrameType::kHello,
                                    FrameType::kInstallSnapshot,
                                    FrameType::kInstallSnapshotReply,
                                    FrameType::kPart,
+                                   FrameType::kForward,
+                                   FrameType::kForwardReply,
                                    FrameType{0},
                                    FrameType{255}};
 

@@ -135,6 +135,12 @@ class FakeSnapshotDisk final : public SnapshotDisk {
 class FakeNetwork final : public Network {
  public:
   void send(raft::Message message) override { sent.push_back(std::move(message)); }
+  bool send_forward(const peer::Forward& forward) override {
+    if (!forwards_leave) return false;
+    forwards.push_back(forward);
+    return true;
+  }
+  void send_forward_reply(const peer::ForwardReply& reply) override { forward_replies.push_back(reply); }
   void set_members(const raft::Configuration& configuration) override { members = configuration; }
   void adopt(const std::string& raft_address, raft::NodeId, const std::string& id, Dialed done) override {
     dials.push_back({.raft_address = raft_address, .id = id, .done = std::move(done)});
@@ -145,6 +151,9 @@ class FakeNetwork final : public Network {
     Dialed done;
   };
   std::vector<raft::Message> sent;
+  bool forwards_leave = true;
+  std::vector<peer::Forward> forwards;
+  std::vector<peer::ForwardReply> forward_replies;
   raft::Configuration members;
   std::vector<Dial> dials;
 };

@@ -60,7 +60,9 @@ void Client::act() {
   const bool anywhere = random_.chance(world_.parameters.clients.follower_reads, 100);
   const bool connected = connect(anywhere);
   const bool watches = number_ == 1 && world_.parameters.clients.watcher;
-  const bool reads_only = watches || (anywhere && (workload_.errors_forbidden() || random_.chance(9, 10)));
+  const bool forwards = world_.parameters.options.follower_writes == server::FollowerWrites::kForward;
+  const bool refused_there = anywhere && !forwards && (workload_.errors_forbidden() || random_.chance(9, 10));
+  const bool reads_only = watches || refused_there;
   refused_ = !connected;
   const size_t count = random_.between(1, world_.parameters.clients.pipeline_high);
   const uint64_t lane = count > 1 ? workload_.next_lane() : 0;

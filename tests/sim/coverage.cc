@@ -14,6 +14,7 @@ const char* reached_name(Reached what) {
       "unfinished write kept", "unfinished write lost", "start failed", "flush failed", "checkpoint",
       "mixed pipeline", "restarted with a log", "log compacted", "snapshot copied", "snapshot installed",
       "snapshot refused", "keys loaded",
+      "forwarded", "forwarded, unknown", "forwarded, sent again",
   };
   return names[static_cast<size_t>(what)];
 }

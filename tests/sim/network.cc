@@ -48,22 +48,30 @@ Machine* Network::find(raft::NodeId node) const {
   return found == machines_.end() ? nullptr : *found;
 }
 
-void Network::send(Machine& from, const raft::Message& message) {
-  Machine* to = find(message.to);
+bool Network::send_forward(Machine& from, const peer::Forward& forward) {
+  Machine* to = find(forward.to);
+  if (to == nullptr || to->process() == nullptr) return false;
+  // A connection that broke is noticed, or not yet.
+  if (link(from.number, to->number).cuts > 0 && random_.chance(1, 2)) return false;
+  send(from, peer::encode(forward));
+  return true;
+}
+
+void Network::send(Machine& from, const peer::Encoded& encoded) {
+  Machine* to = find(encoded.route.to);
   if (to == nullptr) return;
-  const peer::Encoded encoded = peer::encode(message);
   auto packet = std::make_shared<Packet>();
   packet->from = &from;
   packet->to = to;
   packet->to_life = to->life();
-  packet->to_node = message.to;
-  packet->term = message.term;
+  packet->to_node = encoded.route.to;
+  packet->term = encoded.route.term;
   packet->type = encoded.type;
   packet->parted = encoded.needs_parts();
   packet->head = encoded.head;
   for (const raft::Payload& payload : encoded.body) packet->body += *payload;
   world_.trace.add({.kind = EventKind::kSend, .machine = from.number, .a = to->number,
-                    .b = static_cast<uint64_t>(encoded.type), .c = message.term});
+                    .b = static_cast<uint64_t>(encoded.type), .c = packet->term});
   post(packet);
   if (world_.healing || !random_.chance(world_.parameters.network.duplicate, kOutOf)) return;
   world_.coverage.note(Reached::kDuplicated);
@@ -107,12 +115,35 @@ void Network::arrive(const Packet& packet) {
     return lose(packet, kOtherProcess);
   }
   if (to.node() != packet.to_node) return lose(packet, kOtherNode);
+  world_.trace.add({.kind = EventKind::kDeliver, .machine = to.number, .a = packet.from->number,
+                    .b = static_cast<uint64_t>(packet.type), .c = packet.term});
+  deliver(packet);
+}
+
+template <typename Message, typename Input>
+void Network::deliver_forward(const Packet& packet, Input input) {
+  Message message;
+  const base::Status status = packet.parted ? peer::decode_parted(packet.head, packet.body, message)
+                                            : peer::decode_payload(packet.head + packet.body, message);
+  if (!status.is_ok()) return world_.fail("codec", "it cannot be decoded: " + status.text());
+  packet.to->after(0, [to = packet.to, received = std::move(message), input] { input(to->process()->node(), received); });
+}
+
+void Network::deliver(const Packet& packet) {
+  Machine& to = *packet.to;
+  if (packet.type == peer::FrameType::kForward) {
+    world_.coverage.note(Reached::kForwarded);
+    return deliver_forward<peer::Forward>(
+        packet, [](server::Node& node, const peer::Forward& forward) { node.on_forward(forward); });
+  }
+  if (packet.type == peer::FrameType::kForwardReply) {
+    return deliver_forward<peer::ForwardReply>(
+        packet, [](server::Node& node, const peer::ForwardReply& reply) { node.on_forward_reply(reply); });
+  }
   base::Result<raft::Message> message = packet.parted
                                             ? peer::decode_parted(packet.type, packet.head, packet.body)
                                             : peer::decode(packet.type, packet.head + packet.body);
   if (!message.is_ok()) return world_.fail("codec", "a message cannot be decoded: " + message.status().text());
-  world_.trace.add({.kind = EventKind::kDeliver, .machine = to.number, .a = packet.from->number,
-                    .b = static_cast<uint64_t>(packet.type), .c = packet.term});
   to.after(0, [&to, received = std::move(message.value())] {
     to.process()->node().on_message(received);
   });

@@ -36,7 +36,9 @@ class Network {
   // All machines there will be; once.
   void set_machines(const std::vector<std::unique_ptr<Machine>>& machines);
 
-  void send(Machine& from, const raft::Message& message);
+  void send(Machine& from, const peer::Encoded& encoded);
+  // False if it is known at once that nothing of it can leave.
+  bool send_forward(Machine& from, const peer::Forward& forward);
   void adopt(Machine& from, const AdoptionRequest& request, server::Network::Dialed done);
   // Between machines by number.
   Link& link(size_t from, size_t to) { return links_[from * (machines_.size() + 1) + to]; }
@@ -48,6 +50,9 @@ class Network {
   struct Packet;
   void post(const std::shared_ptr<Packet>& packet);
   void arrive(const Packet& packet);
+  void deliver(const Packet& packet);
+  template <typename Message, typename Input>
+  void deliver_forward(const Packet& packet, Input input);
   void lose(const Packet& packet, uint64_t reason);
   Machine* find(raft::NodeId node) const;
   server::Network::Found answer_adoption(Machine& there) const;

@@ -80,6 +80,7 @@ Parameters make_parameters(uint64_t seed) {
   parameters.clients = make_clients(random);
   parameters.chaos = random.between(8, 24) * kSecond;
   parameters.between_faults = random.between(200, 2500) * kMillisecond;
+  if (random.chance(1, 2)) parameters.options.follower_writes = server::FollowerWrites::kForward;
   return parameters;
 }
 

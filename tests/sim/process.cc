@@ -27,6 +27,8 @@ Process::Process(Machine& machine)
     : machine_(machine), keys_jobs_(machine), leaving_jobs_(machine), coming_jobs_(machine) {}
 
 Process::~Process() {
+  if (node_ && node_->stats().forward_retries > 0) machine_.world().coverage.note(Reached::kForwardRetried);
+  if (node_ && node_->stats().forward_unknown > 0) machine_.world().coverage.note(Reached::kForwardUnknown);
   node_.reset();
   log_disk_.reset();
 }
@@ -226,7 +228,15 @@ void Process::abandon() {
 void Process::send(raft::Message message) {
   if (machine_.dying()) return;
   machine_.observer().on_send(machine_, message);
-  machine_.network().send(machine_, message);
+  machine_.network().send(machine_, peer::encode(message));
+}
+
+bool Process::send_forward(const peer::Forward& forward) {
+  return !machine_.dying() && machine_.network().send_forward(machine_, forward);
+}
+
+void Process::send_forward_reply(const peer::ForwardReply& reply) {
+  if (!machine_.dying()) machine_.network().send(machine_, peer::encode(reply));
 }
 
 void Process::set_members(const raft::Configuration&) {}

@@ -60,6 +60,8 @@ class Process final : private server::Waker, private server::Clock, private serv
   uint64_t wall_ms() override { return machine_.clock.wall_ms(); }
   // server::Network
   void send(raft::Message message) override;
+  bool send_forward(const peer::Forward& forward) override;
+  void send_forward_reply(const peer::ForwardReply& reply) override;
   void set_members(const raft::Configuration& configuration) override;
   void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) override;
 

@@ -1,0 +1,195 @@
+// Forwarder: what becomes of what was sent. Each request ends exactly once: answered by the leader, given back and
+// sent again, or UNKNOWN.
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/format.h"
+#include "base/log.h"
+#include "server/forwarder.h"
+
+namespace leto::server {
+namespace {
+
+constexpr uint64_t kRefusedPauseUs = 20000;
+
+unsigned long long wide(uint64_t number) { return number; }
+
+}  // namespace
+
+void Forwarder::on_reply(const peer::ForwardReply& reply) {
+  const auto found = streams_.find(reply.stream);
+  if (reply.life != self_.life || found == streams_.end() || found->second.leader != reply.from) {
+    LETO_LOG(kDebug, "an answer of node %016llx to a stream that is over was dropped", wide(reply.from));
+    return;
+  }
+  Stream& stream = found->second;
+  bool refused = false;
+  for (const peer::ForwardAnswer& answer : reply.answers) {
+    const bool known = answer.number >= stream.first && answer.number < stream.next();
+    if (!known || stream.sent[answer.number - stream.first].settled) {
+      LETO_LOG(kDebug, "an answer of node %016llx to request %llu, which does not wait for one, was dropped",
+               wide(reply.from), wide(answer.number));
+      continue;
+    }
+    Item& sent = stream.sent[answer.number - stream.first];
+    if (answer.taken) {
+      settle(sent, reply, answer);
+    } else {
+      give_back(sent);
+      refused = true;
+    }
+  }
+  if (reply.closed_from != 0) {
+    for (uint64_t number = std::max(reply.closed_from, stream.first); number < stream.next(); ++number) {
+      give_back(stream.sent[number - stream.first]);
+    }
+    refused = true;
+  }
+  if (refused && reply.stream == current_) {
+    const uint64_t now_us = environment_.clock.monotonic_us();
+    reopen_at_us_ = now_us + kRefusedPauseUs;
+    environment_.waker.wake_after_us(kRefusedPauseUs);
+    return retire_current(now_us, options_.request_timeout_ms * 1000);
+  }
+  drop_settled(reply.stream);
+}
+
+void Forwarder::drop_settled(uint64_t number_of_stream) {
+  const auto found = streams_.find(number_of_stream);
+  if (found == streams_.end()) return;
+  Stream& stream = found->second;
+  while (!stream.sent.empty() && stream.sent.front().settled) {
+    stream.sent.pop_front();
+    ++stream.first;
+  }
+  if (stream.sent.empty() && number_of_stream != current_) streams_.erase(found);
+}
+
+// It is under way no more. False if it was not.
+bool Forwarder::release(Item& sent) {
+  if (std::exchange(sent.settled, true)) return false;
+  Line& line = lines_.at(sent.client);
+  LETO_ASSERT(line.under_way > 0 && under_way_ > 0,
+              base::format("%zu of client %llu and %zu in all are under way", line.under_way, wide(sent.client), under_way_));
+  --line.under_way;
+  --under_way_;
+  under_way_bytes_ -= sent.bytes;
+  return true;
+}
+
+void Forwarder::settle(Item& sent, const peer::ForwardReply& reply, const peer::ForwardAnswer& answer_to_it) {
+  if (!release(sent)) return;
+  Line& line = lines_.at(sent.client);
+  const SessionRef session = line.session;
+  bytes_ -= sent.bytes;
+  session->seen_index = std::max(session->seen_index, reply.applied);
+  if (open_request(line, sent.sequence) != nullptr) answer(session, sent.sequence, answer_to_it.reply);
+  forget_if_done(sent.client);
+}
+
+// What the leader said, word for word.
+void Forwarder::answer(const SessionRef& session, Session::Sequence sequence, const std::string& reply) {
+  const Request& request = *session->find(sequence);
+  const bool writes = request.state == RequestState::kForwarded;
+  const std::string error = reply.starts_with('-') ? reply.substr(1, reply.find("\r\n") - 1) : "";
+  if (error.starts_with("UNKNOWN")) return fail(session, sequence, error);
+  if (!error.empty()) stats_.note_error(error);
+  session->reply_buffer(sequence).append(reply);
+  session->answered(sequence);
+  if (writes) replica_.start_reads_after(session, sequence);
+  if (replica_.on_output) replica_.on_output(session);
+}
+
+void Forwarder::fail(const SessionRef& session, Session::Sequence sequence, const std::string& error) {
+  const bool unknown = error.starts_with("UNKNOWN");
+  if (unknown) ++stats_.forward_unknown;
+  if (session->find(sequence)->state == RequestState::kForwarded) {
+    return replica_.fail_write({.session = session, .sequence = sequence}, error);
+  }
+  if (unknown) ++stats_.unknown_outcomes;
+  stats_.note_error(error);
+  session->fail(sequence, error);
+  if (replica_.on_output) replica_.on_output(session);
+}
+
+// Nobody took it, and nobody will: it waits again, at its place.
+void Forwarder::give_back(Item& sent) {
+  if (!release(sent)) return;
+  Line& line = lines_.at(sent.client);
+  if (open_request(line, sent.sequence) == nullptr) {
+    bytes_ -= sent.bytes;
+    return forget_if_done(sent.client);
+  }
+  const auto later = [](const Item& a, const Item& b) { return a.sequence < b.sequence; };
+  Item again = sent;
+  again.settled = false;
+  line.waiting.insert(std::upper_bound(line.waiting.begin(), line.waiting.end(), again, later), again);
+  list(sent.client, line);
+  ++stats_.forward_retries;
+}
+
+void Forwarder::give_up(Stream& stream, const std::string& error) {
+  for (Item& sent : stream.sent) {
+    if (!release(sent)) continue;
+    const Line& line = lines_.at(sent.client);
+    const SessionRef session = line.session;
+    bytes_ -= sent.bytes;
+    if (open_request(line, sent.sequence) != nullptr) fail(session, sent.sequence, error);
+    forget_if_done(sent.client);
+  }
+}
+
+void Forwarder::on_unreachable(raft::NodeId node) {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  const auto current = streams_.find(current_);
+  if (current != streams_.end() && current->second.leader == node) retire_current(now_us, 1);
+  for (auto at = streams_.begin(); at != streams_.end();) {
+    const auto stream = at++;
+    if (stream->second.leader != node) continue;
+    give_up(stream->second, "UNKNOWN outcome: the link to the leader broke before it answered");
+    drop_settled(stream->first);
+  }
+}
+
+// --- Time ------------------------------------------------------------------------------------------------
+
+void Forwarder::expire(uint64_t now_us) {
+  expire_sent(now_us);
+  const uint64_t limit_us = options_.request_timeout_ms * 1000;
+  const bool leaderless = replica_.raft().leader() == raft::kNobody;
+  std::vector<uint64_t> clients(ready_.begin(), ready_.end());
+  for (const uint64_t client : clients) {
+    Line& line = lines_.at(client);
+    while (!line.waiting.empty() && now_us - line.waiting.front().arrived_us >= limit_us) {
+      const Item item = line.waiting.front();
+      line.waiting.pop_front();
+      bytes_ -= item.bytes;
+      if (open_request(line, item.sequence) == nullptr) continue;
+      fail(line.session, item.sequence,
+           leaderless ? "CLUSTERDOWN no leader" : "CLUSTERDOWN no leader took it within request-timeout");
+    }
+  }
+}
+
+// The stream with it is over: what is behind a lost request waits for it at the leader.
+void Forwarder::expire_sent(uint64_t now_us) {
+  const uint64_t limit_us = options_.request_timeout_ms * 1000;
+  bool lost = false;
+  for (auto at = streams_.begin(); at != streams_.end();) {
+    const auto stream = at++;
+    for (Item& sent : stream->second.sent) {
+      if (now_us - sent.arrived_us < limit_us || !release(sent)) continue;
+      const Line& line = lines_.at(sent.client);
+      const SessionRef session = line.session;
+      bytes_ -= sent.bytes;
+      lost = lost || stream->first == current_;
+      if (open_request(line, sent.sequence) != nullptr) fail(session, sent.sequence, "UNKNOWN outcome: the leader did not answer within request-timeout");
+      forget_if_done(sent.client);
+    }
+    drop_settled(stream->first);
+  }
+  if (lost) retire_current(now_us, options_.request_timeout_ms * 1000);
+}
+
+}  // namespace leto::server

@@ -1,0 +1,32 @@
+// Node: which requests go to the leader, and those of other nodes' clients.
+#include <utility>
+
+#include "server/forwarded.h"
+#include "server/forwarder.h"
+#include "server/node.h"
+#include "server/replica.h"
+
+namespace leto::server {
+
+void Node::on_forward(peer::Forward forward) { forwarded_->on_forward(std::move(forward)); }
+
+void Node::on_forward_reply(const peer::ForwardReply& reply) { forwarder_->on_reply(reply); }
+
+bool Node::is_forwarded(Session& session, const command::Command& command) const {
+  const bool leads = replica_->raft().role() == raft::Role::kLeader;
+  if ((command.flags & command::kLeaderOnly) != 0) return !leads;
+  if ((command.flags & command::kWrite) == 0) return false;
+  // Behind one that is under way it keeps its place, whoever leads now.
+  const Request* before = session.last_write();
+  if (before != nullptr && before->state == RequestState::kForwarded) return true;
+  return options_.follower_writes == FollowerWrites::kForward && !leads && !shutting_down();
+}
+
+void Node::run_forwarded_here(const SessionRef& session, Session::Sequence sequence) {
+  Request& request = *session->find(sequence);
+  if (request.state == RequestState::kForwarded) return replica_->write_here(session, sequence);
+  const OwnedArguments arguments = std::move(request.arguments);
+  defer(session, sequence, arguments.views());
+}
+
+}  // namespace leto::server
