@@ -75,6 +75,8 @@ class Node final : public command::Services {
   // Requests of another node's clients, and answers to those of this node's; from an authenticated peer.
   void on_forward(peer::Forward forward);
   void on_forward_reply(const peer::ForwardReply& reply);
+  // A command of this node's own for whoever leads; `done` is called once, with an empty text for OK, else the error's.
+  void forward_command(const std::vector<std::string>& arguments, std::function<void(const std::string& error)> done);
   // Whether this node may be taken into another cluster: it is in none, or founded one alone and has no data.
   bool may_be_adopted() const;
 

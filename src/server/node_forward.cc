@@ -12,6 +12,10 @@ void Node::on_forward(peer::Forward forward) { forwarded_->on_forward(std::move(
 
 void Node::on_forward_reply(const peer::ForwardReply& reply) { forwarder_->on_reply(reply); }
 
+void Node::forward_command(const std::vector<std::string>& arguments, std::function<void(const std::string& error)> done) {
+  forwarder_->command(arguments, std::move(done));
+}
+
 bool Node::is_forwarded(Session& session, const command::Command& command) const {
   const bool leads = replica_->raft().role() == raft::Role::kLeader;
   if ((command.flags & command::kLeaderOnly) != 0) return !leads;

@@ -96,7 +96,7 @@ TEST_CASE("forward: what no sender writes is refused, and the field named") {
   CHECK(error_of<Forward>(forward_payload(1, 1, std::string(1, '\0'))) == "malformed Forward: requests");
   CHECK(error_of<Forward>(forward_payload(1, 1, std::string("\x01\x00\x00", 3))) == "malformed Forward: commands");
   CHECK(error_of<Forward>(forward_payload(1, 1, std::string("\x01\x00\x01\x00\x00", 5))) == "malformed Forward: arguments");
-  CHECK(error_of<Forward>(forward_payload(1, 1, std::string("\x01\x02", 2))) == "malformed Forward: requests");
+  CHECK(error_of<Forward>(forward_payload(1, 1, std::string("\x02\x00", 2))) == "malformed Forward: requests");
   CHECK(error_of<Forward>(forward_payload(1, 1, "\x01\x02\x01\x01")) == "malformed Forward: a request's resp3");
 }
 

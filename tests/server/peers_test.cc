@@ -33,6 +33,8 @@ struct TestPeer {
     peers = std::make_unique<Peers>(loop, options, PeersSelf{.identity = identity, .raft_address = address(),
                                                              .client_address = "127.0.0.1:1"});
     peers->set_hooks({.message = [this](const raft::Message& message) { received.push_back(message); },
+                      .forward = [this](const peer::Forward& forward) { forwards.push_back(forward); },
+                      .forward_reply = [this](const peer::ForwardReply& reply) { forward_replies.push_back(reply); },
                       .unreachable = [this](raft::NodeId) { ++unreachable; },
                       .may_be_adopted = [this] { return adoptable; },
                       .adopt =
@@ -65,6 +67,8 @@ struct TestPeer {
   std::string adoption_answer;
   std::string adopted_into;
   std::vector<raft::Message> received;
+  std::vector<peer::Forward> forwards;
+  std::vector<peer::ForwardReply> forward_replies;
   int unreachable = 0;
   int removals = 0;
   bool knows_members = false;
@@ -139,6 +143,35 @@ TEST_CASE("a message that is sent while the peer is being dialed is not lost") {
   one.vote_request(2, 3);
   REQUIRE(nodes.wait([&] { return !two.received.empty(); }));
   CHECK(one.stats.peer_messages_dropped == 0);
+}
+
+peer::Forward forward_of(size_t bytes) {
+  return {.from = 1, .to = 2, .term = 1, .life = 5, .stream = 1, .first = 1,
+          .requests = {{.resp3 = false, .commands = {{.database = 0, .arguments = {"SET", "k", std::string(bytes, 'x')}}}}}};
+}
+
+TEST_CASE("forwarded requests and their answers arrive, small and large") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  // Nothing is kept for a connection that is not there yet.
+  CHECK_FALSE(one.peers->send_forward(forward_of(1)));
+  REQUIRE(nodes.wait([&] { return one.peers->send_forward(forward_of(9 << 20)); }));
+  CHECK(one.peers->send_forward(forward_of(100)));
+  REQUIRE(nodes.wait([&] { return two.forwards.size() == 2; }));
+  // The small one does not wait for the large one.
+  CHECK(two.forwards[0] == forward_of(100));
+  CHECK(two.forwards[1] == forward_of(9 << 20));
+  const peer::ForwardReply reply{.from = 2, .to = 1, .term = 1, .life = 5, .stream = 1, .applied = 9, .closed_from = 0,
+                                 .answers = {{.number = 1, .taken = true, .reply = "+OK\r\n"}}};
+  REQUIRE(nodes.wait([&] { return two.peers->connected_to(1); }));
+  nodes.wait([&] {
+    if (one.forward_replies.empty()) two.peers->send_forward_reply(reply);
+    return !one.forward_replies.empty();
+  });
+  REQUIRE(!one.forward_replies.empty());
+  CHECK(one.forward_replies[0] == reply);
 }
 
 TEST_CASE("an entry of some megabytes travels in parts and arrives whole") {

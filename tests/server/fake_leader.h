@@ -1,0 +1,87 @@
+// A follower under test whose clients' writes are forwarded, and its leader played by hand.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "fake_environment.h"
+
+namespace leto::server::test {
+
+class FollowerUnderTest : public NodeUnderTest {
+ public:
+  FollowerUnderTest() : NodeUnderTest(3) {
+    options.follower_writes = FollowerWrites::kForward;
+    follow(2, 2);
+  }
+  // A heartbeat of the leader of `term`.
+  void follow(raft::NodeId leader, raft::Term term) {
+    raft::AppendEntries heartbeat;
+    heartbeat.previous = {.term = 1, .index = 1};
+    node->on_message({.from = leader, .to = 1, .term = term, .body = heartbeat});
+    finish_all_disk();
+  }
+  // Long enough for what was paused, and not for an election.
+  void pause() {
+    ticks(3);
+    finish_all_disk();
+  }
+  // As one that hears its leader.
+  void pass(uint64_t milliseconds, raft::NodeId leader = 2, raft::Term term = 2) {
+    for (uint64_t passed = 0; passed < milliseconds; passed += 10 * kTickMs) {
+      follow(leader, term);
+      ticks(10);
+    }
+    follow(leader, term);
+  }
+  // The frames that were sent since the last call.
+  std::vector<peer::Forward> taken() {
+    turn();
+    return std::exchange(network.forwards, {});
+  }
+  static std::string words(const peer::Forward& forward) {
+    std::string text;
+    for (const peer::ForwardedRequest& request : forward.requests) {
+      if (!text.empty()) text += "; ";
+      const std::vector<std::string>& arguments = request.commands.front().arguments;
+      for (size_t i = 0; i < arguments.size(); ++i) text += (i == 0 ? "" : " ") + arguments[i];
+    }
+    return text;
+  }
+  static peer::ForwardReply reply_to(const peer::Forward& forward) {
+    return {.from = forward.to, .to = forward.from, .term = forward.term, .life = forward.life,
+            .stream = forward.stream, .applied = 1, .answers = {}};
+  }
+  void reply(const peer::ForwardReply& answers) {
+    node->on_forward_reply(answers);
+    turn();
+  }
+  void answer(const peer::Forward& forward, uint64_t number, const std::string& text, raft::Index applied = 1) {
+    peer::ForwardReply answers = reply_to(forward);
+    answers.applied = applied;
+    answers.answers = {{.number = number, .taken = !text.empty(), .reply = text}};
+    reply(answers);
+  }
+  void close_from(const peer::Forward& forward, uint64_t number) {
+    peer::ForwardReply answers = reply_to(forward);
+    answers.closed_from = number;
+    reply(answers);
+  }
+  // The leader confirms the reads that were asked of it; the index is one that is applied.
+  size_t confirm_reads() {
+    turn();
+    size_t confirmed = 0;
+    for (const raft::Message& message : std::exchange(network.sent, {})) {
+      const auto* request = std::get_if<raft::ReadIndexRequest>(&message.body);
+      if (request == nullptr) continue;
+      ++confirmed;
+      node->on_message({.from = message.to, .to = 1, .term = message.term,
+                        .body = raft::ReadIndexReply{.context = request->context, .ok = true, .index = 1}});
+    }
+    turn();
+    return confirmed;
+  }
+};
+
+}  // namespace leto::server::test

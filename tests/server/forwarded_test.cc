@@ -1,0 +1,215 @@
+// The leader's side of forwarding: what is taken, once and in order, and what is refused.
+#include "server/forwarded.h"
+
+#include <doctest/doctest.h>
+
+#include "fake_environment.h"
+#include "fake_peers.h"
+
+namespace leto::server::test {
+namespace {
+
+using Answers = std::vector<std::string>;
+
+// A leader of three, and a follower, node 2, that forwards by hand.
+class LeaderUnderTest : public NodeUnderTest {
+ public:
+  LeaderUnderTest() : NodeUnderTest(3), peers(*this, {2, 3}) { peers.elect(); }
+
+  peer::Forward frame(uint64_t first, const std::vector<std::vector<std::string>>& commands) const {
+    peer::Forward forward{.from = 2, .to = 1, .term = node->raft().term(), .life = 7, .stream = 1, .first = first, .requests = {}};
+    for (const std::vector<std::string>& arguments : commands) {
+      forward.requests.push_back({.resp3 = false, .commands = {{.database = 0, .arguments = arguments}}});
+    }
+    return forward;
+  }
+  void bring(const peer::Forward& forward) {
+    node->on_forward(forward);
+    peers.exchange();
+  }
+  // "number:reply" of each answer since the last call, and "closed from n".
+  Answers answers() {
+    Answers result;
+    for (const peer::ForwardReply& reply : std::exchange(network.forward_replies, {})) {
+      for (const peer::ForwardAnswer& answer : reply.answers) {
+        result.push_back(std::to_string(answer.number) + ":" + (answer.taken ? answer.reply : "not taken"));
+      }
+      if (reply.closed_from != 0) result.push_back("closed from " + std::to_string(reply.closed_from));
+    }
+    return result;
+  }
+  void lose_leadership() {
+    node->on_message(peers.heartbeat_of(3, node->raft().term() + 1));
+    peers.exchange();
+  }
+  std::string value_of(const std::string& key) {
+    const SessionRef session = node->open_session();
+    send(session, {"READONLY"});
+    send(session, {"GET", key});
+    return take(session).substr(5);
+  }
+
+  FakePeers peers;
+};
+
+TEST_CASE("forwarded requests are carried out in order and answered as from a client here") {
+  LeaderUnderTest test;
+  test.bring(test.frame(1, {{"INCR", "n"}, {"INCR", "n"}, {"SET", "s", "text"}, {"INCR", "s"}}));
+  CHECK(test.answers() == Answers{"1::1\r\n", "2::2\r\n", "3:+OK\r\n", "4:-ERR value is not an integer or out of range\r\n"});
+  CHECK(test.node->stats().forward_served == 4);
+}
+
+TEST_CASE("an answer names the process, the stream, and an index by which it is applied") {
+  LeaderUnderTest test;
+  test.bring(test.frame(1, {{"INCR", "n"}}));
+  REQUIRE(test.network.forward_replies.size() == 1);
+  const peer::ForwardReply& reply = test.network.forward_replies[0];
+  CHECK(reply.from == 1);
+  CHECK(reply.to == 2);
+  CHECK(reply.life == 7);
+  CHECK(reply.stream == 1);
+  CHECK(reply.applied == test.node->raft().applied_index());
+}
+
+TEST_CASE("a frame that comes twice is carried out once") {
+  LeaderUnderTest test;
+  const peer::Forward frame = test.frame(1, {{"INCR", "n"}});
+  test.bring(frame);
+  test.bring(frame);
+  CHECK(test.answers() == Answers{"1::1\r\n"});
+  CHECK(test.value_of("n") == "$1\r\n1\r\n");
+}
+
+TEST_CASE("a frame that comes early waits for the one before it") {
+  LeaderUnderTest test;
+  test.bring(test.frame(2, {{"SET", "k", "second"}}));
+  test.bring(test.frame(3, {{"SET", "k", "third"}}));
+  CHECK(test.answers().empty());
+  test.bring(test.frame(1, {{"SET", "k", "first"}}));
+  CHECK(test.answers() == Answers{"1:+OK\r\n", "2:+OK\r\n", "3:+OK\r\n"});
+  CHECK(test.value_of("k") == "$5\r\nthird\r\n");
+}
+
+TEST_CASE("a number that does not come closes the stream, and then it is not taken when it comes after all") {
+  LeaderUnderTest test;
+  test.bring(test.frame(1, {{"INCR", "n"}}));
+  CHECK(test.answers() == Answers{"1::1\r\n"});
+  test.bring(test.frame(3, {{"INCR", "n"}}));
+  test.peers.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs));
+  CHECK(test.answers() == Answers{"closed from 2"});
+  test.bring(test.frame(2, {{"INCR", "n"}}));
+  test.bring(test.frame(3, {{"INCR", "n"}}));
+  CHECK(test.answers() == Answers{"closed from 2", "closed from 2"});
+  CHECK(test.value_of("n") == "$1\r\n1\r\n");
+}
+
+TEST_CASE("a stream whose beginning never came is refused only from what did come") {
+  LeaderUnderTest test;
+  test.bring(test.frame(5, {{"INCR", "n"}}));
+  test.peers.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs));
+  CHECK(test.answers() == Answers{"closed from 5"});
+}
+
+TEST_CASE("a later stream of a process ends the earlier one") {
+  LeaderUnderTest test;
+  peer::Forward later = test.frame(1, {{"INCR", "n"}});
+  later.stream = 2;
+  test.bring(later);
+  test.bring(test.frame(1, {{"INCR", "n"}}));
+  CHECK(test.answers() == Answers{"1::1\r\n"});
+  CHECK(test.value_of("n") == "$1\r\n1\r\n");
+}
+
+TEST_CASE("two processes of one node do not disturb each other") {
+  LeaderUnderTest test;
+  peer::Forward other = test.frame(1, {{"INCR", "n"}});
+  other.life = 8;
+  test.bring(test.frame(1, {{"INCR", "n"}}));
+  test.bring(other);
+  test.bring(test.frame(2, {{"INCR", "n"}}));
+  CHECK(test.answers() == Answers{"1::1\r\n", "1::2\r\n", "2::3\r\n"});
+}
+
+TEST_CASE("who does not lead in the frame's term takes nothing of it") {
+  LeaderUnderTest test;
+  peer::Forward frame = test.frame(1, {{"INCR", "n"}});
+  frame.term += 1;
+  test.bring(frame);
+  CHECK(test.answers() == Answers{"closed from 1"});
+  NodeUnderTest follower(3);
+  follower.node->on_forward(test.frame(1, {{"INCR", "n"}}));
+  follower.turn();
+  REQUIRE(follower.network.forward_replies.size() == 1);
+  CHECK(follower.network.forward_replies[0].closed_from == 1);
+}
+
+TEST_CASE("a frame that was taken and comes again when leadership is lost is not called refused") {
+  LeaderUnderTest test;
+  const peer::Forward frame = test.frame(1, {{"INCR", "n"}});
+  test.bring(frame);
+  CHECK(test.answers() == Answers{"1::1\r\n"});
+  test.lose_leadership();
+  test.bring(frame);
+  CHECK(test.answers().empty());
+}
+
+TEST_CASE("what is lost with leadership is UNKNOWN if it was proposed, and not taken if it was not") {
+  LeaderUnderTest test;
+  test.peers.accept_appends = false;
+  const peer::Forward begun = test.frame(1, {{"INCR", "n"}});
+  test.node->on_forward(begun);
+  test.turn();
+  REQUIRE(test.disk.busy());
+  test.node->on_forward(test.frame(2, {{"INCR", "n"}}));
+  test.turn();
+  test.node->on_message(test.peers.heartbeat_of(3, test.node->raft().term() + 1));
+  test.finish_all_disk();
+  CHECK(test.answers() == Answers{"1:-UNKNOWN outcome: this node lost leadership before the write was committed\r\n", "2:not taken"});
+}
+
+TEST_CASE("a node that shuts down takes nothing more") {
+  LeaderUnderTest test;
+  test.node->begin_shutdown([] {});
+  test.bring(test.frame(1, {{"INCR", "n"}}));
+  CHECK(test.answers() == Answers{"1:not taken"});
+}
+
+TEST_CASE("only writes and commands of the leader are carried out for others") {
+  LeaderUnderTest test;
+  test.bring(test.frame(1, {{"GET", "n"}, {"SHUTDOWN"}, {"nosuch"}, {"SET", "k"}, {"LEAVE", "id9"}}));
+  CHECK(test.answers() == Answers{"1:-ERR this command cannot be forwarded\r\n", "2:-ERR this command cannot be forwarded\r\n",
+                                  "3:-ERR this command cannot be forwarded\r\n",
+                                  "4:-ERR wrong number of arguments for 'set' command\r\n",
+                                  "5:-ERR no member is called 'id9'\r\n"});
+  peer::Forward frame = test.frame(6, {{"INCR", "n"}});
+  frame.requests[0].commands[0].database = 1 << 20;
+  test.bring(frame);
+  CHECK(test.answers() == Answers{"6:-ERR DB index is out of range\r\n"});
+  CHECK_FALSE(test.node->shutting_down());
+}
+
+TEST_CASE("a command that answers later holds up none behind it") {
+  LeaderUnderTest test;
+  test.bring(test.frame(1, {{"JOIN", "10.0.0.9:15379", "id9"}, {"INCR", "n"}}));
+  CHECK(test.answers() == Answers{"2::1\r\n"});
+  REQUIRE(test.network.dials.size() == 1);
+  test.network.dials[0].done(base::Status::error("nobody is there"));
+  test.peers.exchange();
+  CHECK(test.answers() == Answers{"1:-ERR cannot take in 10.0.0.9:15379: nobody is there\r\n"});
+}
+
+TEST_CASE("what one process may bring at once is bounded; beyond it nothing is taken") {
+  LeaderUnderTest test;
+  test.peers.accept_appends = false;
+  const std::string value(8 << 20, 'v');
+  uint64_t first = 1;
+  for (; first < 20 && test.network.forward_replies.empty(); ++first) {
+    test.node->on_forward(test.frame(first, {{"SET", "k", value}}));
+    test.turn();
+  }
+  CHECK(first <= 8);
+  CHECK(test.answers() == Answers{"closed from " + std::to_string(first - 1)});
+}
+
+}  // namespace
+}  // namespace leto::server::test
