@@ -21,7 +21,7 @@ enum Flag : uint32_t {
   kDenyOom = 1u << 6,
   kNoScript = 1u << 7,
   kDeferred = 1u << 8,    // Its reply comes later, by the ticket.
-  kLeaderOnly = 1u << 9,  // Not about keys, but only a leader can do it: JOIN, LEAVE, TRANSFER. A follower answers "not leader".
+  kLeaderOnly = 1u << 9,  // Not about keys, but only a leader can do it: JOIN, LEAVE, TRANSFER. A follower hands it on.
 };
 
 using Handler = void (*)(Context&);

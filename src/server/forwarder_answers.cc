@@ -12,6 +12,7 @@ namespace leto::server {
 namespace {
 
 constexpr uint64_t kRefusedPauseUs = 20000;
+constexpr const char* kNoAnswer = "UNKNOWN outcome: the leader did not answer within request-timeout";
 
 unsigned long long wide(uint64_t number) { return number; }
 
@@ -184,7 +185,7 @@ void Forwarder::expire_sent(uint64_t now_us) {
       const SessionRef session = line.session;
       bytes_ -= sent.bytes;
       lost = lost || stream->first == current_;
-      if (open_request(line, sent.sequence) != nullptr) fail(session, sent.sequence, "UNKNOWN outcome: the leader did not answer within request-timeout");
+      if (open_request(line, sent.sequence) != nullptr) fail(session, sent.sequence, kNoAnswer);
       forget_if_done(sent.client);
     }
     drop_settled(stream->first);

@@ -24,14 +24,6 @@ test "JOIN takes in a fresh node that was started without -join" {
     wait_members $nodes
 }
 
-test "JOIN and LEAVE at a follower answer -not leader" {
-    set nodes [start_cluster 2]
-    set follower [lindex [followers_of $nodes] 0]
-    assert_equal [node_ask $follower JOIN 127.0.0.1:[free_port] other] "-not leader"
-    assert_equal [node_ask $follower LEAVE [lindex $nodes 0]] "-not leader"
-    assert_equal [node_ask $follower JOIN] "-ERR wrong number of arguments for 'join' command"
-}
-
 test "JOIN refuses who is not there, who has another id, and who is in a cluster already" -timeout 60 {
     set nodes [start_cluster 2]
     set leader [leader_of $nodes]

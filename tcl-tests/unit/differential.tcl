@@ -93,6 +93,20 @@ test "generated streams get the same replies as from Redis, with a password" -ti
     run_streams $pair [expr {$::base_seed + 200000}] 15 25 {{AUTH wrong} {AUTH secret}}
 }
 
+# {redis_port leto_port}, the latter that of a follower that forwards what it may not do itself.
+proc start_pair_with_follower {} {
+    set nodes [start_cluster 3 {--enable-debug-command local --follower-writes forward}]
+    return [list [start_redis {--enable-debug-command local}] $node::port([lindex [followers_of $nodes] 0])]
+}
+
+test "a follower that forwards gives the same replies as Redis" -timeout 60 {
+    run_streams [start_pair_with_follower] [expr {$::base_seed + 300000}] 30 60
+}
+
+test "a follower that forwards gives the same replies as Redis, at length" -long -timeout 600 {
+    run_streams [start_pair_with_follower] [expr {$::base_seed + 400000}] 500 100
+}
+
 test "wrong arities and unknown commands are told in Redis's words" {
     set cases {}
     foreach name {get set del exists incr ping echo select auth client config command info debug role hello shutdown quit} {

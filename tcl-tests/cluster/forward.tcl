@@ -1,0 +1,192 @@
+# follower-writes forward: writes at a follower are the leader's, in order and truthfully; and the leader's commands, which
+# any node takes.
+
+set forwarding {--follower-writes forward}
+
+test "a write at any node is acknowledged, and seen there and everywhere" {
+    set nodes [start_cluster 3 $::forwarding]
+    foreach node $nodes {
+        set connection [connect $node]
+        assert_equal [ask $connection SET by:$node yes] OK
+        assert_equal [ask $connection GET by:$node] yes
+        assert_equal [ask $connection INCR count] [incr expected]
+        assert_equal [ask $connection SET text word] OK
+        assert_equal [ask $connection INCR text] "-ERR value is not an integer or out of range"
+        foreach reader $nodes { assert_equal [node_ask $reader GET by:$node] yes }
+    }
+    foreach follower [followers_of $nodes] {
+        assert {[dict get [info_of $follower stats] forward_requests] > 0}
+        assert_equal [dict get [info_of $follower stats] forward_unknown] 0
+    }
+    assert_same_digest $nodes
+}
+
+test "pipelines at a follower that mix reads and writes keep their order" -timeout 60 {
+    set nodes [start_cluster 3 $::forwarding]
+    set requests {}
+    set expected {}
+    for {set i 0} {$i < ($harness::long ? 2000 : 200)} {incr i} {
+        lappend requests [list SET k $i] [list GET k] [list GET k] [list INCR n] [list INCR n] [list GET n] [list PING $i] [list NOSUCH]
+        lappend expected OK $i $i [expr {2 * $i + 1}] [expr {2 * $i + 2}] [expr {2 * $i + 2}] $i \
+            "-ERR unknown command 'NOSUCH', with args beginning with: "
+    }
+    lassign [timed {ask_all [connect [lindex [followers_of $nodes] 0]] $requests}] milliseconds answers
+    assert_equal $answers $expected
+    note "[llength $requests] requests in $milliseconds ms"
+}
+
+test "a deep pipeline of writes at each follower at once is acknowledged in order" -timeout 60 {
+    set nodes [start_cluster 3 $::forwarding]
+    set count 5000
+    foreach follower [followers_of $nodes] {
+        set connection($follower) [connect $follower]
+        set bytes ""
+        for {set i 0} {$i < $count} {incr i} { append bytes [resp::encode [list INCR $follower]] }
+        resp::write $connection($follower) $bytes
+    }
+    foreach follower [array names connection] {
+        for {set i 1} {$i <= $count} {incr i} { assert_equal [resp::text [resp::reply $connection($follower)]] $i }
+    }
+    assert_same_digest $nodes
+}
+
+test "local reads at a follower see what their own connection wrote" {
+    set nodes [start_cluster 3 $::forwarding]
+    set connection [connect [lindex [followers_of $nodes] 0]]
+    ask $connection READONLY
+    for {set i 0} {$i < 300} {incr i} {
+        assert_equal [ask $connection SET k $i] OK
+        assert_equal [ask $connection GET k] $i
+    }
+    assert_equal [ask_all $connection {{SET k a} {GET k} {SET k b} {GET k}}] {OK a OK b}
+}
+
+test "a value of several megabytes is forwarded whole, and small writes of others do not wait for it" -timeout 60 {
+    set nodes [start_cluster 3 $::forwarding]
+    set follower [lindex [followers_of $nodes] 0]
+    set large [connect $follower]
+    set small [connect $follower]
+    set value [string repeat 0123456789abcdef 500000]
+    resp::send $large SET large $value
+    assert_equal [ask $small SET small 1] OK
+    assert_equal [resp::text [resp::reply $large 20000]] OK
+    assert_equal [ask $small GET large] $value
+    set requests {}
+    for {set i 0} {$i < 20} {incr i} { lappend requests [list SET big:$i [string repeat $i 400000]] }
+    assert_equal [ask_all $small $requests] [lrepeat 20 OK]
+    assert_same_digest $nodes
+}
+
+test "the leader's refusals and the follower's own are told word for word" {
+    set nodes [start_cluster 3 [concat $::forwarding {--max-entry-bytes 1mb}]]
+    set leader [leader_of $nodes]
+    set connection [connect [lindex [others $nodes $leader] 0]]
+    set at_leader [connect $leader]
+    foreach request [list {INCR a b} {SET a} {SET a b NOSUCH} [list SET a [string repeat x 1100000]]] {
+        assert_equal [ask $connection {*}$request] [ask $at_leader {*}$request]
+    }
+    assert_equal [ask $connection GET a] "(nil)"
+}
+
+test "a follower with a password forwards for those who said it, and for nobody else" {
+    set nodes [start_cluster 3 [concat $::forwarding {--requirepass secret}]]
+    set follower [lindex [followers_of $nodes] 0]
+    set stranger [resp::open $node::port($follower)]
+    assert_equal [ask $stranger SET a b] "-NOAUTH Authentication required."
+    assert_equal [ask $stranger LEAVE x] "-NOAUTH Authentication required."
+    assert_equal [ask [connect $follower] SET a c] OK
+    assert_equal [node_ask [leader_of $nodes] GET a] c
+}
+
+# After the load: all that it was told is so on all nodes, and the nodes are equal.
+proc assert_kept {load nodes} {
+    set result [stop_load $load]
+    wait_members $nodes
+    note [describe_load $result]
+    assert_same_digest $nodes
+    assert_load_kept $load $result $nodes
+    return $result
+}
+
+test "kill -9 of the leader under load at the followers: acknowledged stays, refused is nowhere, unknown is told" -timeout 120 {
+    set nodes [start_cluster 3 $::forwarding]
+    for {set i 0} {$i < ($harness::long ? 20 : 4)} {incr i} {
+        set leader [leader_of $nodes]
+        # At followers alone: nothing but the links between nodes breaks.
+        set load [start_load [others $nodes $leader] -depth 32]
+        wait_load_progress $load 5000
+        kill9 $leader
+        wait_load_progress $load 3000
+        restart $leader
+        set result [assert_kept $load $nodes]
+        assert {[llength [dict get $result acknowledged]] > 0}
+    }
+}
+
+test "when leadership is handed over under load at a follower nothing is lost, refused or unknown" -timeout 60 {
+    set nodes [start_cluster 3 $::forwarding]
+    set leader [leader_of $nodes]
+    foreach other [others $nodes $leader] { lappend loads [start_load [list $other] -depth 16 -rate 2000] }
+    foreach load $loads { wait_load_progress $load 4000 }
+    stop $leader
+    foreach load $loads { wait_load_progress $load 4000 }
+    restart $leader
+    set results [lmap load $loads { stop_load $load }]
+    wait_members $nodes
+    assert_same_digest $nodes
+    foreach load $loads result $results {
+        note [describe_load $result]
+        assert_load_kept $load $result $nodes
+        assert_equal [dict get $result unknown] {}
+        assert_equal [dict get $result refused] {}
+    }
+}
+
+test "with two of three dead a forwarded write is refused, and taken again once one is back" -timeout 60 {
+    set nodes [start_cluster 3 [concat $::forwarding {--request-timeout 2000}]]
+    set leader [leader_of $nodes]
+    set last [lindex [others $nodes $leader] 0]
+    kill9 {*}[others $nodes $last]
+    set connection [connect $last]
+    wait_for_condition "the loss is noticed" 5000 {[raft_field $last leader] eq ""}
+    lassign [timed {ask $connection SET key no}] milliseconds answer
+    assert_match $answer "-CLUSTERDOWN no leader*"
+    assert {$milliseconds < 4000}
+    resp::send $connection SET key yes
+    restart $leader -nowait
+    assert_equal [resp::text [resp::reply $connection 10000]] OK
+    restart [lindex [others [others $nodes $last] $leader] 0]
+    wait_members $nodes
+    assert_same_digest $nodes
+}
+
+test "JOIN and LEAVE at a follower are carried out by the leader, whatever follower-writes says" -timeout 60 {
+    foreach options [list {} $::forwarding {--follower-writes redirect}] {
+        set nodes [start_cluster 2 $options]
+        set follower [lindex [followers_of $nodes] 0]
+        set fresh [start_node -id fresh[incr number]]
+        wait_for_condition "$fresh leads itself" 5000 {[raft_field $fresh role] eq "leader" && [same_applied $fresh]}
+        assert_equal [node_ask $follower JOIN 127.0.0.1:$node::raft_port($fresh) fresh$number] OK
+        wait_members [concat $nodes $fresh]
+        assert_match [node_ask $follower JOIN 127.0.0.1:[free_port] nobody] "-ERR cannot take in *"
+        assert_match [node_ask $follower LEAVE nobody] "-ERR no member is called 'nobody'"
+        assert_equal [node_ask $follower JOIN] "-ERR wrong number of arguments for 'join' command"
+        assert_equal [node_ask $follower LEAVE fresh$number] OK
+        wait_members $nodes
+    }
+}
+
+test "a node that joins by way of a follower becomes a member" -timeout 60 {
+    set nodes [start_cluster 2]
+    lappend nodes [start_node -join [lindex [followers_of $nodes] 0] -nowait]
+    wait_members $nodes
+    assert_same_digest $nodes
+}
+
+test "without a leader LEAVE at any node says so" -timeout 60 {
+    set nodes [start_cluster 3]
+    set leader [leader_of $nodes]
+    set last [lindex [others $nodes $leader] 0]
+    kill9 {*}[others $nodes $last]
+    wait_for_condition "LEAVE is refused" 8000 {[node_ask $last LEAVE $node::id($leader)] eq "-CLUSTERDOWN no leader"}
+}
