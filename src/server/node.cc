@@ -89,6 +89,10 @@ void Node::make_parts(const NodeStart& start) {
   membership_ = std::make_unique<Membership>(
       *replica_, parts, identity_.node,
       [this](command::Ticket ticket, const std::string& error) { answer(ticket, error); });
+  membership_->forward_to_leader = [this](const std::vector<std::string>& arguments,
+                                          std::function<void(std::string error)> done) {
+    forwarder_->command(arguments, std::move(done));
+  };
   flusher_ = std::make_unique<Flusher>(*replica_, parts);
   snapshot_sender_ = std::make_unique<SnapshotSender>(*replica_, parts, identity_.keys_generation);
   snapshot_receiver_ = std::make_unique<SnapshotReceiver>(*replica_, parts, identity_.keys_generation);
