@@ -345,13 +345,16 @@ void Cluster::carry_out(Node& node, raft::Output output) {
 
 void Cluster::send(Node& node, const Message& message) {
   checker_.on_send(node, message);
-  note_detail(describe(message));
+  const bool is_of_snapshot = std::holds_alternative<raft::InstallSnapshot>(message.body) ||
+                              std::holds_alternative<raft::InstallSnapshotReply>(message.body);
+  is_of_snapshot ? note(describe(message)) : note_detail(describe(message));
   if (!cut_.contains({message.from, message.to})) network_.push_back(message);
 }
 
 void Cluster::store(Node& node, const raft::Write& write) {
   checker_.on_write(node, write);
-  note_detail(format("%" PRIu64 " writes", node.id) + describe(write));
+  const std::string what = format("%" PRIu64 " writes", node.id) + describe(write);
+  write.install ? note(what) : note_detail(what);
   if (write.install) {
     const Snapshot& snapshot = *node.keys_files.at(write.install->keys_generation);
     node.log = snapshot.entries;

@@ -80,8 +80,8 @@ InstallSnapshotReply answer_of(SnapshotAnswer answer, uint64_t number, Index mat
   return {.snapshot = number, .answer = answer, .offset = 0, .match = match};
 }
 
-void refuse(Solo& solo, NodeId from, Term term, Index previous, EntryId hint) {
-  solo.step(from, term, AppendEntriesReply{
+void refuse(Solo& solo, Sender sender, Index previous, EntryId hint) {
+  solo.step(sender.node, sender.term, AppendEntriesReply{
                             .accepted = false, .match = 0, .previous_index = previous, .hint = hint, .read_counter = 0});
 }
 
@@ -104,7 +104,7 @@ raft::PeerView peer_of(Solo& solo, NodeId node) {
 struct LeaderWithNeedyPeer {
   explicit LeaderWithNeedyPeer(Index base = 8) : solo(compacted_at(base)) {
     solo.lead();
-    refuse(solo, 2, 2, 10, {.term = 1, .index = 3});
+    refuse(solo, {2, 2}, 10, {.term = 1, .index = 3});
   }
   Solo solo;
 };
@@ -139,7 +139,7 @@ TEST_CASE("a peer whose next entry lies before the log is named once and gets he
 TEST_CASE("a peer that is silent is named when it answers") {
   Solo solo(compacted_at(0));
   solo.lead();
-  refuse(solo, 2, 2, 10, {.term = 1, .index = 3});
+  refuse(solo, {2, 2}, 10, {.term = 1, .index = 3});
   for (int i = 0; i < 12; ++i) {
     solo.tick();
     solo.accept(3, 2, 11);
@@ -172,7 +172,7 @@ TEST_CASE("a peer that installed the snapshot goes on by log") {
 TEST_CASE("what a peer installed counts for commit") {
   Solo solo(compacted_at(8));
   solo.lead();
-  refuse(solo, 2, 2, 10, {.term = 1, .index = 3});
+  refuse(solo, {2, 2}, 10, {.term = 1, .index = 3});
   solo.step(2, 2, answer_of(SnapshotAnswer::kInstalled, 7, 11));
   CHECK(solo.raft().commit_index() == 11);
 }
@@ -272,7 +272,7 @@ TEST_CASE("entries that come back from the log after it was compacted are not se
   options.raft.cache_bytes_max = 1;
   Solo solo(options);
   solo.lead();
-  refuse(solo, 2, 2, 10, {.term = 1, .index = 3});
+  refuse(solo, {2, 2}, 10, {.term = 1, .index = 3});
   REQUIRE(solo.loads().size() == 1);
   CHECK(solo.loads()[0].from == 4);
   solo.raft().compact(8);
@@ -641,14 +641,14 @@ TEST_CASE("a hint at the base is answered by log, one before it by a snapshot") 
   Solo solo(compacted_at(8));
   solo.lead();
   solo.sent();
-  refuse(solo, 2, 2, 10, {.term = 1, .index = 8});
+  refuse(solo, {2, 2}, 10, {.term = 1, .index = 8});
   CHECK_FALSE(peer_of(solo, 2).needs_snapshot);
   REQUIRE(solo.loads().size() == 1);
   CHECK(solo.loads()[0].from == 9);
   solo.raft().loaded(2, {make_entry(1, 9, "x"), make_entry(1, 10, "x")});
   solo.take();
   CHECK(solo.last_sent<AppendEntries>()->previous == EntryId{.term = 1, .index = 8});
-  refuse(solo, 2, 2, 8, {.term = 1, .index = 7});
+  refuse(solo, {2, 2}, 8, {.term = 1, .index = 7});
   CHECK(peer_of(solo, 2).needs_snapshot);
 }
 

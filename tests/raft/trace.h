@@ -30,7 +30,8 @@
 //   replace A OLD NEW                 NEW takes the id of OLD
 //   show [A|log A|peers A]   network
 //
-// `quietly COMMAND` tells only roles, applied entries and answered reads; elect, run and settle always do.
+// `quietly COMMAND` tells only roles, applied entries, answered reads and all of snapshots; elect, run and settle
+// always do.
 #pragma once
 
 #include <functional>
