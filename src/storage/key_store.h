@@ -1,9 +1,9 @@
 // keys-<generation>.db: the key tables and, in the same transaction, everything else that is replicated
 // state (keyspace::StateHeader) and the witness of the log's tail (D16). Written behind.
 //
-// Invariants: one read-write connection, which alone commits and checkpoints; a flush is one transaction,
-// in however many steps, and none but the last commits; every value carries a CRC32C that is checked when it is read. Refuses to know of threads: one call at a
-// time, from any thread; the cut is only read.
+// Invariants: one read-write connection, which alone commits and checkpoints; a flush is one transaction, in
+// however many steps, of which none but the last commits; every value carries a CRC32C that is checked when it is
+// read. Refuses to know of threads: one call at a time, from any thread; the cut is only read.
 #pragma once
 
 #include <cstdint>

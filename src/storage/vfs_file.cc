@@ -59,6 +59,7 @@ base::Result<VfsFile> VfsFile::open(const std::string& vfs, const std::string& p
   opened.name_ = std::make_unique<std::string>(path);
   opened.memory_ = std::make_unique<char[]>(static_cast<size_t>(system->szOsFile));
   auto* const file = reinterpret_cast<sqlite3_file*>(opened.memory_.get());
+  file->pMethods = nullptr;
   const int mode = access == FileAccess::kRead ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   int given = 0;
   const int code =

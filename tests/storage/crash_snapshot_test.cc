@@ -245,7 +245,7 @@ TEST_CASE("whichever sync the power is cut at or fails while a snapshot is under
 
 TEST_CASE("a start after a snapshot that is cut short is begun again") {
   const FatalThrows throws;
-  for (uint64_t at = 5;; at += 11) {
+  for (uint64_t at = 5;; at += 23) {
     uint64_t met = 1;
     for (uint64_t again = 1; met > 0; ++again) {
       CAPTURE(at);

@@ -3,7 +3,7 @@
 
 #include <doctest/doctest.h>
 
-#include "base/format.h"
+#include "base/crc32c.h"
 #include "keyspace/keyspace.h"
 #include "storage/key_tables.h"
 #include "storage/load.h"
@@ -117,6 +117,156 @@ TEST_CASE("a keys file is copied while its owner goes on, and received with keys
   Keyspace loaded;
   CHECK(load_keyspace(*received.value(), loaded).is_ok());
   CHECK_FALSE(disk.had_two_writers());
+}
+
+TEST_CASE("what arrives damaged, short, or as another snapshot than announced is refused by name and removed") {
+  TestDisk disk("snapshot_refused");
+  Keyspace keys;
+  fill(keys, 1);
+  {
+    const auto store = open_keys(disk);
+    must_flush(*store, keys, 50);
+  }
+  const auto source = open_source(disk);
+  copy_all(*source);
+  const raft::EntryId last{.term = 2, .index = 50};
+  const std::string name = "/other/keys-2.db";
+  SUBCASE("a flipped bit in the file") {
+    const auto target = open_target(disk, source->size());
+    send(*source, *target);
+    disk.flip_bit(name, disk.contents(name).find("vvvv"), 0);
+    CHECK(contains(finish(*target, last, source->checksum()).error, name + ": damaged: the snapshot's checksum is"));
+  }
+  SUBCASE("a flipped bit that the sender had summed up, too") {
+    const auto target = open_target(disk, source->size());
+    send(*source, *target);
+    // Some of the places are unused parts of pages.
+    const std::string value(100, 'v');
+    for (size_t at = 0; (at = disk.contents(name).find(value, at)) != std::string::npos; ++at) {
+      disk.flip_bit(name, at, 0);
+    }
+    const uint32_t checksum = base::crc32c(disk.contents(name));
+    CHECK(contains(finish(*target, last, checksum).error, name + ": damaged: key "));
+  }
+  SUBCASE("the end before all bytes") {
+    const auto target = open_target(disk, source->size());
+    REQUIRE(target->append(source->read(0, 10000).value()).is_ok());
+    CHECK(contains(finish(*target, last, source->checksum()).error, name + ": it has 10000 bytes of "));
+  }
+  SUBCASE("another entry than the last included") {
+    const auto target = open_target(disk, source->size());
+    send(*source, *target);
+    CHECK(contains(finish(*target, {.term = 2, .index = 49}, source->checksum()).error,
+                   "it holds the keys at entry 50 of term 2, announced were those at 49 of term 2"));
+  }
+  SUBCASE("no database at all") {
+    const auto target = open_target(disk, 8192);
+    const std::string bytes(8192, 'x');
+    REQUIRE(target->append(bytes).is_ok());
+    CHECK(contains(finish(*target, last, base::crc32c(bytes)).error, name + ": not a database"));
+  }
+  SUBCASE("an empty database") {
+    const auto target = open_target(disk, 1);
+    REQUIRE(target->append("").is_ok());
+    CHECK_FALSE(finish(*target, last, 0).error.empty());
+  }
+  CHECK_FALSE(disk.exists(name));
+  CHECK_FALSE(disk.exists(name + "-wal"));
+}
+
+TEST_CASE("no more is written than was announced, and no size is believed that no keys file has") {
+  TestDisk disk("snapshot_bounds");
+  for (const uint64_t size : {uint64_t{0}, kSnapshotBytesMax + 1}) {
+    CHECK_FALSE(
+        SnapshotTarget::open({.directory = "/other", .vfs = disk.name(), .generation = 2, .size = size}).is_ok());
+  }
+  const auto target = open_target(disk, 100);
+  REQUIRE(target->append(std::string(60, 'a')).is_ok());
+  CHECK_FALSE(target->append(std::string(41, 'b')).is_ok());
+  CHECK(target->offset() == 60);
+  CHECK(disk.contents("/other/keys-2.db").size() == 60);
+  CHECK(target->append(std::string(40, 'b')).is_ok());
+  CHECK_FALSE(target->append("c").is_ok());
+  target->discard();
+  CHECK_FALSE(disk.exists("/other/keys-2.db"));
+}
+
+TEST_CASE("bytes that a full disk did not take may be appended again") {
+  TestDisk disk("snapshot_full");
+  const auto target = open_target(disk, 100);
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kShortWrite});
+  CHECK_FALSE(target->append(std::string(100, 'a')).is_ok());
+  CHECK(target->offset() == 0);
+  CHECK(target->append(std::string(100, 'b')).is_ok());
+  CHECK(disk.contents("/other/keys-2.db") == std::string(100, 'b'));
+}
+
+TEST_CASE("an earlier file of the generation, and its WAL, are gone before the new one is written") {
+  TestDisk disk("snapshot_stale");
+  Keyspace keys;
+  set(keys, "stale", "x", 1);
+  {
+    base::Result<std::unique_ptr<KeyStore>> stale =
+        KeyStore::open({.directory = "/other", .vfs = disk.name(), .generation = 2});
+    REQUIRE(stale.is_ok());
+    must_flush(*stale.value(), keys, 5);
+  }
+  CHECK(disk.exists("/other/keys-2.db-wal"));
+  const auto target = open_target(disk, 100);
+  CHECK_FALSE(disk.exists("/other/keys-2.db-wal"));
+  CHECK(disk.contents("/other/keys-2.db").empty());
+}
+
+TEST_CASE("a copy that is given up leaves nothing, and lets go of the WAL") {
+  TestDisk disk("snapshot_given_up");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  fill(keys, 1);
+  must_flush(*store, keys, 50);
+  {
+    const auto source = open_source(disk);
+    CHECK_FALSE(source->step(kStep).done);
+    CHECK(disk.exists("/disk/snapshot-3.spool"));
+  }
+  CHECK_FALSE(disk.exists("/disk/snapshot-3.spool"));
+  REQUIRE(store->checkpoint().is_ok());
+  // All of the WAL was copied: the next flush begins it anew.
+  const size_t before = disk.contents("/disk/keys-1.db-wal").size();
+  for (uint64_t i = 2; i < 6; ++i) {
+    set(keys, "a", "b", i);
+    must_flush(*store, keys, 50 + i);
+  }
+  CHECK(disk.contents("/disk/keys-1.db-wal").size() == before);
+}
+
+TEST_CASE("a finished copy no longer holds the keys file, and is read in any order") {
+  TestDisk disk("snapshot_done");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  fill(keys, 1);
+  must_flush(*store, keys, 50);
+  const auto source = open_source(disk);
+  copy_all(*source);
+  const std::string whole = disk.contents("/disk/snapshot-3.spool");
+  CHECK(source->size() == whole.size());
+  CHECK(source->checksum() == base::crc32c(whole));
+  CHECK(source->read(5000, 100).value() == whole.substr(5000, 100));
+  CHECK(source->read(0, 100).value() == whole.substr(0, 100));
+  CHECK(source->read(whole.size() - 10, 100).value() == whole.substr(whole.size() - 10));
+  CHECK(source->read(whole.size(), 100).value().empty());
+  // Closing the owner while the copy lives asserts in SQLite's own bookkeeping if something is held.
+  CHECK(store->close().is_ok());
+}
+
+TEST_CASE("of keys files and spools only the current keys file is left") {
+  TestDisk disk("snapshot_removal");
+  for (const char* path : {"/d/keys-4.db", "/d/keys-4.db-wal", "/d/keys-5.db", "/d/keys-5.db-wal", "/d/keys-6.db",
+                           "/d/keys-6.db-wal", "/d/keys-6.db-shm", "/d/snapshot-0.spool", "/d/snapshot-63.spool",
+                           "/d/raft.db"}) {
+    disk.set_contents(path, "x");
+  }
+  remove_other_generations("/d", disk.name(), 5);
+  CHECK(disk.paths() == std::vector<std::string>{"/d/keys-5.db", "/d/keys-5.db-wal", "/d/raft.db"});
 }
 
 }  // namespace leto::storage

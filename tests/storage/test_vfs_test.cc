@@ -214,6 +214,18 @@ TEST_CASE("a stopped machine answers nothing until its process has ended") {
   CHECK(RawFile(disk, "/g").code == SQLITE_OK);
 }
 
+TEST_CASE("a machine that was stopped by hand answers nothing until its process has ended") {
+  TestDisk disk("vfs_stop_by_hand");
+  RawFile file(disk, "/f");
+  CHECK(file.write("a", 0) == SQLITE_OK);
+  disk.stop();
+  CHECK(file.write("b", 0) != SQLITE_OK);
+  disk.kill();
+  CHECK(disk.contents("/f") == "a");
+  RawFile again(disk, "/f");
+  CHECK(again.write("c", 0) == SQLITE_OK);
+}
+
 TEST_CASE("the hook hears of each sync, and flipped bits and old images are there at once") {
   TestDisk disk("vfs_outside");
   std::string heard;

@@ -1,0 +1,79 @@
+// How long a start takes to load a million small keys, and where the time goes; not run unless asked for.
+#include <doctest/doctest.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/format.h"
+#include "keyspace/keyspace.h"
+#include "storage/load.h"
+#include "tests/storage/support.h"
+
+namespace leto::storage {
+
+namespace {
+
+using keyspace::Keyspace;
+using Clock = std::chrono::steady_clock;
+
+constexpr uint64_t kKeys = 1000000;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void report(const char* what, double seconds) {
+  std::printf("  %-40s %6.3f s  %5.0f ns a key\n", what, seconds, seconds * 1e9 / static_cast<double>(kKeys));
+}
+
+std::unique_ptr<KeyStore> open_bench(const std::string& directory) {
+  base::Result<std::unique_ptr<KeyStore>> store = KeyStore::open({.directory = directory, .vfs = "", .generation = 1});
+  REQUIRE_MESSAGE(store.is_ok(), store.status().text());
+  return std::move(store.value());
+}
+
+void write_keys(const std::string& directory) {
+  Keyspace keys;
+  for (uint64_t i = 0; i < kKeys; ++i) {
+    keys.set(0, base::format("key:%012llu", static_cast<unsigned long long>(i * 7919 % kKeys)),
+             {.value = keyspace::make_string(std::string(32, 'v')), .version = {.index = i, .position = 0}});
+  }
+  const auto store = open_bench(directory);
+  const keyspace::StateHeader header{.applied_index = kKeys, .configuration = {}, .digest = keys.digest()};
+  const keyspace::Cut cut = keys.freeze(header);
+  auto start = Clock::now();
+  REQUIRE(store->flush(cut, {.index = kKeys, .term = 1}).is_ok());
+  report("flush", seconds_since(start));
+  start = Clock::now();
+  REQUIRE(store->checkpoint().is_ok());
+  report("checkpoint", seconds_since(start));
+  REQUIRE(store->close().is_ok());
+}
+
+}  // namespace
+
+TEST_CASE("bench: loading a million small keys" * doctest::skip()) {
+  const char* where = std::getenv("LETO_BENCH_DIR");
+  REQUIRE_MESSAGE(where != nullptr, "set LETO_BENCH_DIR to a directory on the disk in question");
+  const std::string directory = std::string(where) + "/load";
+  mkdir(directory.c_str(), 0700);
+  for (const char* suffix : {"", "-wal", "-shm"}) std::remove((directory + "/keys-1.db" + suffix).c_str());
+  write_keys(directory);
+  auto start = Clock::now();
+  const auto store = open_bench(directory);
+  report("open", seconds_since(start));
+  start = Clock::now();
+  uint64_t rows = 0;
+  REQUIRE(store->load([&](uint32_t, std::string_view, keyspace::Item) { ++rows; }).is_ok());
+  report("rows alone, checked", seconds_since(start));
+  CHECK(rows == kKeys);
+  Keyspace keys;
+  start = Clock::now();
+  REQUIRE(load_keyspace(*store, keys).is_ok());
+  report("load_keyspace", seconds_since(start));
+  CHECK(keys.size() == kKeys);
+}
+
+}  // namespace leto::storage
