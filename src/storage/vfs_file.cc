@@ -108,10 +108,11 @@ base::Status VfsFile::sync() {
 }
 
 bool file_exists(const std::string& vfs, const std::string& path) {
+  if (!configure_sqlite().is_ok()) return false;
   sqlite3_vfs* const system = find_vfs(vfs);
   int there = 0;
-  if (system == nullptr || !configure_sqlite().is_ok()) return false;
-  return system->xAccess(system, path.c_str(), SQLITE_ACCESS_EXISTS, &there) == SQLITE_OK && there != 0;
+  return system != nullptr &&
+         system->xAccess(system, path.c_str(), SQLITE_ACCESS_EXISTS, &there) == SQLITE_OK && there != 0;
 }
 
 base::Status remove_file(const std::string& vfs, const std::string& path) {
