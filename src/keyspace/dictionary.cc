@@ -2,6 +2,8 @@
 // the number of keys, except the destructor; for a large dictionary use remove_some() before it.
 #include "keyspace/dictionary.h"
 
+#include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -76,6 +78,14 @@ Node* Dictionary::insert(std::string_view key, uint32_t hash) {
   ++node_count_;
   if (node_count_ > bucket_count_ && bucket_count_ < kBucketsMax) split_one();
   return node;
+}
+
+void Dictionary::reserve(size_t nodes) {
+  LETO_ASSERT(node_count_ == 0, base::format("room is made among %zu nodes", node_count_));
+  if (nodes <= bucket_count_ || nodes <= kBucketsMin) return;
+  bucket_count_ = std::min(nodes, kBucketsMax);
+  half_ = std::bit_floor(bucket_count_);
+  while (segments_.size() * kSegmentBuckets < bucket_count_) segments_.push_back(std::make_unique<Segment>());
 }
 
 void Dictionary::remove(Node* node) {

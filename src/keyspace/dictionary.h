@@ -45,6 +45,8 @@ class Dictionary {
   Node* find(std::string_view key, uint32_t hash) const;
   // A new node without a value. REQUIRES: no such key; hash == hash_of(key); key shorter than 2 GiB.
   Node* insert(std::string_view key, uint32_t hash);
+  // Makes room for so many nodes at once, so that inserting them splits nothing. REQUIRES: there is no node.
+  void reserve(size_t nodes);
   // Takes the node out and frees it. REQUIRES: it is in this dictionary.
   void remove(Node* node);
   // Frees up to `count` nodes, or passes so many empty buckets; true if nothing is left. Once called,

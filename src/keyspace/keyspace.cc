@@ -234,10 +234,11 @@ Digest Keyspace::recompute_digest() const {
   return sum;
 }
 
+void Keyspace::reserve(uint32_t database, uint64_t keys) { state_->at(database).dictionary->reserve(keys); }
+
 void Keyspace::load(uint32_t database, std::string_view key, Item item) {
-  Node* const node = state_->find_or_insert(database, key);
-  LETO_ASSERT(node->epoch != state_->epoch, "a key that was changed is loaded again");
-  state_->assign(database, node, std::move(item));
+  state_->memory += Dictionary::node_bytes(key.size());
+  state_->assign(database, state_->at(database).dictionary->insert(key, Dictionary::hash_of(key)), std::move(item));
 }
 
 Cut Keyspace::freeze(StateHeader header) {

@@ -59,6 +59,7 @@ class SqliteKeyStore : public KeyStore {
   std::string path() const override { return path_; }
   StateHeader header() const override { return state_.header; }
   Witness witness() const override { return state_.witness; }
+  uint64_t count_keys(uint32_t database) override;
   base::Status load(const Sink& sink) override;
   base::Status begin_flush(const Cut& cut, const Witness& witness) override;
   FlushStep step_flush(size_t bytes_max) override;
@@ -277,6 +278,11 @@ int SqliteKeyStore::finish_flush() {
 }
 
 // --- Loading -----------------------------------------------------------------------------------------
+
+uint64_t SqliteKeyStore::count_keys(uint32_t database) {
+  KeyTables* const tables = dead_ ? nullptr : namespaces_.find(database);
+  return tables ? tables->count(*database_) : 0;
+}
 
 base::Status SqliteKeyStore::load(const Sink& sink) {
   if (base::Status status = check_idle(); !status.is_ok()) return status;

@@ -44,7 +44,9 @@ class KeyStore {
   virtual std::string path() const = 0;   // Of the file.
   virtual keyspace::StateHeader header() const = 0;
   virtual Witness witness() const = 0;
-  // Calls `sink` for every key. The digest of what it gave is compared with the header's by the caller.
+  // How many keys a logical database has; 0 also if that cannot be told. For making room before load().
+  virtual uint64_t count_keys(uint32_t /* database */) { return 0; }
+  // Calls `sink` for every key, once for each. The digest of what it gave is compared with the header's by the caller.
   using Sink = std::function<void(uint32_t database, std::string_view key, keyspace::Item item)>;
   virtual base::Status load(const Sink& sink) = 0;
 

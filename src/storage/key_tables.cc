@@ -185,12 +185,19 @@ int KeyTables::remove_chunks(Database& database, uint64_t object, uint64_t& chun
   return SQLITE_OK;
 }
 
+uint64_t KeyTables::count(Database& database) {
+  uint64_t keys = 0;
+  return database.query("SELECT count(*) FROM " + table("keys_", name_), keys).is_ok() ? keys : 0;
+}
+
 base::Status KeyTables::load(Database& database, uint32_t db, const Visit& visit) {
   Statement rows;
   base::Status status = database.prepare(
       "SELECT key, type, version_index, version_position, deadline_ms, object, size, crc, value FROM " +
           table("keys_", name_) + " ORDER BY key", rows);
   if (!status.is_ok()) return status;
+  std::string before;
+  bool any = false;
   int code = rows.step();
   for (; code == SQLITE_ROW; code = rows.step()) {
     const uint64_t position = rows.integer(3);
@@ -200,7 +207,9 @@ base::Status KeyTables::load(Database& database, uint32_t db, const Visit& visit
                   .value = rows.bytes(8)};
     const bool sound = row.type == static_cast<uint64_t>(keyspace::Type::kString) &&
                        position <= UINT32_MAX && rows.integer(7) == row.crc(name_) &&
-                       (row.object != 0 || row.size == row.value.size());
+                       (row.object != 0 || row.size == row.value.size()) && (!any || before < row.key);
+    any = true;
+    before = row.key;
     if (!sound) return damaged_value(database, db, row.key);
     std::string value(row.value);
     if (row.object != 0) status = load_chunks(database, row, value);

@@ -48,6 +48,9 @@ class KeyTables {
   // of it only if that comes to 0.
   int remove_chunks(Database& database, uint64_t object, uint64_t& chunks);
 
+  // Keys; 0 also if they cannot be counted.
+  uint64_t count(Database& database);
+  // Visits each key once: an order that does not rise is damage like any other.
   using Visit = std::function<void(std::string_view key, keyspace::Item item)>;
   base::Status load(Database& database, uint32_t db, const Visit& visit);
 

@@ -8,6 +8,9 @@
 namespace leto::storage {
 
 base::Status load_keyspace(KeyStore& store, keyspace::Keyspace& keyspace) {
+  for (uint32_t database = 0; database < keyspace::kDatabases; ++database) {
+    keyspace.reserve(database, store.count_keys(database));
+  }
   base::Status loaded = store.load([&](uint32_t database, std::string_view key, keyspace::Item item) {
     keyspace.load(database, key, std::move(item));
   });

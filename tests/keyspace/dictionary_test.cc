@@ -71,6 +71,24 @@ TEST_CASE("dictionary: no step touches more than a few buckets while a million k
   CHECK(dictionary.table_bytes() < 100'000);
 }
 
+TEST_CASE("dictionary: what fits the room that was made splits nothing, and all goes on as before") {
+  Dictionary dictionary;
+  dictionary.reserve(10'000);
+  CHECK(dictionary.bucket_count() == 10'000);
+  for (size_t i = 0; i < 10'000; ++i) insert(dictionary, key_of(i));
+  CHECK(dictionary.bucket_count() == 10'000);
+  CHECK(dictionary.buckets_touched() == 10'000);
+  for (size_t i = 10'000; i < 30'000; ++i) insert(dictionary, key_of(i));
+  CHECK(dictionary.bucket_count() == 30'000);
+  for (size_t i = 0; i < 30'000; ++i) {
+    Node* const node = dictionary.find(key_of(i));
+    REQUIRE(node != nullptr);
+    if (i % 100 != 0) dictionary.remove(node);
+  }
+  CHECK(dictionary.node_count() == 300);
+  CHECK(dictionary.bucket_count() < 10'000);
+}
+
 TEST_CASE("dictionary: buckets stay short") {
   Dictionary dictionary;
   for (size_t i = 0; i < 100'000; ++i) {
