@@ -199,10 +199,9 @@ base::Result<Address> Peers::dialed_address(const raft::Member& member) const {
 }
 
 raft::Member Peers::told_self(const std::string& socket_host) const {
-  const std::string& found = is_real_host(socket_host) ? socket_host : found_host_;
-  const auto host_of = [&found](const std::string& known) {
+  const auto host_of = [&socket_host](const std::string& known) {
     base::Result<Address> address = parse_address(known);
-    return told_host(address.is_ok() ? address.value().host : "", found);
+    return told_host(address.is_ok() ? address.value().host : "", socket_host);
   };
   raft::Member told = own_member_;
   told.raft_address = own_raft_address(options_, host_of(own_member_.raft_address));
@@ -210,20 +209,8 @@ raft::Member Peers::told_self(const std::string& socket_host) const {
   return told;
 }
 
-// The first real address of a machine that knew itself by none: it is told to those, too, who are reached from a
-// loopback address, one of whom may lead.
-void Peers::find_host(const std::string& socket_host) {
-  const bool has_one = !found_host_.empty() && may_be_here(found_host_);
-  if (has_one || !is_real_host(socket_host) || told_self(socket_host) == told_self("")) return;
-  found_host_ = socket_host;
-  loop_.defer([this] {
-    for (auto& [node, peer] : peers_) connect(peer);
-  });
-}
-
 void Peers::reached_from(const std::string& socket_host) {
   if (own_member_.node == raft::kNobody || !hooks_.moved) return;
-  find_host(socket_host);
   const raft::Member told = told_self(socket_host);
   if (told != own_member_) hooks_.moved(told);
 }

@@ -136,7 +136,6 @@ class Peers final : public Network {
   std::string dialed_text(const Peer& peer) const;
   void note_addresses(Peer& peer, const AcceptedPeer& accepted);
   raft::Member told_self(const std::string& socket_host) const;
-  void find_host(const std::string& socket_host);
   bool was_removed(raft::NodeId node) const;
   void forget_parted(uint64_t now_ms);
   void close_accepted(raft::NodeId node);
@@ -152,7 +151,6 @@ class Peers final : public Network {
   std::map<raft::NodeId, Peer> peers_;
   std::set<raft::NodeId> members_ever_;
   std::set<raft::NodeId> members_;
-  std::string found_host_;           // Of this machine, found because nobody knew a better one; empty: none was.
   raft::Member own_member_;          // In the configuration; kNobody: it is not.
   std::set<raft::NodeId> lost_;      // Told to the node at the next tick, at most once per tick each.
   std::vector<std::unique_ptr<AcceptedPeer>> accepted_;

@@ -92,13 +92,18 @@ TEST_CASE("a TRANSFER to which nobody reacts ends within an election timeout, an
 
 TEST_CASE("no change of the members is begun while leadership is handed over") {
   LeaderUnderTest it;
+  const SessionRef before = it.test.node->open_session();
+  it.test.send(before, {"SET", "k", "1"});
+  it.test.turn();
   it.test.send(it.session, {"TRANSFER", "id2"});
   const SessionRef other = it.test.node->open_session();
   it.test.send(other, {"LEAVE", "id3"});
   it.test.turn();
-  CHECK(asked_to_lead(it.test) == 2);
-  CHECK(it.test.node->members().members.size() == 3);
   CHECK_FALSE(it.test.node->members().is_joint());
+  it.peers.exchange();
+  it.test.turn();
+  CHECK_FALSE(it.test.node->members().is_joint());
+  CHECK(it.test.node->members().members.size() == 3);
   it.takes_over(2);
   CHECK(it.test.take(it.session) == "+OK\r\n");
   CHECK(it.test.take(other) == "-not leader\r\n");
@@ -130,6 +135,26 @@ TEST_CASE("what was proposed before is answered before leadership goes, and what
   it.takes_over(3);
   CHECK(it.test.take(it.session) == "+OK\r\n");
   CHECK(it.test.take(after) == "-not leader\r\n");
+}
+
+TEST_CASE("nobody is asked to lead before this node has committed what it proposed, however far the others are") {
+  LeaderUnderTest it;
+  const SessionRef before = it.test.node->open_session();
+  it.test.send(before, {"SET", "k", "1"});
+  it.test.turn();
+  REQUIRE(it.test.disk.busy());
+  raft::AppendEntriesReply reply{.accepted = true,
+                                 .match = it.test.node->raft().last().index,
+                                 .previous_index = it.test.node->raft().last().index - 1,
+                                 .hint = {},
+                                 .read_counter = 0};
+  it.test.node->on_message({.from = 3, .to = 1, .term = it.test.node->raft().term(), .body = reply});
+  it.test.send(it.session, {"TRANSFER", "id3"});
+  it.test.turn();
+  CHECK(asked_to_lead(it.test) == raft::kNobody);
+  it.test.finish_all_disk();
+  CHECK(it.test.take(before) == "+OK\r\n");
+  CHECK(asked_to_lead(it.test) == 3);
 }
 
 TEST_CASE("a TRANSFER while writes cannot be committed is given up, and they are not disturbed") {
