@@ -56,7 +56,10 @@ bool Forwarded::is_full(const Inbox& inbox) const {
 // --- What comes in ---------------------------------------------------------------------------------------
 
 void Forwarded::on_forward(peer::Forward forward) {
-  Inbox& inbox = inboxes_[{forward.from, forward.life}];
+  const Process process{forward.from, forward.life};
+  const bool too_many = inboxes_.size() >= kProcessesMax && !inboxes_.contains(process);
+  if (too_many) return log_dropped(forward, "too many processes are known");
+  Inbox& inbox = inboxes_[process];
   inbox.used_at_us = environment_.clock.monotonic_us();
   if (forward.stream < inbox.stream) return log_dropped(forward, "a later stream took its place");
   if (forward.stream > inbox.stream) {

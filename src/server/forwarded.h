@@ -24,6 +24,8 @@ class Forwarded {
   // Being carried out, or held back, for one process: twice what it may have under way. Beyond it nothing is taken.
   static constexpr size_t kCountMax = 2 * 8192;
   static constexpr size_t kBytesMax = 32 << 20;
+  // Processes that are known at once: those of all members, and the earlier ones of nodes that keep restarting.
+  static constexpr size_t kProcessesMax = 1024;
   // A number that was passed over is waited for so long, in election timeouts.
   static constexpr uint64_t kGapElections = 1;
   // A process that was silent for so long is forgotten. Its streams end sooner.

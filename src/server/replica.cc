@@ -213,6 +213,8 @@ void Replica::expire_requests(Session& session, uint64_t now_us) {
     } else {
       session.fail(sequence, request->state == RequestState::kDeferred
                                  ? "UNKNOWN outcome: not finished within request-timeout"
+                             : request->local
+                                 ? "CLUSTERDOWN this connection's writes did not come here within request-timeout"
                                  : "CLUSTERDOWN no quorum confirmed this read within request-timeout");
     }
     output_grew(reference);

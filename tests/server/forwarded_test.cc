@@ -130,6 +130,24 @@ TEST_CASE("two processes of one node do not disturb each other") {
   CHECK(test.answers() == Answers{"1::1\r\n", "1::2\r\n", "2::3\r\n"});
 }
 
+TEST_CASE("the processes that are known are bounded, and forgotten when they are silent for long") {
+  LeaderUnderTest test;
+  peer::Forward frame = test.frame(1, {{"INCR", "n"}});
+  for (uint64_t life = 1; life <= Forwarded::kProcessesMax; ++life) {
+    frame.life = life;
+    test.node->on_forward(frame);
+  }
+  test.peers.exchange();
+  CHECK(test.answers().size() == Forwarded::kProcessesMax);
+  frame.life = Forwarded::kProcessesMax + 1;
+  test.bring(frame);
+  CHECK(test.answers().empty());
+  test.peers.ticks(static_cast<int>(Forwarded::kForgetUs / 1000 / kTickMs) + 20);
+  frame.term = test.node->raft().term();
+  test.bring(frame);
+  CHECK(test.answers() == Answers{"1::" + std::to_string(Forwarded::kProcessesMax + 1) + "\r\n"});
+}
+
 TEST_CASE("who does not lead in the frame's term takes nothing of it") {
   LeaderUnderTest test;
   peer::Forward frame = test.frame(1, {{"INCR", "n"}});

@@ -151,6 +151,17 @@ TEST_CASE("a local read waits for what its own connection wrote at another node,
   CHECK(test.take(session) == "$1\r\n1\r\n");
 }
 
+TEST_CASE("a local read whose connection's writes do not come here says so after request-timeout") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"READONLY"});
+  test.send(session, {"SET", "k", "1"});
+  test.answer(test.taken().at(0), 1, "+OK\r\n", 2);
+  test.send(session, {"GET", "k"});
+  test.pass(test.options.request_timeout_ms + 200);
+  CHECK(test.take(session) == "+OK\r\n+OK\r\n-CLUSTERDOWN this connection's writes did not come here within request-timeout\r\n");
+}
+
 TEST_CASE("what was sent and is not answered ends as UNKNOWN, with the reads behind it, when the link breaks") {
   FollowerUnderTest test;
   const SessionRef session = test.node->open_session();
