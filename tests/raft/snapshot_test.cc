@@ -117,6 +117,7 @@ TEST_CASE("a peer whose next entry lies before the log is named once and gets he
   CHECK(solo.start_snapshots() == std::vector<NodeId>{2});
   CHECK(peer_of(solo, 2).needs_snapshot);
   CHECK_FALSE(peer_of(solo, 3).needs_snapshot);
+  solo.accept(2, 2, 3);
   solo.sent();
   solo.propose("more");
   for (int i = 0; i < 5; ++i) {
@@ -265,6 +266,22 @@ TEST_CASE("answers of strangers, of other terms and beyond the log are not passe
   CHECK(peer_of(solo, 2).match == 0);
   CHECK(solo.raft().role() == raft::Role::kLeader);
   CHECK(solo.raft().term() == 2);
+}
+
+TEST_CASE("a learner that needs a snapshot is not caught up, however short the log is") {
+  SoloOptions options = compacted_at(8);
+  options.configuration = make_configuration({1, 2, 3}, {4});
+  Solo solo(options);
+  solo.lead();
+  solo.accept(4, 2, 3);
+  refuse(solo, {4, 2}, 10, {.term = 1, .index = 3});
+  solo.accept(2, 2, 11);
+  solo.tick(3);
+  CHECK(peer_of(solo, 4).needs_snapshot);
+  CHECK(solo.raft().configuration() == options.configuration);
+  solo.step(4, 2, answer_of(SnapshotAnswer::kInstalled, 7, 10));
+  solo.tick();
+  CHECK(solo.raft().configuration().is_joint());
 }
 
 TEST_CASE("entries that come back from the log after it was compacted are not sent") {
@@ -515,6 +532,15 @@ TEST_CASE("D8: completions of writes from before a snapshot raise nothing that i
   CHECK(solo.raft().durable_index() == 20);
 }
 
+TEST_CASE("D8: what an older term's leader was shown to share does not count over a snapshot") {
+  Solo solo(behind());
+  solo.append({2, 2}, {.term = 1, .index = 5}, {make_entry(2, 6, "a"), make_entry(2, 7, "b")});
+  solo.sync();
+  solo.step(2, 3, chunk_at({.term = 3, .index = 20}));
+  REQUIRE(solo.install(install_at({.term = 3, .index = 20})));
+  CHECK(solo.raft().durable_index() == 3);
+}
+
 TEST_CASE("D3: what this term's leader was shown to share is still acknowledged over a snapshot") {
   Solo solo(behind());
   solo.append({2, 2}, {.term = 1, .index = 5}, {make_entry(2, 6, "a"), make_entry(2, 7, "b")});
@@ -540,6 +566,20 @@ TEST_CASE("D9: loads that were under way when a snapshot came bring nothing to a
   CHECK(solo.applied().empty());
   solo.append({2, 1}, {.term = 1, .index = 20}, {make_entry(1, 21, "y")}, 21);
   solo.sync();
+  REQUIRE(solo.applied().size() == 1);
+  CHECK(solo.applied()[0].id.index == 21);
+}
+
+TEST_CASE("D9: entries that were read back for apply before a snapshot came are not applied after it") {
+  Solo solo(behind());
+  solo.append({2, 1}, {.term = 1, .index = 5}, {}, 5);
+  REQUIRE(solo.loads().size() == 1);
+  solo.raft().loaded(1, {make_entry(1, 4, "x"), make_entry(1, 5, "x")});
+  REQUIRE(solo.install(install_at({.term = 1, .index = 20})));
+  solo.sync();
+  solo.append({2, 1}, {.term = 1, .index = 20}, {make_entry(1, 21, "y")}, 21);
+  solo.sync();
+  solo.loaded();
   REQUIRE(solo.applied().size() == 1);
   CHECK(solo.applied()[0].id.index == 21);
 }
