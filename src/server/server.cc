@@ -266,10 +266,22 @@ void Server::on_cluster_found(const ClusterFound& found) {
   if (found.cluster_id.empty() || found.cluster_id == own) return;
   // A member of ours that lost its data and founded a cluster by mistake: it will notice, and is no reason to stop.
   if (found.members == 1 && node_->members().find_id(found.node_id) != nullptr) return;
+  other_cluster_ = found.cluster_id;
+}
+
+// A founder without data has nothing to lose: it joins, as it would have with an empty directory.
+void Server::judge_other_cluster() {
+  const raft::Raft& raft = node_->raft();
+  const bool alone = node_->members().members.size() == 1;
+  const bool replayed = node_->knows_members() && raft.applied_index() == raft.commit_index();
+  if (alone && !replayed) return;
+  const std::string other = std::exchange(other_cluster_, {});
+  if (node_->may_be_adopted()) return start_joining();
   end_as_misplaced(base::format(
       "%s belongs to cluster %s, but -join %s answers as cluster %s; name a node of its own cluster, or give it an empty "
       "-raftdir",
-      directory_.lock.path().c_str(), own.c_str(), options_.join.text().c_str(), found.cluster_id.c_str()));
+      directory_.lock.path().c_str(), peer::cluster_name(node_->identity().cluster_id).c_str(),
+      options_.join.text().c_str(), other.c_str()));
 }
 
 void Server::start_joining() {
@@ -309,6 +321,7 @@ void Server::on_tick() {
 }
 
 void Server::on_second() {
+  if (!other_cluster_.empty() && !node_->shutting_down()) judge_other_cluster();
   clients_.on_second();
   const raft::Raft& raft = node_->raft();
   log_file_->set_role(raft.role() == raft::Role::kLeader || raft.configuration().members.size() < 2 ? 'M' : 'S');

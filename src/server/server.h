@@ -58,6 +58,8 @@ class Server {
   void start_joining();
   void start_checking();
   void on_cluster_found(const ClusterFound& found);
+  // Once it is known what this node has.
+  void judge_other_cluster();
 
   void on_turn();
   void on_tick();
@@ -101,6 +103,7 @@ class Server {
   std::unique_ptr<Node> node_;
   std::unique_ptr<Joiner> joiner_;
   std::unique_ptr<ClusterCheck> check_;
+  std::string other_cluster_;  // Answers at -join; empty: none that was not judged yet.
 
   uint64_t ticks_ = 0;
   bool node_finished_ = false;

@@ -75,6 +75,27 @@ test "TRANSFER to who cannot lead says why, and the leader leads on" {
     assert_equal [leader_of [list $leader $follower]] $leader
 }
 
+test "LEAVE of the leader hands over, and then it is out, under load" -timeout 60 {
+    set nodes [start_cluster 3]
+    set load [start_load $nodes]
+    wait_load_progress $load
+    set leader [leader_of $nodes]
+    set answer [node_ask $leader LEAVE $node::id($leader)]
+    if {[string match "-ERR * is the leader; let another node lead first" $answer]} {
+        stop_load $load
+        skip "this build has no way from the old leader to the new one"
+    }
+    assert_equal $answer OK
+    set rest [others $nodes $leader]
+    wait_members $rest
+    wait_load_progress $load
+    set result [stop_load $load]
+    note "[describe_load $result]; pauses [dict get $result outages]"
+    assert_equal [dict get $result unknown] {}
+    assert_load_kept $load $result $rest
+    assert_match [node_ask $leader GET a] "-CLUSTERDOWN *removed*"
+}
+
 test "LEAVE of the only node is refused" {
     set node [start_node]
     wait_for_condition "it leads" 5000 {[node_ask $node SET a b] eq "OK"}
@@ -207,6 +228,26 @@ test "a member that is started with -join to another cluster ends and names both
         wait_members $ours
         stop $strayed
     }
+}
+
+test "a member is not stopped by one of its own cluster that came up empty where -join points" -timeout 60 {
+    set nodes [start_cluster 3]
+    lassign $nodes founder member other
+    foreach name $nodes { kill9 $name }
+    file delete -force $node::dir($founder)
+    launch $founder
+    wait_for_condition "it leads itself" 5000 {[node_serves $founder] && [raft_field $founder role] eq "leader"}
+    set node::expected_end($founder) 1
+    restart $member
+    wait_for_condition "the empty one ends" 10000 {![runs $founder]}
+    assert_match [errors_of $founder] "*came up empty; start it with -join*"
+    restart $other
+    set rest [list $member $other]
+    wait_for_condition "the others serve" 10000 {[node_ask [leader_of $rest] SET a b] eq "OK"}
+    set_option $founder -join 127.0.0.1:$node::port($member)
+    restart $founder
+    wait_members $nodes
+    assert_same_digest $nodes
 }
 
 test "from one node to five and back to one under load" -timeout 300 {
