@@ -34,7 +34,7 @@ struct Encoded {
 
   size_t size() const { return head.size() + body_size; }
   // True if it has to travel as parts (parts.h). A chunk of a snapshot fits into one frame.
-  bool needs_parts() const { return type == FrameType::kAppendEntries && size() > kPartBytes; }
+  bool needs_parts() const { return type != FrameType::kInstallSnapshot && size() > kPartBytes; }
 };
 
 // REQUIRES: from and to are nodes; entries are consecutive after `previous`, at most kEntriesMax, each at
