@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "server/check.h"
 #include "server/options.h"
 #include "server/server.h"
 #include "server/version.h"
@@ -24,6 +25,7 @@ int main(int argc, char** argv) {
     std::fputs(leto::server::version_text().c_str(), stdout);
     return 0;
   }
+  if (!line.value().check_wanted.empty()) return leto::server::check(line.value().check_wanted);
   leto::server::Server server(std::move(line.value().options));
   return server.run();
 }

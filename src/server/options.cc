@@ -127,6 +127,13 @@ Status take_option(std::string_view body, Arguments& arguments, Source& source) 
   return source.set(body, arguments.take());
 }
 
+Status take_check(std::string_view body, Arguments& arguments, CommandLine& line) {
+  constexpr std::string_view kWithValue = "check=";
+  if (body.starts_with(kWithValue)) line.check_wanted = body.substr(kWithValue.size());
+  else if (!arguments.empty()) line.check_wanted = arguments.take();
+  return line.check_wanted.empty() ? Status::error("--check needs the directory to examine") : Status::ok();
+}
+
 Status take_conf_file(std::string_view name, CommandLine& line) {
   line.conf_file = name;
   Result<std::string> text = read_file(line.conf_file);
@@ -150,6 +157,7 @@ Status take_all(Arguments arguments, CommandLine& line) {
     line.help_wanted = *body == "h" || *body == "help";
     line.version_wanted = *body == "v" || *body == "version";
     if (line.help_wanted || line.version_wanted) return Status::ok();
+    if (*body == "check" || body->starts_with("check=")) return take_check(*body, arguments, line);
     Status status = take_option(*body, arguments, source);
     if (!status.is_ok()) return status;
   }
@@ -211,7 +219,8 @@ std::string usage() {
   constexpr int kBasicHelpWidth = 21;
   for (const Option& option : table.first(kBasicOptions)) text += usage_line(option, kBasicNameWidth, kBasicHelpWidth);
   text += "  -h        usage\n";
-  text += "  -v        version\n\n";
+  text += "  -v        version\n";
+  text += "  --check DIR  examine the data directory of a node that does not run; exit 0 if it is sound\n\n";
   text += "More options; leto.conf explains each of them:\n\n";
   constexpr int kNameWidth = 27;
   for (const Option& option : table.subspan(kBasicOptions)) text += usage_line(option, kNameWidth, 0);

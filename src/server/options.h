@@ -101,6 +101,7 @@ struct CommandLine {
   Options options;
   bool help_wanted = false;     // -h or --help came before any mistake; the rest was not read.
   bool version_wanted = false;  // -v or --version, likewise.
+  std::string check_wanted;     // --check DIR: the directory, likewise.
   std::string conf_file;        // Empty: none was named.
 };
 

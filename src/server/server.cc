@@ -178,7 +178,9 @@ void Server::build_node(NodeStart start) {
     // Not in the middle of the client's request.
     if (!request.abort) loop_.defer([this] { shut_down("SHUTDOWN was received"); });
   };
-  node_->on_unusable = [this](const std::string& why) { on_unusable(why); };
+  node_->on_unusable = [this](const std::string& why) {
+    on_unusable(with_way_out(base::Status::error(why), directory_.lock.path()).text());
+  };
   node_->on_options_changed = [this] { base::set_log_level(options_.loglevel); };
   node_->on_sync_delay = [this](uint64_t milliseconds) { log_disk_->set_sync_delay(milliseconds); };
   peers_->set_hooks({.message = [this](const raft::Message& message) { node_->on_message(message); },

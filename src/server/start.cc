@@ -134,6 +134,12 @@ Status open_keys(OpenedDirectory& opened) {
 
 }  // namespace
 
+Status with_way_out(Status status, const std::string& directory) {
+  if (status.is_ok() || status.text().find(": damaged: ") == std::string::npos) return status;
+  return Status::error(status.text() + "; leto --check " + directory +
+                       " says all that is wrong; if other nodes have the data, move the directory away and join again");
+}
+
 std::string absolute_directory(const std::string& directory) {
   if (char* found = realpath(directory.c_str(), nullptr); found != nullptr) {
     const std::string absolute = found;
@@ -169,13 +175,13 @@ Result<OpenedDirectory> open_directory(const Options& options, storage::Director
   log_options.checkpoint_frames += secure_random_number() % kCheckpointJitter;
   opened.checkpoint_frames = log_options.checkpoint_frames;
   Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(log_options);
-  if (!log.is_ok()) return log.take_status();
+  if (!log.is_ok()) return with_way_out(log.take_status(), opened.lock.path());
   opened.log = std::move(log.value());
   opened.start.recovered = opened.log->recovered();
   opened.start.seed = secure_random_number();
   if (Status status = settle_identity(options, opened); !status.is_ok()) return status;
   if (Status status = settle_cluster(options, opened); !status.is_ok()) return status;
-  if (Status status = open_keys(opened); !status.is_ok()) return status;
+  if (Status status = open_keys(opened); !status.is_ok()) return with_way_out(std::move(status), opened.lock.path());
   return opened;
 }
 

@@ -35,6 +35,9 @@ bool directory_has_lock(const std::string& directory);
 // Everything behind the lock. An error is one sentence.
 base::Result<OpenedDirectory> open_directory(const Options& options, storage::DirectoryLock lock);
 
+// An error about rotten bytes, with what can be done about them.
+base::Status with_way_out(base::Status status, const std::string& directory);
+
 // The keys file of `identity` with an empty keyspace, for a node that is taken into a cluster; what a file of that
 // generation had before is gone.
 base::Result<std::unique_ptr<storage::KeyStore>> make_keys(const std::string& directory, uint64_t generation);

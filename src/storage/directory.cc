@@ -98,6 +98,20 @@ base::Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory,
   return lock;
 }
 
+base::Result<DirectoryLock> DirectoryLock::acquire_to_read(const std::string& directory) {
+  base::Result<std::string> path = absolute(directory);
+  if (!path.is_ok()) return path.take_status();
+  DirectoryLock lock;
+  lock.path_ = path.value();
+  const std::string file = lock.path_ + "/LOCK";
+  lock.file_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (lock.file_ < 0) return errno == ENOENT ? base::Result<DirectoryLock>(std::move(lock)) : failed("open", file);
+  if (flock(lock.file_, LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno != EWOULDBLOCK) return failed("lock", file);
+  return base::Status::error(
+      base::format("%s is in use by %s; stop that one first", lock.path_.c_str(), holder(lock.file_).c_str()));
+}
+
 base::Status DirectoryLock::set_id(std::string_view id) {
   std::string line = std::to_string(getpid());
   if (!id.empty()) line.append(" ").append(id);

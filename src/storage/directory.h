@@ -24,6 +24,9 @@ class DirectoryLock {
   // LOCK goes on naming its last holder until set_id().
   static base::Result<DirectoryLock> acquire(const std::string& directory, std::string_view id);
 
+  // For looking only: the directory must be there, and nothing is made or written. Taken if it has a LOCK.
+  static base::Result<DirectoryLock> acquire_to_read(const std::string& directory);
+
   // Of the directory: absolute, without links or dots.
   const std::string& path() const { return path_; }
   // Once the id is known, if acquire() was called without: for the words the second process says.

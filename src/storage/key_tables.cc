@@ -95,7 +95,6 @@ base::Status KeyTables::open(Database& database) {
       {&leave_, base::format("INSERT INTO garbage(object, namespace) VALUES(?, %llu)", Number{name_})},
       {&first_chunk_, "SELECT position FROM " + chunks + " WHERE object = ? ORDER BY position LIMIT 1"},
       {&remove_chunks_, "DELETE FROM " + chunks + " WHERE object = ? AND position < ?"},
-      {&chunks_, "SELECT position, crc, bytes FROM " + chunks + " WHERE object = ? ORDER BY position"},
   };
   for (const auto& [statement, sql] : statements) {
     if (base::Status status = database.prepare(sql, *statement); !status.is_ok()) return status;
@@ -103,7 +102,12 @@ base::Status KeyTables::open(Database& database) {
   uint64_t any = 0;
   base::Status status = database.query("SELECT EXISTS(SELECT 1 FROM " + chunks + ")", any);
   has_chunks_ = any != 0;
-  return status;
+  return status.is_ok() ? open_for_reading(database) : std::move(status);
+}
+
+base::Status KeyTables::open_for_reading(Database& database) {
+  return database.prepare("SELECT position, crc, bytes FROM " + table("chunks_", name_) +
+                              " WHERE object = ? ORDER BY position", chunks_);
 }
 
 bool KeyTables::is_large(const keyspace::Item& item) { return item.value->string.size() > kInlineBytesMax; }
@@ -256,7 +260,7 @@ void Namespaces::forget() {
   for (std::optional<KeyTables>& tables : tables_) tables.reset();
 }
 
-base::Status Namespaces::open(Database& database) {
+base::Status Namespaces::open_each(Database& database, base::Status (KeyTables::*open_one)(Database&)) {
   Statement rows;
   base::Status status = database.prepare("SELECT db, namespace, crc FROM databases ORDER BY db", rows);
   if (!status.is_ok()) return status;
@@ -267,10 +271,15 @@ base::Status Namespaces::open(Database& database) {
       return base::Status::error(base::format("%s: damaged: database %llu has a wrong checksum",
                                               database.path().c_str(), Number{db}));
     }
-    status = tables_[db].emplace(name).open(database);
+    status = (tables_[db].emplace(name).*open_one)(database);
     if (!status.is_ok()) return status;
   }
-  if (code != SQLITE_DONE) return database.error("read databases", code);
+  return code == SQLITE_DONE ? base::Status() : database.error("read databases", code);
+}
+
+base::Status Namespaces::open(Database& database) {
+  base::Status status = open_each(database, &KeyTables::open);
+  if (!status.is_ok()) return status;
   status = database.prepare("SELECT object, namespace FROM garbage ORDER BY object LIMIT 1", next_garbage_);
   if (status.is_ok()) status = database.prepare("DELETE FROM garbage WHERE object = ?", drop_garbage_);
   uint64_t any = 0;

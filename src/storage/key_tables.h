@@ -40,6 +40,8 @@ class KeyTables {
   // Within a transaction: SQLITE_OK or an error.
   int create(Database& database);
   base::Status open(Database& database);
+  // For load() alone.
+  base::Status open_for_reading(Database& database);
   // `object` is a number that no other value of this file has or had; it is used only if is_large().
   int put(std::string_view key, const keyspace::Item& item, uint64_t object);
   int erase(std::string_view key);
@@ -76,6 +78,8 @@ class Namespaces {
   static int add_garbage_table(Database& database);
   // Prepares all tables and reads which there are.
   base::Status open(Database& database);
+  // For load() alone, from a file that may be of an earlier Leto.
+  base::Status open_for_reading(Database& database) { return open_each(database, &KeyTables::open_for_reading); }
   // Null if the database was never written.
   KeyTables* find(uint32_t db) { return tables_[db] ? &*tables_[db] : nullptr; }
   // Makes tables for a database that has none, and the view anew; within a transaction. `cluster time` of
@@ -90,6 +94,7 @@ class Namespaces {
   int sweep(Database& database, size_t bytes_max);
 
  private:
+  base::Status open_each(Database& database, base::Status (KeyTables::*open_one)(Database&));
   int make_view(Database& database);
   KeyTables* find_name(uint64_t name);
   int next_garbage(uint64_t& object, uint64_t& name);

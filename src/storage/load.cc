@@ -18,7 +18,7 @@ base::Status load_keyspace(KeyStore& store, keyspace::Keyspace& keyspace) {
   const keyspace::Digest wanted = store.header().digest;
   if (keyspace.digest() == wanted) return {};
   return base::Status::error(base::format(
-      "%s: the keys file is damaged: its digest is %s, but its keys give %s; move the directory away and join again",
+      "%s: damaged: its digest is %s, but its keys give %s",
       store.path().c_str(), wanted.hex().c_str(), keyspace.digest().hex().c_str()));
 }
 

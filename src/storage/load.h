@@ -8,7 +8,7 @@
 namespace leto::storage {
 
 // Loads every key of `store` into `keyspace` and compares the digest of what it loaded with the header's. An error is
-// one sentence that names the file, what is damaged in it, and the way out. REQUIRES: `keyspace` is empty.
+// one sentence that names the file and what is damaged in it. REQUIRES: `keyspace` is empty.
 base::Status load_keyspace(KeyStore& store, keyspace::Keyspace& keyspace);
 
 }  // namespace leto::storage

@@ -155,7 +155,9 @@ base::Status Database::connect() {
   const int code = sqlite3_open_v2(options_.path.c_str(), &handle_, flags, vfs);
   if (code != SQLITE_OK) return error("open it", code);
   sqlite3_extended_result_codes(handle_, 1);
-  if (options_.read_only) sqlite3_busy_timeout(handle_, kPatienceMs);
+  if (!options_.read_only) return {};
+  sqlite3_busy_timeout(handle_, options_.exclusive ? 0 : kPatienceMs);
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   return {};
 }
 

@@ -112,6 +112,10 @@ TEST_CASE("command line: help and version end the reading") {
   CHECK(parse({"-h"}).value().help_wanted);
   CHECK(parse({"--help", "nonsense"}).value().help_wanted);
   CHECK(parse({"-v"}).value().version_wanted);
+  CHECK(parse({"--check", "some/dir"}).value().check_wanted == "some/dir");
+  CHECK(parse({"-check=some/dir"}).value().check_wanted == "some/dir");
+  CHECK(parse({"-id", "x"}).value().check_wanted.empty());
+  CHECK(error_of({"--check"}) == "--check needs the directory to examine");
   CHECK_FALSE(parse({}).value().help_wanted);
 }
 

@@ -1,0 +1,208 @@
+// Examining raft.db, the current keys file, their WALs, and whether the two fit; see check.h.
+#include "storage/check.h"
+
+#include <sqlite3.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/format.h"
+#include "keyspace/digest.h"
+#include "storage/key_tables.h"
+#include "storage/log_tables.h"
+#include "storage/lost_tail.h"
+#include "storage/meta.h"
+#include "storage/sqlite.h"
+#include "storage/state_rows.h"
+#include "storage/vfs_file.h"
+#include "storage/wal_scan.h"
+
+namespace leto::storage {
+
+namespace {
+
+using Number = unsigned long long;
+
+constexpr int kQuickCheckRowsMax = 10;
+
+class Checker {
+ public:
+  Checker(const std::string& directory, const std::string& vfs) : directory_(directory), vfs_(vfs) {}
+  CheckReport run();
+
+ private:
+  void note(std::string text) { report_.notes.push_back(std::move(text)); }
+  void damage(std::string text) { report_.damages.push_back(std::move(text)); }
+  // True if it is none.
+  bool is_sound(const base::Status& status);
+  std::unique_ptr<Database> open(const std::string& path);
+  void check_wal(const std::string& path);
+  void check_pages(Database& database);
+  void check_log();
+  void check_segments(Database& database);
+  void check_keys(uint64_t generation);
+  void check_values(Database& database);
+  void check_together();
+
+  const std::string directory_, vfs_;
+  CheckReport report_;
+  std::optional<LogContents> log_;
+  std::optional<StateRows> state_;
+};
+
+CheckReport Checker::run() {
+  check_log();
+  if (log_ && !log_->identity) {
+    note("no node was made here yet: raft.db has no identity");
+  } else if (log_) {
+    check_keys(log_->identity->keys_generation);
+  } else {
+    note("which keys file is current is in raft.db: none was examined");
+  }
+  if (log_ && state_) check_together();
+  return std::move(report_);
+}
+
+bool Checker::is_sound(const base::Status& status) {
+  if (!status.is_ok()) damage(status.text());
+  return status.is_ok();
+}
+
+std::unique_ptr<Database> Checker::open(const std::string& path) {
+  if (!file_exists(vfs_, path)) {
+    damage(path + ": there is no such file");
+    return nullptr;
+  }
+  check_wal(path + "-wal");
+  base::Result<std::unique_ptr<Database>> opened =
+      Database::open({.path = path, .vfs = vfs_, .exclusive = true, .read_only = true});
+  if (!opened.is_ok()) {
+    damage(opened.status().text());
+    return nullptr;
+  }
+  if (opened.value()->is_new()) {
+    note(path + ": it has no tables; it was being made");
+    return nullptr;
+  }
+  check_pages(*opened.value());
+  return std::move(opened.value());
+}
+
+void Checker::check_wal(const std::string& path) {
+  base::Result<WalScan> scan = scan_wal(vfs_, path);
+  if (!scan.is_ok()) return damage(scan.status().text());
+  const WalScan& found = scan.value();
+  if (found.commits_lost == 1) {
+    note(base::format("%s: a commit behind frame %llu is incomplete, as a power cut leaves one that nobody was told of",
+                      path.c_str(), Number{found.frames_read}));
+  } else if (found.commits_lost > 1) {
+    damage(base::format("%s: damaged: frame %llu has a wrong checksum, and %llu commits from there on are lost",
+                        path.c_str(), Number{found.frames_read + 1}, Number{found.commits_lost}));
+  }
+}
+
+void Checker::check_pages(Database& database) {
+  Statement rows;
+  const std::string sql = base::format("PRAGMA quick_check(%d)", kQuickCheckRowsMax);
+  if (!is_sound(database.prepare(sql, rows))) return;
+  int code = rows.step();
+  for (; code == SQLITE_ROW; code = rows.step()) {
+    std::string found(rows.bytes(0));
+    std::replace(found.begin(), found.end(), '\n', ' ');
+    if (found != "ok") damage(database.path() + ": damaged: SQLite says: " + found);
+  }
+  if (code != SQLITE_DONE) damage(database.failure("check its pages", code));
+}
+
+void Checker::check_log() {
+  const std::unique_ptr<Database> database = open(directory_ + "/raft.db");
+  if (!database) return;
+  Meta meta(*database);
+  if (!is_sound(meta.open(FileKind::kLog))) return;
+  LogContents contents;
+  const bool sound = is_sound(read_log(*database, meta, contents));
+  log_ = std::move(contents);
+  if (sound) check_segments(*database);
+  const raft::Recovered& found = log_->recovered;
+  const std::string entries =
+      found.last.index == found.base.index
+          ? base::format("no entries behind %llu", Number{found.base.index})
+          : base::format("entries %llu to %llu in %zu segments", Number{found.base.index + 1}, Number{found.last.index},
+                         log_->segments.size());
+  note(base::format("%s: node '%s', term %llu; %s", database->path().c_str(),
+                    log_->identity ? log_->identity->id.c_str() : "", Number{found.hard_state.term}, entries.c_str()));
+  if (!sound) return;
+  if (found.hard_state.term < found.last.term) {
+    damage(base::format("%s: damaged: its term is %llu, but entry %llu has term %llu: term and vote were lost",
+                        database->path().c_str(), Number{found.hard_state.term}, Number{found.last.index},
+                        Number{found.last.term}));
+  }
+}
+
+// The last ones were checked by read_log(), as at every start.
+void Checker::check_segments(Database& database) {
+  for (size_t i = 0; i + kVerifiedSegments < log_->segments.size(); ++i) {
+    if (!is_sound(verify_segment(database, log_->segments[i], log_->recovered.terms))) continue;
+  }
+}
+
+void Checker::check_keys(uint64_t generation) {
+  const std::unique_ptr<Database> database = open(keys_path(directory_, generation));
+  if (!database) return;
+  Meta meta(*database);
+  if (!is_sound(meta.open(FileKind::kKeys))) return;
+  StateRows state;
+  if (!is_sound(read_state(*database, meta, state))) return;
+  raft::Configuration configuration;
+  const std::string& members = state.header.configuration;
+  if (!members.empty() && !raft::decode_configuration(members, configuration)) {
+    damage(database->path() + ": damaged: the configuration in table meta is none");
+  }
+  state_ = std::move(state);
+  check_values(*database);
+}
+
+void Checker::check_values(Database& database) {
+  Namespaces namespaces;
+  if (!is_sound(namespaces.open_for_reading(database))) return;
+  keyspace::Digest digest;
+  Number keys = 0;
+  bool sound = true;
+  for (uint32_t db = 0; db < keyspace::kDatabases; ++db) {
+    KeyTables* const tables = namespaces.find(db);
+    if (tables == nullptr) continue;
+    sound &= is_sound(tables->load(database, db, [&](std::string_view key, const keyspace::Item& item) {
+      digest = digest + keyspace::item_digest(db, key, item);
+      ++keys;
+    }));
+  }
+  note(base::format("%s: %llu keys at entry %llu of term %llu; witness %llu of term %llu", database.path().c_str(), keys,
+                    Number{state_->header.applied_index}, Number{state_->header.applied_term},
+                    Number{state_->witness.index}, Number{state_->witness.term}));
+  if (!sound || digest == state_->header.digest) return;
+  damage(base::format("%s: damaged: its digest is %s, but its keys give %s", database.path().c_str(),
+                      state_->header.digest.hex().c_str(), digest.hex().c_str()));
+}
+
+void Checker::check_together() {
+  const raft::Recovered& log = log_->recovered;
+  const uint64_t applied = state_->header.applied_index;
+  if (log.base.index > applied) {
+    damage(base::format("%s: the log begins behind entry %llu, the keys file is at %llu: entries between are missing",
+                        directory_.c_str(), Number{log.base.index}, Number{applied}));
+  }
+  if (!lost_tail(log, state_->witness, applied)) return;
+  damage(base::format(
+      "%s: raft.db lost its tail: it ends at entry %llu in term %llu; the keys file was at %llu, and saw %llu of term %llu",
+      directory_.c_str(), Number{log.last.index}, Number{log.hard_state.term}, Number{applied},
+      Number{state_->witness.index}, Number{state_->witness.term}));
+}
+
+}  // namespace
+
+CheckReport check_directory(const std::string& directory, const std::string& vfs) {
+  return Checker(directory, vfs).run();
+}
+
+}  // namespace leto::storage

@@ -1,0 +1,201 @@
+// What --check says of sound directories and of damaged ones, and that it changes nothing.
+#include "storage/check.h"
+
+#include <doctest/doctest.h>
+
+#include "base/random.h"
+#include "keyspace/keyspace.h"
+#include "storage/key_tables.h"
+#include "storage/wal_scan.h"
+#include "tests/storage/support.h"
+
+namespace leto::storage {
+
+namespace {
+
+using keyspace::Keyspace;
+
+constexpr const char* kLog = "/disk/raft.db";
+constexpr const char* kKeys = "/disk/keys-1.db";
+
+LogWrite entries(raft::Term term, raft::Index first, raft::Index last) {
+  LogWrite write;
+  write.hard_state = raft::HardState{.term = term, .voted_for = 0};
+  for (raft::Index i = first; i <= last; ++i) write.append.push_back(make_entry(term, i, "value " + std::to_string(i)));
+  return write;
+}
+
+// A node with entries 9 to 30 and keys at 20. Its files are left as after a clean end, or as a kill leaves them.
+void make_node(const TestDisk& disk, bool clean = true) {
+  const auto log = open_log(small_log(disk));
+  Identity identity;
+  identity.id = "id1";
+  identity.node = 1;
+  REQUIRE(log->set_identity(identity).is_ok());
+  REQUIRE(log->write({entries(2, 1, 30)}) == WriteResult::kDurable);
+  const auto keys = open_keys(disk);
+  Keyspace keyspace;
+  for (int i = 0; i < 20; ++i) {
+    keyspace.set(0, "key " + std::to_string(i), {.value = keyspace::make_string("content " + std::to_string(i)),
+                                                 .version = {.index = 5, .position = 0}});
+  }
+  keyspace.set(3, "large", {.value = keyspace::make_string(std::string(kInlineBytesMax * 2, 'l')), .version = {}});
+  const keyspace::StateHeader header{.applied_index = 20, .applied_term = 2, .configuration = {},
+                                     .digest = keyspace.digest()};
+  REQUIRE(keys->flush(keyspace.freeze(header), {.index = 25, .term = 2}).is_ok());
+  REQUIRE(log->compact(20).value().index == 16);
+  if (!clean) return;
+  REQUIRE(log->close().is_ok());
+  REQUIRE(keys->checkpoint().is_ok());
+  REQUIRE(keys->close().is_ok());
+}
+
+std::string damages(const TestDisk& disk) {
+  std::string all;
+  for (const std::string& damage : check_directory("/disk", disk.name()).damages) all += damage + "\n";
+  return all;
+}
+
+// A bit of `text` in a file whose WAL would heal it.
+void rot(TestDisk& disk, const std::string& path, const std::string& text) {
+  disk.remove(path + "-wal");
+  const size_t at = disk.contents(path).rfind(text);
+  REQUIRE(at != std::string::npos);
+  disk.flip_bit(path, at, 0);
+}
+
+}  // namespace
+
+TEST_CASE("a sound directory is found sound, and nothing in it is changed") {
+  for (const bool clean : {true, false}) {
+    CAPTURE(clean);
+    TestDisk disk("check_sound");
+    make_node(disk, clean);
+    disk.kill();
+    const auto before = disk.synced_image();
+    const std::vector<std::string> paths = disk.paths();
+    const uint64_t changes = disk.counters().of(Operation::kWrite) + disk.counters().of(Operation::kDelete);
+    const CheckReport report = check_directory("/disk", disk.name());
+    CHECK(report.damages.empty());
+    REQUIRE(report.notes.size() == 2);
+    CHECK(report.notes[0] == "/disk/raft.db: node 'id1', term 2; entries 17 to 30 in 2 segments");
+    CHECK(report.notes[1] == "/disk/keys-1.db: 21 keys at entry 20 of term 2; witness 25 of term 2");
+    CHECK(disk.paths() == paths);
+    CHECK(disk.synced_image() == before);
+    CHECK(disk.counters().of(Operation::kWrite) + disk.counters().of(Operation::kDelete) == changes);
+    CHECK(disk.open_files() == 0);
+  }
+}
+
+TEST_CASE("each damage is named with its file and its place") {
+  TestDisk disk("check_damage");
+  make_node(disk);
+  std::string wanted;
+  SUBCASE("an entry") {
+    rot(disk, kLog, "value 22");
+    wanted = "/disk/raft.db: damaged: entry 22 has a wrong checksum";
+  }
+  SUBCASE("a key") {
+    rot(disk, kKeys, "content 7");
+    wanted = "/disk/keys-1.db: damaged: key \"key 7\" of database 0 has a wrong checksum or missing parts";
+  }
+  SUBCASE("a chunk of a large value") {
+    rot(disk, kKeys, std::string(1000, 'l'));
+    wanted = "/disk/keys-1.db: damaged: key \"large\" of database 3 has a wrong checksum or missing parts";
+  }
+  SUBCASE("the vote") {
+    sqlite3* database = nullptr;
+    REQUIRE(sqlite3_open_v2(kLog, &database, SQLITE_OPEN_READWRITE, disk.name().c_str()) == SQLITE_OK);
+    CHECK(sqlite3_exec(database, "PRAGMA locking_mode=EXCLUSIVE; UPDATE meta SET value = '9' WHERE name = 'voted_for'",
+                       nullptr, nullptr, nullptr) == SQLITE_OK);
+    sqlite3_close(database);
+    wanted = "/disk/raft.db: damaged: ";
+  }
+  SUBCASE("a keys file that is gone") {
+    disk.remove(kKeys);
+    wanted = "/disk/keys-1.db: there is no such file";
+  }
+  SUBCASE("a raft.db that is gone") {
+    disk.remove(kLog);
+    wanted = "/disk/raft.db: there is no such file";
+  }
+  SUBCASE("a file that is no database") {
+    disk.set_contents(kKeys, std::string(8192, 'x'));
+    disk.remove(std::string(kKeys) + "-wal");
+    wanted = "/disk/keys-1.db: not a database";
+  }
+  const std::string found = damages(disk);
+  CHECK_MESSAGE(contains(found, wanted), found);
+}
+
+TEST_CASE("a raft.db that lost its tail is told by the witness") {
+  TestDisk disk("check_tail");
+  make_node(disk);
+  {
+    const auto log = open_log(small_log(disk));
+    LogWrite cut;
+    cut.truncate_from = 24;
+    REQUIRE(log->write({cut}) == WriteResult::kDurable);
+    REQUIRE(log->close().is_ok());
+  }
+  CHECK(contains(damages(disk), "raft.db lost its tail: it ends at entry 23 in term 2; the keys file was at 20, and saw 25"));
+}
+
+TEST_CASE("a log that begins behind the keys file is damage") {
+  TestDisk disk("check_gap");
+  make_node(disk);
+  {
+    const auto log = open_log(small_log(disk));
+    REQUIRE(log->compact(24).value().index == 24);
+    REQUIRE(log->close().is_ok());
+  }
+  CHECK(contains(damages(disk), "the log begins behind entry 24, the keys file is at 20: entries between are missing"));
+}
+
+TEST_CASE("a flipped bit in the middle of a WAL is named, with the commits that it costs") {
+  TestDisk disk("check_wal");
+  {
+    LogStoreOptions options = small_log(disk);
+    options.checkpoint_frames = 1000;
+    const auto log = open_log(options);
+    REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
+    for (raft::Index i = 1; i <= 6; ++i) REQUIRE(log->write({entries(2, i, i)}) == WriteResult::kDurable);
+    disk.kill();
+  }
+  const WalScan whole = scan_wal(disk.name(), "/disk/raft.db-wal").value();
+  CHECK(whole.frames_read > 6);
+  CHECK(whole.commits_lost == 0);
+  const size_t frame = 4096 + 24;
+  disk.flip_bit("/disk/raft.db-wal", 32 + (whole.frames_read / 2) * frame + 2000, 3);
+  const WalScan damaged = scan_wal(disk.name(), "/disk/raft.db-wal").value();
+  CHECK(damaged.frames_read == whole.frames_read / 2);
+  CHECK(damaged.commits_lost > 1);
+  CHECK(contains(damages(disk), "/disk/raft.db-wal: damaged: frame "));
+}
+
+TEST_CASE("no power cut makes a WAL look damaged") {
+  for (uint64_t seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    TestDisk disk("check_wal_cut");
+    base::Random random(seed);
+    const FatalThrows throws;
+    {
+      const auto log = open_log(small_log(disk));
+      disk.add_fault({.at = 1 + seed % 40, .kinds = kAnyChange, .effect = Effect::kStop});
+      try {
+        for (raft::Index i = 1; i <= 20; ++i) {
+          LogWrite write = entries(2, i, i);
+          write.append[0].payload = std::make_shared<const std::string>(std::string(9000, 'x'));
+          if (log->write({write}) == WriteResult::kFull) break;
+          if (log->checkpoint_due() && !log->checkpoint().is_ok()) break;
+        }
+      } catch (const DiskDied&) {
+      }
+      disk.power_cut(random);
+    }
+    disk.clear_faults();
+    CHECK(scan_wal(disk.name(), "/disk/raft.db-wal").value().commits_lost <= 1);
+  }
+}
+
+}  // namespace leto::storage
