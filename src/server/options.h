@@ -85,6 +85,7 @@ struct Options {
   uint64_t log_window = 0;         // Bytes.
   uint64_t log_segment = 0;        // Bytes.
   uint64_t snapshot_rate = 0;      // Bytes a second; 0: as fast as it goes.
+  uint64_t ballast_bytes = 0;     // 0: none.
   ReadConsistency read_consistency = ReadConsistency::kLinearizable;
   FollowerWrites follower_writes = FollowerWrites::kError;
 

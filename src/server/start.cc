@@ -174,6 +174,7 @@ Result<OpenedDirectory> open_directory(const Options& options, storage::Director
   }
   log_options.checkpoint_frames += secure_random_number() % kCheckpointJitter;
   opened.checkpoint_frames = log_options.checkpoint_frames;
+  log_options.ballast_bytes = options.ballast_bytes;
   Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(log_options);
   if (!log.is_ok()) return with_way_out(log.take_status(), opened.lock.path());
   opened.log = std::move(log.value());

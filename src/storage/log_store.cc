@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/format.h"
+#include "storage/ballast.h"
 #include "storage/fatal.h"
 #include "storage/log_tables.h"
 #include "storage/meta.h"
@@ -34,7 +35,8 @@ struct Shape {
 
 class SqliteLogStore : public LogStore {
  public:
-  explicit SqliteLogStore(const LogStoreOptions& options) : options_(options) {}
+  explicit SqliteLogStore(const LogStoreOptions& options)
+      : options_(options), ballast_(options.directory, options.vfs, options.ballast_bytes) {}
   base::Status start();
 
   std::optional<Identity> identity() const override { return identity_; }
@@ -74,6 +76,7 @@ class SqliteLogStore : public LogStore {
   int drop_everything(const Identity& identity);
 
   const LogStoreOptions options_;
+  Ballast ballast_;
   std::unique_ptr<Database> database_;
   std::optional<Meta> meta_;
   SegmentWriter writer_;
@@ -117,6 +120,7 @@ base::Status SqliteLogStore::start() {
   shape_.last = recovered_.last;
   shape_.segments = std::move(contents.segments);
   for (const Segment& segment : shape_.segments) shape_.bytes += segment.bytes;
+  ballast_.make();
   return {};
 }
 
@@ -178,7 +182,8 @@ int SqliteLogStore::within_transaction(const char* action, const Change& change)
 
 WriteResult SqliteLogStore::transaction(const char* action, const Change& change) {
   if (dead_) return WriteResult::kFull;
-  const int code = within_transaction(action, change);
+  int code = within_transaction(action, change);
+  if (is_full(code) && ballast_.give_away()) code = within_transaction(action, change);
   if (code == SQLITE_OK) {
     ++commits_;
     return WriteResult::kDurable;
@@ -229,9 +234,11 @@ base::Status SqliteLogStore::reset(const Identity& identity) {
 base::Status SqliteLogStore::checkpoint() {
   if (dead_) return base::Status::error(database_->path() + ": a write failed before");
   bool whole = false;
-  const int code = database_->checkpoint(whole);
+  int code = database_->checkpoint(whole);
+  if (is_full(code) && ballast_.give_away()) code = database_->checkpoint(whole);
   if (code == SQLITE_OK) {
     ++checkpoints_;
+    ballast_.make();
     return {};
   }
   const std::string text = database_->failure("checkpoint it", code);
@@ -244,7 +251,8 @@ base::Status SqliteLogStore::checkpoint() {
 
 LogStoreCounters SqliteLogStore::counters() const {
   return {.commits = commits_, .checkpoints = checkpoints_, .wal_frames = database_->wal_frames(),
-          .log_bytes = shape_.bytes, .base = shape_.base, .segments = shape_.segments.size()};
+          .log_bytes = shape_.bytes, .base = shape_.base, .segments = shape_.segments.size(),
+          .has_ballast = ballast_.is_there()};
 }
 
 // --- What a transaction does -------------------------------------------------------------------------

@@ -35,6 +35,7 @@ struct LogStoreOptions {
   uint64_t segment_bytes_max = 64 << 20;
   size_t checkpoint_frames = 1000;    // A checkpoint is due past so many WAL frames.
   size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite.
+  uint64_t ballast_bytes = 0;         // Of the file to be given away when the disk is full; 0: none.
 };
 
 // A snapshot takes the log's place (D9).
@@ -57,7 +58,7 @@ struct LogWrite {
 // compact() drops at most so many segments, so that its job stays short.
 inline constexpr size_t kSegmentsPerCompaction = 4;
 
-// kFull: rolled back whole, run the same job again (D15). Any other failure of a write or fsync does not
+// kFull: rolled back whole, though the ballast was given away; run the same job again (D15). Any other failure of a write or fsync does not
 // return: the process ends there and then, with the error on stderr.
 enum class WriteResult : uint8_t { kDurable, kFull };
 
@@ -68,6 +69,7 @@ struct LogStoreCounters {
   uint64_t log_bytes = 0;    // Payload bytes of all entries kept.
   raft::EntryId base = {};   // The last entry dropped.
   uint64_t segments = 0;     // Tables of entries.
+  bool has_ballast = false;  // There is something to give away when the disk is full.
 };
 
 class LogStore {
@@ -102,7 +104,8 @@ class LogStore {
   virtual base::Result<raft::EntryId> compact(raft::Index through, uint64_t bytes_kept) = 0;
   base::Result<raft::EntryId> compact(raft::Index through) { return compact(through, 0); }
 
-  // A PASSIVE checkpoint if one is due; never in the job that carries a vote.
+  // A PASSIVE checkpoint if one is due; never in the job that carries a vote. Then the ballast is made anew if it was
+  // given away and there is room.
   virtual bool checkpoint_due() const = 0;
   virtual base::Status checkpoint() = 0;
 

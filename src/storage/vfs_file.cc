@@ -102,6 +102,11 @@ base::Status VfsFile::write(uint64_t offset, std::string_view bytes) {
   return {};
 }
 
+base::Status VfsFile::truncate(uint64_t size) {
+  const int code = file_->pMethods->xTruncate(file_, static_cast<sqlite3_int64>(size));
+  return code == SQLITE_OK ? base::Status() : failed("shorten it", code);
+}
+
 base::Status VfsFile::sync() {
   const int code = file_->pMethods->xSync(file_, SQLITE_SYNC_NORMAL);
   return code == SQLITE_OK ? base::Status() : failed("sync it", code);

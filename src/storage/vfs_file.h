@@ -31,6 +31,7 @@ class VfsFile {
   // Exactly bytes.size() of them; an error if the file ends before. REQUIRES: at most 1 GiB.
   base::Status read(uint64_t offset, std::string& bytes);
   base::Status write(uint64_t offset, std::string_view bytes);
+  base::Status truncate(uint64_t size);
   // Bytes and length. The directory's entry is synced by the first sync of a WAL that is made beside it.
   base::Status sync();
 

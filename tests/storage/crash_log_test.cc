@@ -13,6 +13,8 @@ namespace {
 
 using Entries = std::vector<raft::Entry>;
 
+constexpr uint64_t kBallastBytes = 5000;
+
 // What a raft.db should hold.
 struct Model {
   std::string id;
@@ -172,7 +174,9 @@ class Life {
 
  private:
   bool open() {
-    base::Result<std::unique_ptr<LogStore>> store = LogStore::open(small_log(disk_));
+    LogStoreOptions options = small_log(disk_);
+    options.ballast_bytes = kBallastBytes;
+    base::Result<std::unique_ptr<LogStore>> store = LogStore::open(options);
     if (store.is_ok()) store_ = std::move(store.value());
     return store.is_ok();
   }

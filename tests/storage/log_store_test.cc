@@ -565,4 +565,41 @@ TEST_CASE("a base that the log does not meet is refused") {
   }
 }
 
+// --- Ballast -------------------------------------------------------------------------------------------
+
+TEST_CASE("a full disk is given the ballast, and the job is run with its room") {
+  TestDisk disk("log_ballast");
+  LogStoreOptions options = small_log(disk);
+  options.ballast_bytes = 100000;
+  const auto store = open_log(options);
+  CHECK(store->counters().has_ballast);
+  CHECK(disk.contents("/disk/ballast").size() == 100000);
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .path_part = "raft.db"});
+  must_write(*store, {append(run(1, 1, 3))});
+  CHECK_FALSE(disk.exists("/disk/ballast"));
+  CHECK_FALSE(store->counters().has_ballast);
+  // Nothing is left to give: the next time the job waits.
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .path_part = "raft.db"});
+  CHECK(store->write({append(run(1, 4, 4))}) == WriteResult::kFull);
+  must_write(*store, {append(run(1, 4, 4))});
+  CHECK(text_of(*store, 3, 9) == "1.3=value 3 1.4=value 4 ");
+  REQUIRE(store->checkpoint().is_ok());
+  CHECK(store->counters().has_ballast);
+  CHECK(disk.contents("/disk/ballast").size() == 100000);
+}
+
+TEST_CASE("a ballast is made only where as much room again is left") {
+  TestDisk disk("log_ballast_room");
+  LogStoreOptions options = small_log(disk);
+  options.ballast_bytes = 100000;
+  // Of its writes of 64 KiB the first two hold it, the fourth would be the end of twice its size.
+  disk.add_fault({.at = 4, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .path_part = "ballast"});
+  const auto store = open_log(options);
+  CHECK(disk.times_reached(Effect::kFull) == 1);
+  CHECK_FALSE(store->counters().has_ballast);
+  CHECK_FALSE(disk.exists("/disk/ballast"));
+  REQUIRE(store->checkpoint().is_ok());
+  CHECK(store->counters().has_ballast);
+}
+
 }  // namespace leto::storage
