@@ -123,7 +123,6 @@ constexpr Option kOptions[] = {
      "the log is dropped in pieces of about so many bytes"},
     {"snapshot-rate", "64mb", bytes(0, kLogBytesMax), "", Change::kAnyTime, &Options::snapshot_rate,
      "bytes of snapshots sent in a second; 0: no limit"},
-     "or once so many bytes of keys and values have changed"},
     {"ballast-bytes", "16mb", bytes(0, kQueryBufferMax), "", Change::kAtStart, &Options::ballast_bytes,
      "size of a file that is given away when the disk is full; 0: none"},
     {"read-consistency", "linearizable", choice("linearizable lease local"), "", Change::kAnyTime,

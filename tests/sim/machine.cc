@@ -34,7 +34,7 @@ Machine::Machine(const MachineSetup& setup)
 }
 
 Machine::~Machine() {
-  disk.kill();
+  disk.stop();
   process_.reset();
 }
 
@@ -97,6 +97,11 @@ void Machine::arm_stop(uint64_t operations) {
 bool Machine::bury() {
   if (death_ == Death::kNone) return false;
   const Death how = std::exchange(death_, Death::kNone);
+  // What the dead process leaves to its destructors does nothing any more.
+  disk.stop();
+  const bool ran = process_ != nullptr;
+  if (ran) process_->abandon();
+  process_.reset();
   if (how == Death::kPowerCut) {
     disk.power_cut(random);
     clock.restart();
@@ -104,9 +109,6 @@ bool Machine::bury() {
     disk.kill();
   }
   world_.trace.text(number, how == Death::kPowerCut ? "loses power" : "is dead");
-  const bool ran = process_ != nullptr;
-  if (ran) process_->abandon();
-  process_.reset();
   paused_until_ = 0;
   ++life_;
   return ran;
