@@ -63,10 +63,12 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
              static_cast<unsigned long long>(std::max(start.witness.index, start.header.applied_index)));
   }
   if (start.header.hash_seed == 0) start.header.hash_seed = base::hash64(identity_.cluster_id, 0) | 1;
-  start.recovered.configurations = configurations_known(start);
+  // Whoever compacted its log has been a member, though the entry that made it one may be gone.
+  was_member_ = start.recovered.base.index > 0;
   for (const raft::ConfigurationAt& each : start.recovered.configurations) {
     was_member_ = was_member_ || each.configuration.find(identity_.node) != nullptr;
   }
+  start.recovered.configurations = configurations_known(start);
   make_parts(start);
   if (start.has_keys) begin_loading();
 }

@@ -92,5 +92,34 @@ TEST_CASE("a shutdown does not wait for keys that are being loaded") {
   CHECK(test.keys.flushes == 0);
 }
 
+// Members 2 and 3 as of the last entry, and this node no more.
+NodeStart removed_start() {
+  NodeStart start = NodeUnderTest::start_of(3);
+  raft::Configuration left;
+  for (const raft::NodeId number : {2, 3}) left.members.push_back(NodeUnderTest::member_of(number));
+  start.recovered.last = {.term = 1, .index = 2};
+  start.header.applied_index = 2;
+  start.header.configuration = raft::encode_configuration(left);
+  start.header.configuration_index = 2;
+  start.recovered.configurations.push_back({.index = 2, .configuration = left});
+  return start;
+}
+
+TEST_CASE("a removed node that starts again knows it by its log, and by its keys file where the log is compacted") {
+  for (const bool compacted : {false, true}) {
+    NodeStart start = removed_start();
+    if (compacted) {
+      start.recovered.base = start.recovered.last;
+      start.recovered.terms.clear();
+      start.recovered.configurations.clear();
+    }
+    NodeUnderTest test(std::move(start));
+    CHECK(test.node->removed());
+    const SessionRef session = test.node->open_session();
+    test.send(session, {"GET", "k"});
+    CHECK(test.take(session) == "-CLUSTERDOWN this node was removed from its cluster\r\n");
+  }
+}
+
 }  // namespace
 }  // namespace leto::server::test
