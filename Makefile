@@ -1,7 +1,7 @@
 # Leto's build. `make help` lists the targets; `sh deps/setup TARGET` installs what a target needs.
 #
-#   FLAVOUR   release (default), sanitize (address and undefined behaviour) or thread; each has its own
-#             folder under build/. Only release puts its programs into bin/.
+#   FLAVOUR   release (default), sanitize (address and undefined behaviour), thread, or fuzz (clang's fuzzer); each
+#             has its own folder under build/. Only release puts its programs into bin/.
 #   CXX       g++ (default) or clang++; changing it, or CXXFLAGS, rebuilds.
 
 FLAVOUR ?= release
@@ -28,7 +28,7 @@ BIN   := $(if $(filter release,$(FLAVOUR)),bin,$(BUILD)/bin)
 # A test is a file *_test.cc. What other files of tests/ hold (fakes, checkers, the simulator) goes into an
 # archive, of which each program takes what it uses.
 SOURCES      := $(shell find -H src -name '*.cc' 2>/dev/null | LC_ALL=C sort)
-TEST_FILES   := $(shell find -H tests -name '*.cc' -not -path 'tests/fuzz/*' -not -path 'tests/mutants/*' \
+TEST_FILES   := $(shell find -H tests -name '*.cc' -not -path 'tests/fuzz/fuzzer.cc' -not -path 'tests/mutants/*' \
                   2>/dev/null | LC_ALL=C sort)
 TEST_SOURCES := tests/main.cc $(filter %_test.cc,$(TEST_FILES))
 SIM_THERE    := $(wildcard tests/sim/main.cc)
@@ -65,6 +65,7 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Werror
 SANITIZE_release  :=
 SANITIZE_sanitize := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE_thread   := -fsanitize=thread -fno-omit-frame-pointer
+SANITIZE_fuzz     := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE          := $(SANITIZE_$(FLAVOUR))
 OPTIMIZE_src   := $(if $(filter release,$(FLAVOUR)),-O2,-O1)
 OPTIMIZE_tests := -O1
@@ -114,6 +115,11 @@ sanitize:  ## ASan and UBSan build; unit tests and a range of seeds (SEEDS=50 FI
 sanitize-thread:  ## the same with the thread sanitizer
 	@$(MAKE) --no-print-directory FLAVOUR=thread build-tests
 	@tools/test --quick build/thread/bin $(or $(SEEDS),50) $(or $(FIRST),1)
+
+.PHONY: fuzz
+fuzz:  ## feed every reader of strange bytes with what clang's fuzzer makes up; T=60 seconds each, ONLY=frames chooses
+	@$(MAKE) --no-print-directory FLAVOUR=fuzz CXX=clang++ build/fuzz/bin/leto-fuzz
+	@tools/fuzz build/fuzz/bin/leto-fuzz $(or $(T),60) $(ONLY)
 
 .PHONY: lint
 lint:  ## count lengths, nesting and parameters; check layers, names and heads of files
@@ -174,6 +180,9 @@ $(BIN)/leto: $(BUILD)/src/main.o $(LIBRARY)
 	$(link)
 $(BIN)/leto-tests: $(TEST_OBJECTS) $(HELPER_LIBRARY) $(LIBRARY) $(BUILD)/files
 	$(link)
+$(BIN)/leto-fuzz: $(BUILD)/tests/fuzz/fuzzer.o $(HELPER_LIBRARY) $(LIBRARY)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  link     $@";)$(subst fuzzer-no-link,fuzzer,$(LINK)) $(filter %.o,$^) $(filter %.a,$^) $(LIBRARY_LIBS) -o $@
 $(BIN)/leto-sim: $(BUILD)/tests/sim/main.o $(HELPER_LIBRARY) $(LIBRARY)
 	$(link)
 
