@@ -43,10 +43,11 @@ const Chaos::Class Chaos::kClasses[] = {
     {Reached::kClientGone, 1, 2, &Chaos::lose_client},
     {Reached::kBurst, 1, 1, &Chaos::burst},
     {Reached::kSnapshot, 1, 2, &Chaos::snapshot},
+    {Reached::kComesBack, 1, 40, &Chaos::operate},
 };
 
 Chaos::Chaos(World& world, Cluster& cluster, std::vector<std::unique_ptr<Client>>& clients)
-    : world_(world), cluster_(cluster), clients_(clients), random_(world.stream(kStream)) {}
+    : world_(world), cluster_(cluster), clients_(clients), random_(world.stream(kStream)), operator_(world, cluster) {}
 
 void Chaos::schedule_next() {
   world_.scheduler.after(random_.below(2 * world_.parameters.between_faults), [this] {
@@ -69,9 +70,11 @@ void Chaos::inject_one() {
 
 void Chaos::end() {
   over_ = true;
+  operator_.end();
   cluster_.network().mend_all();
   for (const auto& machine : cluster_.machines()) {
     machine->disk.clear_faults();
+    machine->lie_in_wait(Ambush::kNone);
     machine->weather.slow_low = machine->weather.slow_high = 0;
     machine->clock.set_rate_permille(SimClock::kRateOne);
   }

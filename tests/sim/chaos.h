@@ -11,6 +11,7 @@
 
 #include "tests/sim/client.h"
 #include "tests/sim/cluster.h"
+#include "tests/sim/operator.h"
 
 namespace leto::sim {
 
@@ -22,6 +23,8 @@ class Chaos {
   void end();
   // When the last pause and the last stalled job are over.
   Microseconds settled_at() const;
+  // See Operator::restore().
+  void restore_members() { operator_.restore(); }
 
  private:
   struct Class {
@@ -75,11 +78,14 @@ class Chaos {
   void lose_client();
   void burst();
   void snapshot();
+  // operations
+  void operate() { operator_.act(); }
 
   World& world_;
   Cluster& cluster_;
   std::vector<std::unique_ptr<Client>>& clients_;
   base::Random random_;
+  Operator operator_;
   bool over_ = false;
 };
 

@@ -125,12 +125,16 @@ Machine& Cluster::random_machine(base::Random& random) { return *machines_[rando
 
 Microseconds Cluster::patience() const { return kPatience; }
 
-bool Cluster::is_whole() {
+bool Cluster::is_led() {
   Machine* first = leader();
-  if (first == nullptr || !all_ready()) return false;
-  const raft::Raft& raft = first->process()->node().raft();
+  return first != nullptr && all_ready() && first->process()->node().raft().leads_and_committed_in_term();
+}
+
+bool Cluster::is_whole() {
+  if (!is_led()) return false;
+  const raft::Raft& raft = leader()->process()->node().raft();
   const raft::Configuration& members = raft.committed_configuration();
-  return raft.leads_and_committed_in_term() && !members.is_joint() &&
+  return !members.is_joint() && members == raft.configuration() && members.members.size() == machines_.size() &&
          std::all_of(machines_.begin(), machines_.end(),
                      [&members](const auto& each) { return members.is_voter(each->node()); });
 }
@@ -146,15 +150,17 @@ bool Cluster::has_converged() {
   });
 }
 
-void Cluster::command(Machine& machine, const Request& request) {
+void Cluster::command(Machine& machine, const Request& request,
+                      std::function<void(const checker::Answer&)> answered) {
   std::erase_if(operators_, [](const auto& each) { return !each->is_open(); });
   // Once the answer is there the connection closes itself.
   auto held = std::make_shared<std::weak_ptr<Connection>>();
   const size_t number = machine.number;
   std::shared_ptr<Connection> connection = Connection::open(
       machine,
-      [this, held, number](const checker::Answer& answer) {
+      [this, held, number, answered = std::move(answered)](const checker::Answer& answer) {
         world_.trace.text(number, "answers: " + checker::readable(answer));
+        answered(answer);
         if (const auto self = held->lock()) self->close();
       },
       [] {});

@@ -25,12 +25,17 @@ class Cluster final : public Directory {
   void start_all();
   bool all_ready() const;
   bool anyone_leaves() const;
-  // Everyone is a member that votes, and there is a leader that has committed in its term.
+  // Somebody leads, and has committed in its term.
+  bool is_led();
+  // Everyone is a member that votes, nobody else is, and there is a leader that has committed in its term.
   bool is_whole();
   // All have applied what the leader has committed, and hold the same keys.
   bool has_converged();
   // Sends one command to a machine; the answer goes into the trace only.
-  void command(Machine& machine, const Request& request);
+  void command(Machine& machine, const Request& request) {
+    command(machine, request, [](const checker::Answer&) {});
+  }
+  void command(Machine& machine, const Request& request, std::function<void(const checker::Answer&)> answered);
 
   Machine* leader() override;
   Machine& random_machine(base::Random& random) override;

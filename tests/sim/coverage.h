@@ -12,7 +12,13 @@ enum class Reached : uint8_t {
   kPartition, kOneWay, kBridge, kIsolatedLeader, kSlowLink, kDropped, kDuplicated, kReordered, kLateBeyondElection,
   kStaleMessage, kUnreachable, kKill, kPowerCut, kCrashLoop, kKillAll, kPowerCutAll, kPause, kPauseLeader,
   kStopInJob, kStopInRecovery, kSlowDisk, kStalledDisk, kDiskFull, kSyncError, kForgetfulSync, kClockRate,
-  kWallJump, kClientGone, kBurst, kShutdown, kSnapshot, kFaultsEnd,
+  kWallJump, kClientGone, kBurst, kShutdown, kSnapshot,
+  // Operations.
+  kLeaveFollower, kLeaveLeader, kLeaveDead, kChangeParted, kWiped, kComesBack, kAsksAsLearner, kTransferAny,
+  kTransferLagging, kTransferDead, kTransferLearner, kSnapshotInChange, kRollingRestart, kCompactedInCatchUp,
+  kCrashSending, kCrashReceiving, kCrashInstalling,
+  // What came of them.
+  kRemoved, kReplaced, kAddedBack, kPromoted, kTransferred, kFaultsEnd,
   // Branches.
   kJoined = kFaultsEnd, kElection, kStepDown, kTruncation, kUnknown, kRedirected, kFollowerRead, kWriteNow,
   kFullRetried, kLogLoaded, kDiedInWrite, kKeptUnfinished, kLostUnfinished, kStartFailed, kFlushFailed,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/format.h"
+#include "server/tick.h"
 #include "tests/sim/process.h"
 
 namespace leto::sim {
@@ -22,6 +23,13 @@ const Machine* Invariants::find(raft::NodeId node) const {
   const auto found =
       std::find_if(machines_.begin(), machines_.end(), [node](const Machine* each) { return each->node() == node; });
   return found == machines_.end() ? nullptr : *found;
+}
+
+const DurableLog* Invariants::log_of(raft::NodeId node) const {
+  const Machine* machine = find(node);
+  if (machine != nullptr) return &machine->durable;
+  const auto retired = retired_.find(node);
+  return retired == retired_.end() ? nullptr : &retired->second;
 }
 
 std::string Invariants::entry_name(raft::Index index, const DurableEntry& entry) {
@@ -52,11 +60,13 @@ void Invariants::check_term_and_role(Machine& machine, Seen& seen) {
   }
   if (raft.role() == raft::Role::kLeader && (seen.role != raft::Role::kLeader || raft.term() != seen.term)) {
     world_.coverage.note(Reached::kElection);
+    if (std::exchange(transfer_to_, raft::kNobody) == machine.node()) world_.coverage.note(Reached::kTransferred);
     check_leader(machine);
   }
   if (seen.role == raft::Role::kLeader && raft.role() != raft::Role::kLeader) {
     world_.coverage.note(Reached::kStepDown);
   }
+  if (raft.transferring_to() != raft::kNobody) transfer_to_ = raft.transferring_to();
   seen.term = raft.term();
   seen.role = raft.role();
 }
@@ -123,21 +133,49 @@ void Invariants::check_committed(Machine& machine, Seen& seen) {
   seen.checked = std::max(seen.checked, sure);
 }
 
-// I5: by the disks of a quorum of the configuration that the committing node goes by.
+// I5: by the disks of a quorum of the configuration that the committing node goes by; that is the one in force at
+// the entry, if the commit has just called for the next one.
 void Invariants::commit_first(Machine& machine, raft::Index index) {
   const raft::Raft& raft = machine.process()->node().raft();
   const DurableEntry entry = *machine.durable.find(index);
-  const bool quorum = raft.configuration().has_quorum([&](raft::NodeId node) {
-    const Machine* other = find(node);
-    const DurableEntry* theirs = other == nullptr ? nullptr : other->durable.find(index);
-    if (theirs == nullptr) return other != nullptr && other->durable.includes(index);
+  const auto has_it = [&](raft::NodeId node) {
+    const DurableLog* other = log_of(node);
+    const DurableEntry* theirs = other == nullptr ? nullptr : other->find(index);
+    if (theirs == nullptr) return other != nullptr && other->includes(index);
     return *theirs == entry;
-  });
-  if (!quorum) {
+  };
+  const bool changes = entry.kind == raft::EntryKind::kConfiguration;
+  const raft::Configuration& at_entry = changes ? configurations_.at({index, entry.term}) : members_;
+  if (!raft.configuration().has_quorum(has_it) && !at_entry.has_quorum(has_it)) {
     world_.fail("I5", base::format("machine %zu holds %s as committed, but no quorum has it durably", machine.number,
                                    entry_name(index, entry).c_str()));
   }
   canonical_.push_back({.entry = entry, .by_term = raft.term()});
+  if (changes) note_members(at_entry);
+}
+
+void Invariants::note_configurations(const storage::LogWrite& write) {
+  for (const raft::Entry& entry : write.append) {
+    if (entry.kind != raft::EntryKind::kConfiguration) continue;
+    raft::Configuration& known = configurations_[{entry.id.index, entry.id.term}];
+    if (!raft::decode_configuration(*entry.payload, known)) world_.fail("I11", "a configuration cannot be read");
+  }
+}
+
+// What came of the operations.
+void Invariants::note_members(const raft::Configuration& next) {
+  for (const raft::Member& before : members_.members) {
+    if (next.find(before.node) != nullptr) continue;
+    world_.coverage.note(next.find_id(before.id) == nullptr ? Reached::kRemoved : Reached::kReplaced);
+    gone_.insert(before.id);
+  }
+  for (const raft::Member& now : next.members) {
+    const raft::Member* before = members_.find(now.node);
+    const bool voted = before != nullptr && members_.is_voter(now.node);
+    if (before == nullptr && gone_.contains(now.id)) world_.coverage.note(Reached::kAddedBack);
+    if (before != nullptr && !voted && next.is_voter(now.node)) world_.coverage.note(Reached::kPromoted);
+  }
+  members_ = next;
 }
 
 void Invariants::check_digest(Machine& machine) {
@@ -208,9 +246,20 @@ void Invariants::on_log_handed(Machine& machine, const std::vector<storage::LogW
   }
 }
 
+// Somebody that answers this leader still needs what is going.
+bool Invariants::catches_up_from_before(Machine& machine, raft::Index base) const {
+  if (machine.process() == nullptr || machine.process()->node().raft().role() != raft::Role::kLeader) return false;
+  const std::vector<raft::PeerView> peers = machine.process()->node().raft().peers();
+  return std::any_of(peers.begin(), peers.end(), [&](const raft::PeerView& peer) {
+    const uint64_t lately = world_.parameters.options.heartbeat_interval_ms * 2 / server::kTickMs;
+    return peer.match < base && peer.ticks_since_heard <= lately;
+  });
+}
+
 // D10: what leaves the log is durable in the keys file.
 void Invariants::on_compacted(Machine& machine, raft::EntryId base) {
   world_.coverage.note(Reached::kCompacted);
+  if (catches_up_from_before(machine, base.index)) world_.coverage.note(Reached::kCompactedInCatchUp);
   if (base.index <= machine.flushed && base.index <= canonical_.size()) return;
   world_.fail("I8", base::format("machine %zu drops its log up to %llu; durable in its keys file is %llu", machine.number,
                                  Number{base.index}, Number{machine.flushed}));
@@ -223,6 +272,7 @@ void Invariants::on_log_durable(Machine& machine, const std::vector<storage::Log
       note_vote(machine, write.hard_state->term, write.hard_state->voted_for);
     }
     if (write.install) written[write.install->last.index] = write.install->last.term;
+    note_configurations(write);
     for (const raft::Entry& entry : write.append) {
       const auto before = written.find(entry.id.index - 1);
       const raft::Term term_on_disk = machine.durable.term_at(entry.id.index - 1);

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,12 +26,15 @@ class Invariants final : public Observer {
   // Dearer ones, over all machines; now and then.
   void check_all();
   raft::Index committed() const { return canonical_.size(); }
+  // What was committed last, whoever knows it.
+  const raft::Configuration& members() const { return members_; }
 
   void on_started(Machine& machine) override;
   void on_log_handed(Machine& machine, const std::vector<storage::LogWrite>& writes) override;
   void on_log_durable(Machine& machine, const std::vector<storage::LogWrite>& writes) override;
   void on_compacted(Machine& machine, raft::EntryId base) override;
   void on_send(Machine& machine, const raft::Message& message) override;
+  void on_wiped(Machine& machine) override { retired_[machine.node()] = machine.durable; }
 
  private:
   // What a process said last; starts anew with each process, but for `term`.
@@ -56,6 +61,7 @@ class Invariants final : public Observer {
   void commit_first(Machine& machine, raft::Index index);
   void check_digest(Machine& machine);
   void check_matches(Machine& machine);
+  bool catches_up_from_before(Machine& machine, raft::Index base) const;
   void check_configurations(const Machine& machine);
   void note_log(raft::Index index, const DurableEntry& entry, raft::Term previous_term);
   void check_vote(Machine& machine, raft::Term term, raft::NodeId vote);
@@ -63,6 +69,10 @@ class Invariants final : public Observer {
   void check_acknowledgement(Machine& machine, const raft::Message& message, raft::Index match);
   void check_entries(const raft::Message& message, const raft::AppendEntries& append);
   const Machine* find(raft::NodeId node) const;
+  // Of a node that is there, or whose disk was wiped; null: there never was one.
+  const DurableLog* log_of(raft::NodeId node) const;
+  void note_configurations(const storage::LogWrite& write);
+  void note_members(const raft::Configuration& next);
   static std::string entry_name(raft::Index index, const DurableEntry& entry);
 
   World& world_;
@@ -73,6 +83,11 @@ class Invariants final : public Observer {
   std::vector<Committed> canonical_;                             // I4; entry i + 1.
   std::map<std::pair<raft::NodeId, raft::Term>, raft::NodeId> votes_;   // I6
   std::map<raft::Index, keyspace::Digest> digests_;              // I13
+  std::map<raft::NodeId, DurableLog> retired_;                   // When their disks were wiped.
+  std::map<std::pair<raft::Index, raft::Term>, raft::Configuration> configurations_;
+  raft::Configuration members_;
+  raft::NodeId transfer_to_ = raft::kNobody;                     // Whoever was told to lead last.
+  std::set<std::string> gone_;                                   // Ids that were removed once.
 };
 
 }  // namespace leto::sim

@@ -94,6 +94,30 @@ void Machine::arm_stop(uint64_t operations) {
                   .path_part = {}});
 }
 
+void Machine::reaches(Ambush step) {
+  if (ambush_ != step || dying()) return;
+  ambush_ = Ambush::kNone;
+  static constexpr Reached kNames[] = {Reached::kCrashSending, Reached::kCrashReceiving, Reached::kCrashInstalling};
+  const Reached name = kNames[static_cast<size_t>(step) - 1];
+  world_.coverage.note(name);
+  world_.trace.text(number, std::string("FAULT ") + reached_name(name));
+  if (random.chance(1, 3)) return die(random.chance(1, 2) ? Death::kKill : Death::kPowerCut);
+  arm_stop(random.between(1, 12));
+}
+
+// As another node: ids are never reused.
+void Machine::begin_anew() {
+  observer_.on_wiped(*this);
+  disk.clear_faults();
+  disk.restore({});
+  durable.clear();
+  unfinished.clear();
+  flushed = 0;
+  node_ = random.next() | 1;
+  world_.trace.text(number, "has an empty disk");
+  found("", {.members = {member()}});
+}
+
 bool Machine::bury() {
   if (death_ == Death::kNone) return false;
   const Death how = std::exchange(death_, Death::kNone);
@@ -111,6 +135,7 @@ bool Machine::bury() {
   world_.trace.text(number, how == Death::kPowerCut ? "loses power" : "is dead");
   paused_until_ = 0;
   ++life_;
+  if (std::exchange(wiped_, false)) begin_anew();
   return ran;
 }
 

@@ -38,9 +38,14 @@ class Observer {
   virtual void on_log_durable(Machine& machine, const std::vector<storage::LogWrite>& writes) = 0;
   virtual void on_compacted(Machine& machine, raft::EntryId base) = 0;
   virtual void on_send(Machine& machine, const raft::Message& message) = 0;
+  // Its disk is empty from now on; node() and `durable` are still those before.
+  virtual void on_wiped(Machine& machine) = 0;
 };
 
 enum class Death : uint8_t { kNone, kKill, kPowerCut };
+
+// At which step of a snapshot a machine is to fall.
+enum class Ambush : uint8_t { kNone, kSending, kReceiving, kInstalling };
 
 // How a machine's disk is today; faults change it.
 struct DiskWeather {
@@ -71,6 +76,11 @@ class Machine {
   // It ends at the end of this event.
   void die(Death how) { death_ = death_ == Death::kPowerCut ? death_ : how; }
   bool dying() const { return death_ != Death::kNone; }
+  // It ends at the end of this event, and comes back with an empty disk, as another node under the same id.
+  void wipe() {
+    die(Death::kKill);
+    wiped_ = true;
+  }
   // SIGTERM; the process ends by itself.
   void shut_down();
   void pause(Microseconds length);
@@ -78,6 +88,10 @@ class Machine {
   bool paused() const { return world_.scheduler.now() < paused_until_; }
   // The disk of the machine meets an operation at which everything stops, soon.
   void arm_stop(uint64_t operations);
+  // Falls when it next comes to that step, at once or at an operation of its disk soon after.
+  void lie_in_wait(Ambush step) { ambush_ = step; }
+  // It has come to a step.
+  void reaches(Ambush step);
   // Between events: buries the dead. True if a process ended.
   bool bury();
 
@@ -133,6 +147,7 @@ class Machine {
  private:
   void run(uint64_t life, const std::function<void()>& action);
   void open_and_run();
+  void begin_anew();
   void enter_store();
   void leave_store();
 
@@ -143,6 +158,8 @@ class Machine {
   raft::NodeId node_ = raft::kNobody;   // As raft.db says.
   uint64_t life_ = 0;                   // Of the process; another for each.
   Death death_ = Death::kNone;
+  bool wiped_ = false;
+  Ambush ambush_ = Ambush::kNone;
   Microseconds paused_until_ = 0;
 };
 

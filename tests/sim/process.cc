@@ -228,6 +228,7 @@ void Process::abandon() {
 void Process::send(raft::Message message) {
   if (machine_.dying()) return;
   machine_.observer().on_send(machine_, message);
+  if (std::holds_alternative<raft::InstallSnapshot>(message.body)) machine_.reaches(Ambush::kSending);
   machine_.network().send(machine_, peer::encode(message));
 }
 

@@ -21,6 +21,7 @@ using Number = unsigned long long;
 
 constexpr Microseconds kBootLength = 30 * kSecond;
 constexpr uint64_t kHealingElections = 10;        // I16: election timeouts.
+constexpr Microseconds kRestoreLength = 40 * kSecond;
 constexpr Microseconds kConvergeLength = 20 * kSecond;
 constexpr Microseconds kCalmLength = 500 * kMillisecond;
 constexpr Microseconds kEndLength = 30 * kSecond;
@@ -125,7 +126,9 @@ void Run::heal() {
   // One that was told to shut down before goes on with it.
   expect(kEndLength, [this] { return !cluster_.anyone_leaves(); }, "whoever shuts down has done so");
   const Microseconds bound = kHealingElections * parameters_.options.election_timeout_ms * kMillisecond + kStartAndWrite;
-  expect(bound, [this] { return cluster_.is_whole(); }, "a leader after the healing");
+  expect(bound, [this] { return cluster_.is_led(); }, "a leader after the healing");
+  chaos_->restore_members();
+  expect(kRestoreLength, [this] { return cluster_.is_whole(); }, "every machine is a member again");
   expect(kConvergeLength, [this] { return cluster_.has_converged(); }, "everyone has applied the same");
   expect(kEndLength, [this] { return clients_idle(); }, "every request is answered");
 }

@@ -243,7 +243,13 @@ void SimSnapshotDisk::copy(uint64_t generation, CopyDone done) {
   });
 }
 
+void SimSnapshotDisk::append(raft::Payload bytes, server::StatusDone done) {
+  machine_.reaches(Ambush::kReceiving);
+  if (!machine_.dying()) SnapshotFiles::append(std::move(bytes), std::move(done));
+}
+
 void SimSnapshotDisk::finish(const storage::SnapshotEnd& end, server::LoadDone done) {
+  if (machine_.random.chance(1, 2)) machine_.reaches(Ambush::kInstalling);
   SnapshotFiles::finish(end, [this, done = std::move(done)](base::Result<server::LoadedKeys> result) {
     machine_.world().coverage.note(result.is_ok() ? Reached::kSnapshotInstalled : Reached::kSnapshotRefused);
     done(std::move(result));

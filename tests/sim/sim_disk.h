@@ -102,6 +102,7 @@ class SimSnapshotDisk final : public server::SnapshotFiles {
  public:
   SimSnapshotDisk(Machine& machine, server::JobRunner& leaving, server::JobRunner& coming);
   void copy(uint64_t generation, CopyDone done) override;
+  void append(raft::Payload bytes, server::StatusDone done) override;
   void finish(const storage::SnapshotEnd& end, server::LoadDone done) override;
 
  private:

@@ -1,0 +1,321 @@
+#include "tests/sim/operator.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "tests/sim/process.h"
+
+namespace leto::sim {
+
+namespace {
+
+constexpr uint64_t kStream = 0x6f706572;
+constexpr Microseconds kAgain = 150 * kMillisecond, kLook = 2 * kMillisecond;
+constexpr Microseconds kInviteFor = 6 * kSecond, kWatchFor = 2 * kSecond;
+// A request may travel so long, on top of what a node waits with it.
+constexpr Microseconds kTravelsFor = 6 * kSecond;
+
+}  // namespace
+
+const Operator::Operation Operator::kOperations[] = {
+    {Reached::kLeaveFollower, 2, 3, &Operator::leave_follower},
+    {Reached::kLeaveLeader, 2, 3, &Operator::leave_leader},
+    {Reached::kLeaveDead, 3, 2, &Operator::leave_dead},
+    {Reached::kChangeParted, 3, 3, &Operator::change_parted},
+    {Reached::kWiped, 3, 6, &Operator::wipe},
+    {Reached::kComesBack, 2, 8, &Operator::come_back},
+    {Reached::kTransferAny, 1, 2, &Operator::transfer_any},
+    {Reached::kTransferLagging, 2, 2, &Operator::transfer_lagging},
+    {Reached::kTransferDead, 2, 1, &Operator::transfer_dead},
+    {Reached::kTransferLearner, 2, 2, &Operator::transfer_learner},
+    {Reached::kSnapshotInChange, 2, 3, &Operator::snapshot_in_change},
+    {Reached::kRollingRestart, 1, 1, &Operator::rolling_restart},
+    {Reached::kCompactedInCatchUp, 2, 2, &Operator::compact_in_catch_up},
+    {Reached::kCrashReceiving, 2, 4, &Operator::crash_in_snapshot},
+};
+
+Operator::Operator(World& world, Cluster& cluster) : world_(world), cluster_(cluster), random_(world.stream(kStream)) {}
+
+void Operator::act() {
+  const size_t machines = world_.parameters.machines;
+  uint64_t total = 0;
+  for (const Operation& each : kOperations) total += each.machines_min <= machines ? each.weight : 0;
+  uint64_t drawn = random_.below(total);
+  for (const Operation& each : kOperations) {
+    if (each.machines_min > machines) continue;
+    if (drawn < each.weight) return (this->*each.begin)();
+    drawn -= each.weight;
+  }
+}
+
+// --- Looking -----------------------------------------------------------------------------------------
+
+bool Operator::is_member(const Machine& machine) const {
+  return cluster_.invariants().members().find(machine.node()) != nullptr;
+}
+
+Machine* Operator::draw(const std::function<bool(const Machine&)>& fits) {
+  std::vector<Machine*> found;
+  for (const auto& machine : cluster_.machines()) {
+    if (fits(*machine)) found.push_back(machine.get());
+  }
+  return found.empty() ? nullptr : found[random_.below(found.size())];
+}
+
+Machine* Operator::host() {
+  Machine* leader = cluster_.leader();
+  if (leader != nullptr && random_.chance(4, 5)) return leader;
+  return draw([](const Machine& machine) { return machine.ready() && !machine.dying(); });
+}
+
+bool Operator::change_is_open() const {
+  const raft::Configuration& members = cluster_.invariants().members();
+  return members.is_joint() || std::any_of(cluster_.machines().begin(), cluster_.machines().end(), [&](const auto& each) {
+    return each->process() == nullptr || each->paused() || !(each->process()->node().raft().configuration() == members);
+  });
+}
+
+bool Operator::may_lose_one() const {
+  const raft::Configuration& members = cluster_.invariants().members();
+  const auto votes = [&members](const auto& each) { return members.is_voter(each->node()); };
+  const auto& machines = cluster_.machines();
+  if (members.members.size() != machines.size() || !std::all_of(machines.begin(), machines.end(), votes)) return false;
+  const Microseconds waits = 2 * world_.parameters.options.request_timeout_ms * kMillisecond + kTravelsFor;
+  const bool quiet = asked_at_ == 0 || world_.scheduler.now() > asked_at_ + waits;
+  return quiet && machines.size() > 2 && !change_is_open();
+}
+
+void Operator::watch_for(Microseconds length, std::function<bool()> look) {
+  if (over_ || length < kLook || look()) return;
+  world_.scheduler.after(kLook, [this, length, look = std::move(look)] { watch_for(length - kLook, look); });
+}
+
+// --- Asking ------------------------------------------------------------------------------------------
+
+void Operator::note(Reached what, const Machine& machine) {
+  world_.coverage.note(what);
+  world_.trace.text(machine.number, std::string("FAULT ") + reached_name(what));
+}
+
+void Operator::ask(Machine& host, const Request& request) {
+  if (request.front() == "LEAVE") asked_at_ = world_.scheduler.now();
+  cluster_.command(host, request);
+}
+
+void Operator::leave(Machine& machine) {
+  Machine* asked = host();
+  if (asked != nullptr) ask(*asked, {"LEAVE", machine.id});
+}
+
+void Operator::invite(Machine& machine, bool as_learner) {
+  invite_until(machine, as_learner, world_.scheduler.now() + kInviteFor);
+}
+
+void Operator::invite_until(Machine& machine, bool as_learner, Microseconds end) {
+  if (over_ || is_member(machine) || world_.scheduler.now() >= end) return;
+  Machine* asked = host();
+  if (asked != nullptr && asked != &machine && machine.ready()) {
+    Request request = {"JOIN", machine.raft_address, machine.id};
+    if (as_learner) request.push_back("LEARNER");
+    ask(*asked, request);
+  }
+  world_.scheduler.after(kAgain, [this, &machine, as_learner, end] { invite_until(machine, as_learner, end); });
+}
+
+void Operator::restore() {
+  Machine* leader = cluster_.leader();
+  const auto votes = [this](const Machine& each) {
+    const raft::Member* member = cluster_.invariants().members().find(each.node());
+    return member != nullptr && member->role == raft::MemberRole::kVoter;
+  };
+  Machine* missing = draw([&](const Machine& each) { return !votes(each); });
+  if (leader != nullptr && missing != nullptr && missing->ready()) {
+    ask(*leader, {"JOIN", missing->raft_address, missing->id});
+  }
+  world_.scheduler.after(kAgain, [this] { restore(); });
+}
+
+// --- Members -----------------------------------------------------------------------------------------
+
+void Operator::leave_follower() {
+  Machine* machine = draw([this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
+  if (machine == nullptr) return;
+  note(Reached::kLeaveFollower, *machine);
+  leave(*machine);
+}
+
+void Operator::leave_leader() {
+  Machine* leader = cluster_.leader();
+  if (leader == nullptr) return;
+  note(Reached::kLeaveLeader, *leader);
+  leave(*leader);
+}
+
+void Operator::leave_dead() {
+  Machine* machine = draw([this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
+  if (machine == nullptr) return;
+  note(Reached::kLeaveDead, *machine);
+  machine->restart_delay = random_.between(500, 4000) * kMillisecond;
+  machine->die(random_.chance(1, 2) ? Death::kKill : Death::kPowerCut);
+  world_.scheduler.after(random_.below(kSecond), [this, machine] {
+    if (!over_) leave(*machine);
+  });
+}
+
+void Operator::cut_off(const Machine& machine, Microseconds length) {
+  for (const auto& other : cluster_.machines()) {
+    if (other.get() == &machine) continue;
+    for (Link* link : {&cluster_.network().link(machine.number, other->number),
+                       &cluster_.network().link(other->number, machine.number)}) {
+      ++link->cuts;
+      world_.scheduler.after(length, [this, link] {
+        if (!over_) --link->cuts;
+      });
+    }
+  }
+}
+
+// Asked on either side: of who is cut off, or of the others.
+void Operator::change_parted() {
+  Machine& apart = random_.chance(1, 2) && cluster_.leader() != nullptr ? *cluster_.leader() : any();
+  note(Reached::kChangeParted, apart);
+  cut_off(apart, random_.between(300, 3000) * kMillisecond);
+  Machine* outside = draw([this](const Machine& each) { return !is_member(each); });
+  if (outside != nullptr && random_.chance(2, 3)) return invite(*outside, false);
+  Machine* leaves = draw([this](const Machine& each) { return is_member(each); });
+  if (leaves == nullptr || apart.process() == nullptr) return;
+  if (random_.chance(1, 2)) return ask(apart, {"LEAVE", leaves->id});
+  leave(*leaves);
+}
+
+// Of a member: it is to be replaced. Of who was removed: it begins anew.
+void Operator::wipe() {
+  Machine* outside = draw([this](const Machine& each) { return !is_member(each); });
+  const bool any_will_do = may_lose_one();
+  if (outside == nullptr && !any_will_do) return;
+  Machine& machine = outside != nullptr ? *outside : any();
+  // An entry that makes it a member may be under way.
+  if (outside != nullptr && change_is_open()) return;
+  note(Reached::kWiped, machine);
+  machine.restart_delay = random_.between(20, 1500) * kMillisecond;
+  machine.wipe();
+  invite(machine, false);
+}
+
+void Operator::come_back() {
+  Machine* machine = draw([this](const Machine& each) {
+    const raft::Member* member = cluster_.invariants().members().find(each.node());
+    return member == nullptr || member->role == raft::MemberRole::kObserver;
+  });
+  if (machine == nullptr) return;
+  const bool as_learner = !is_member(*machine) && random_.chance(1, 3);
+  note(as_learner ? Reached::kAsksAsLearner : Reached::kComesBack, *machine);
+  if (!is_member(*machine)) return invite(*machine, as_learner);
+  Machine* asked = host();
+  if (asked != nullptr) ask(*asked, {"JOIN", machine->raft_address, machine->id});
+}
+
+// --- Leadership --------------------------------------------------------------------------------------
+
+void Operator::transfer_any() {
+  Machine* leader = cluster_.leader();
+  if (leader == nullptr) return;
+  Machine& to = any();
+  note(Reached::kTransferAny, to);
+  ask(*leader, random_.chance(1, 3) ? Request{"TRANSFER"} : Request{"TRANSFER", to.id});
+}
+
+void Operator::transfer_lagging() {
+  Machine* to = draw([this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
+  if (to == nullptr || cluster_.leader() == nullptr) return;
+  cut_off(*to, world_.parameters.options.election_timeout_ms * kMillisecond * 3 / 4);
+  const Microseconds later = world_.parameters.options.election_timeout_ms * kMillisecond * random_.between(50, 85) / 100;
+  world_.scheduler.after(later, [this, to] {
+    Machine* leader = cluster_.leader();
+    if (over_ || leader == nullptr) return;
+    note(Reached::kTransferLagging, *to);
+    ask(*leader, {"TRANSFER", to->id});
+  });
+}
+
+void Operator::transfer_dead() {
+  Machine* to = draw([this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
+  Machine* leader = cluster_.leader();
+  if (to == nullptr || leader == nullptr) return;
+  note(Reached::kTransferDead, *to);
+  to->restart_delay = random_.between(500, 3000) * kMillisecond;
+  to->die(Death::kKill);
+  ask(*leader, {"TRANSFER", to->id});
+}
+
+void Operator::transfer_learner() {
+  const auto learns = [this](const Machine& each) {
+    return is_member(each) && !cluster_.invariants().members().is_voter(each.node());
+  };
+  Machine* outside = draw([this](const Machine& each) { return !is_member(each); });
+  if (draw(learns) == nullptr && outside != nullptr) invite(*outside, true);
+  watch_for(kWatchFor, [this, learns] {
+    Machine* to = draw(learns);
+    Machine* leader = cluster_.leader();
+    if (to == nullptr || leader == nullptr) return false;
+    note(Reached::kTransferLearner, *to);
+    ask(*leader, {"TRANSFER", to->id});
+    return true;
+  });
+}
+
+// --- Snapshots and restarts --------------------------------------------------------------------------
+
+// Whoever has a configuration in its log that is not committed yet.
+void Operator::snapshot_in_change() {
+  watch_for(kWatchFor, [this] {
+    Machine* machine = draw([](const Machine& each) {
+      if (each.process() == nullptr || each.dying()) return false;
+      const raft::Raft& raft = each.process()->node().raft();
+      return !(raft.configuration() == raft.committed_configuration());
+    });
+    if (machine == nullptr) return false;
+    note(Reached::kSnapshotInChange, *machine);
+    ask(*machine, {"SNAPSHOT"});
+    return true;
+  });
+  random_.chance(1, 2) ? leave_follower() : come_back();
+}
+
+void Operator::rolling_restart() {
+  if (std::exchange(restarting_, true)) return;
+  note(Reached::kRollingRestart, any());
+  restart_from(1);
+}
+
+void Operator::restart_from(size_t number) {
+  restarting_ = number <= cluster_.machines().size() && !over_;
+  if (!restarting_) return;
+  cluster_.machines()[number - 1]->shut_down();
+  world_.scheduler.after(random_.between(200, 1500) * kMillisecond, [this, number] { restart_from(number + 1); });
+}
+
+// A follower misses something; when it is back the leader's log is to be compacted while it is being caught up.
+void Operator::compact_in_catch_up() {
+  Machine* machine = draw([this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
+  if (machine == nullptr) return;
+  const Microseconds apart = random_.between(200, 2000) * kMillisecond;
+  cut_off(*machine, apart);
+  for (Microseconds at = apart; at < apart + 100 * kMillisecond; at += random_.between(2, 30) * kMillisecond) {
+    world_.scheduler.after(at, [this] {
+      Machine* leader = cluster_.leader();
+      if (!over_ && leader != nullptr) ask(*leader, {"SNAPSHOT"});
+    });
+  }
+}
+
+// Wherever the next snapshot goes: the step at which somebody falls is drawn, and a follower made to need one.
+void Operator::crash_in_snapshot() {
+  static constexpr Ambush kSteps[] = {Ambush::kSending, Ambush::kReceiving, Ambush::kInstalling};
+  const Ambush step = kSteps[random_.below(3)];
+  for (const auto& machine : cluster_.machines()) machine->lie_in_wait(step);
+  if (random_.chance(1, 2)) return wipe();
+  compact_in_catch_up();
+}
+
+}  // namespace leto::sim
