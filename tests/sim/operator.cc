@@ -75,6 +75,14 @@ bool Operator::change_is_open() const {
   });
 }
 
+bool Operator::has_lost_one() const {
+  const auto& members = cluster_.invariants().members().members;
+  return std::any_of(members.begin(), members.end(), [this](const raft::Member& member) {
+    return std::none_of(cluster_.machines().begin(), cluster_.machines().end(),
+                        [&member](const auto& each) { return each->node() == member.node; });
+  });
+}
+
 bool Operator::may_lose_one() const {
   const raft::Configuration& members = cluster_.invariants().members();
   const auto votes = [&members](const auto& each) { return members.is_voter(each->node()); };
@@ -98,7 +106,10 @@ void Operator::note(Reached what, const Machine& machine) {
 }
 
 void Operator::ask(Machine& host, const Request& request) {
-  if (request.front() == "LEAVE") asked_at_ = world_.scheduler.now();
+  if (request.front() == "LEAVE") {
+    if (has_lost_one()) return;
+    asked_at_ = world_.scheduler.now();
+  }
   cluster_.command(host, request);
 }
 

@@ -47,6 +47,8 @@ class Operator {
   void invite_until(Machine& machine, bool as_learner, Microseconds end);
   // Every machine is a member, nothing else is, and no change is under way or may still arrive.
   bool may_lose_one() const;
+  // A member's disk was wiped, and it was not replaced yet: nobody else may go meanwhile.
+  bool has_lost_one() const;
   bool change_is_open() const;
   // Calls `look` every few milliseconds until it gives true.
   void watch_for(Microseconds length, std::function<bool()> look);
