@@ -68,7 +68,17 @@ void History::end(Number number, Outcome outcome, Answer answer) {
 
 std::map<std::string, std::vector<Operation>> History::by_key() const {
   std::map<std::string, std::vector<Operation>> keys;
-  for (const Operation& operation : operations_) keys[operation.key].push_back(operation);
+  for (const Operation& operation : operations_) {
+    if (!operation.local) keys[operation.key].push_back(operation);
+  }
+  return keys;
+}
+
+std::map<std::string, std::vector<Operation>> History::local_by_key() const {
+  std::map<std::string, std::vector<Operation>> keys;
+  for (const Operation& operation : operations_) {
+    if (operation.local || is_write(operation.action)) keys[operation.key].push_back(operation);
+  }
   return keys;
 }
 

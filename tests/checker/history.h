@@ -44,6 +44,9 @@ struct Operation {
   // Lane 0: no such promise.
   uint64_t lane = 0;
   uint32_t place = 0;
+  // A read of what one node has, however old: judged by connection, see local_reads.h.
+  bool local = false;
+  uint64_t connection = 0;
 };
 
 // "client 3: SET k1 v7 -> OK [12, 17]"
@@ -57,7 +60,10 @@ class History {
   void end(Number number, Outcome outcome, Answer answer);
 
   const std::vector<Operation>& operations() const { return operations_; }
+  // But for local reads.
   std::map<std::string, std::vector<Operation>> by_key() const;
+  // Writes and local reads.
+  std::map<std::string, std::vector<Operation>> local_by_key() const;
 
  private:
   uint64_t next_order_ = 1;

@@ -12,7 +12,6 @@ namespace {
 
 constexpr uint64_t kStream = 0x63686173;
 constexpr Microseconds kStallHigh = 5 * kSecond;
-constexpr uint64_t kPermille = SimClock::kRateOne;
 
 }  // namespace
 
@@ -313,7 +312,7 @@ void Chaos::forget_sync() {
 
 void Chaos::change_rate() {
   Machine& machine = any();
-  const uint64_t rate = random_.between(kPermille / 2, kPermille * 2);
+  const uint64_t rate = random_.between(world_.parameters.rate_low, world_.parameters.rate_high);
   note(Reached::kClockRate, machine, base::format(", %llu permille", static_cast<unsigned long long>(rate)));
   machine.clock.set_rate_permille(rate);
 }

@@ -78,11 +78,17 @@ void Client::act() {
   think();
 }
 
+bool Client::reads_under_lease() const {
+  return world_.parameters.options.read_consistency == server::ReadConsistency::kLease && connection_->machine().process() != nullptr &&
+         connection_->machine().process()->node().raft().lease_holds();
+}
+
 void Client::send_batch(std::vector<Workload::Asked> batch) {
   std::vector<Request> requests;
   const bool at_leader = directory_.leader() == &connection_->machine();
   for (Workload::Asked& asked : batch) {
     if (!at_leader && !workload_.is_write(asked.number)) world_.coverage.note(Reached::kFollowerRead);
+    if (at_leader && !workload_.is_write(asked.number) && reads_under_lease()) world_.coverage.note(Reached::kLeaseRead);
     waiting_.push_back(asked.number);
     requests.push_back(std::move(asked.request));
   }

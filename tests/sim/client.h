@@ -52,6 +52,7 @@ class Client {
   void think();
   void act();
   bool connect(bool any);
+  bool reads_under_lease() const;
   void send_batch(std::vector<Workload::Asked> batch);
   void read_next();
   void on_reply(const checker::Answer& answer);

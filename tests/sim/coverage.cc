@@ -18,8 +18,9 @@ const char* reached_name(Reached what) {
       "read at a follower", "write on the loop", "full job retried", "log loaded from disk", "died in a log write",
       "unfinished write kept", "unfinished write lost", "start failed", "flush failed", "checkpoint",
       "mixed pipeline", "restarted with a log", "log compacted", "snapshot copied", "snapshot installed",
-      "snapshot refused", "keys loaded",
-      "forwarded", "forwarded, unknown", "forwarded, sent again",
+      "snapshot refused", "snapshot's digest compared", "keys loaded",
+      "forwarded", "forwarded, unknown", "forwarded, sent again", "local read",
+      "read under a lease",
   };
   return names[static_cast<size_t>(what)];
 }

@@ -23,8 +23,8 @@ enum class Reached : uint8_t {
   kJoined = kFaultsEnd, kElection, kStepDown, kTruncation, kUnknown, kRedirected, kFollowerRead, kWriteNow,
   kFullRetried, kLogLoaded, kDiedInWrite, kKeptUnfinished, kLostUnfinished, kStartFailed, kFlushFailed,
   kCheckpointed, kMixedPipeline, kRestartedWithLog,
-  kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kLoaded,
-  kForwarded, kForwardUnknown, kForwardRetried, kEnd,
+  kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
+  kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead, kEnd,
 };
 
 inline constexpr size_t kFaults = static_cast<size_t>(Reached::kFaultsEnd);

@@ -107,6 +107,7 @@ void Invariants::check_indexes(Machine& machine, Seen& seen) {
                                    Number{machine.durable.last()}));
     return;
   }
+  check_compacted(machine);
   if (commit > seen.commit) {
     world_.trace.add({.kind = EventKind::kCommit, .machine = machine.number, .a = commit, .b = raft.term()});
   }
@@ -115,6 +116,16 @@ void Invariants::check_indexes(Machine& machine, Seen& seen) {
   seen.applied = applied;
   check_committed(machine, seen);
   if (applied_more) check_digest(machine);
+}
+
+// I8: what the log has no more is durable in the keys file, and that has nothing that is not applied. From the switch
+// to a snapshot until it is swapped in the keyspace is behind both.
+void Invariants::check_compacted(Machine& machine) {
+  const raft::Raft& raft = machine.process()->node().raft();
+  const raft::Index compacted = raft.first_index() - 1;
+  if (raft.installing() || (compacted <= machine.flushed && machine.flushed <= raft.applied_index())) return;
+  world_.fail("I8", base::format("machine %zu: compacted %llu, durable in the keys file %llu, applied %llu", machine.number,
+                                 Number{compacted}, Number{machine.flushed}, Number{raft.applied_index()}));
 }
 
 // I4: whatever a machine holds as committed is what everyone else does.
@@ -185,6 +196,7 @@ void Invariants::check_digest(Machine& machine) {
   const keyspace::Digest digest = node.keyspace().digest();
   world_.trace.add({.kind = EventKind::kApply, .machine = machine.number, .a = applied, .b = digest.low});
   const auto [known, first] = digests_.emplace(applied, digest);
+  if (!first && applied == seen_[machine.number].installed) world_.coverage.note(Reached::kSnapshotCompared);
   if (first || known->second == digest) return;
   world_.fail("I13", base::format("machine %zu has another digest at applied %llu", machine.number, Number{applied}));
 }
@@ -271,7 +283,11 @@ void Invariants::on_log_durable(Machine& machine, const std::vector<storage::Log
     if (write.hard_state && write.hard_state->voted_for != raft::kNobody) {
       note_vote(machine, write.hard_state->term, write.hard_state->voted_for);
     }
-    if (write.install) written[write.install->last.index] = write.install->last.term;
+    if (write.install) {
+      written[write.install->last.index] = write.install->last.term;
+      machine.flushed = std::max(machine.flushed, write.install->last.index);
+      seen_[machine.number].installed = write.install->last.index;
+    }
     note_configurations(write);
     for (const raft::Entry& entry : write.append) {
       const auto before = written.find(entry.id.index - 1);

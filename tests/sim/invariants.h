@@ -42,6 +42,7 @@ class Invariants final : public Observer {
     raft::Term term = 0;
     raft::Index commit = 0;
     raft::Index applied = 0;
+    raft::Index installed = 0;     // By a snapshot, last.
     raft::Index checked = 0;       // Of its log, against the canonical entries.
     raft::Role role = raft::Role::kFollower;
   };
@@ -57,6 +58,7 @@ class Invariants final : public Observer {
   void check_term_and_role(Machine& machine, Seen& seen);
   void check_leader(Machine& machine);
   void check_indexes(Machine& machine, Seen& seen);
+  void check_compacted(Machine& machine);
   void check_committed(Machine& machine, Seen& seen);
   void commit_first(Machine& machine, raft::Index index);
   void check_digest(Machine& machine);

@@ -81,6 +81,12 @@ Parameters make_parameters(uint64_t seed) {
   parameters.chaos = random.between(8, 24) * kSecond;
   parameters.between_faults = random.between(200, 2500) * kMillisecond;
   if (random.chance(1, 2)) parameters.options.follower_writes = server::FollowerWrites::kForward;
+  parameters.clients.local_reader = random.chance(1, 3);
+  if (random.chance(1, 3)) {
+    parameters.options.read_consistency = server::ReadConsistency::kLease;
+    parameters.rate_low = 945;
+    parameters.rate_high = 1055;
+  }
   return parameters;
 }
 

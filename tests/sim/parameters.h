@@ -31,6 +31,7 @@ struct ClientParameters {
   size_t pipeline_high = 1;
   uint64_t follower_reads = 0;                  // In 100.
   uint64_t writes = 50;                         // In 100.
+  bool local_reader = false;                    // One more, that reads what one node has (READONLY).
   bool watcher = false;                         // The first client only reads, so that nothing ever stops it.
   uint64_t large = 1;                           // In 100: values of up to large_high bytes.
   uint64_t large_high = 20000;
@@ -47,6 +48,8 @@ struct Parameters {
   ClientParameters clients;
   Microseconds chaos = 0;          // How long the faults go on.
   Microseconds between_faults = 0; // On average.
+  // Of the clocks, in permille. Under a lease no further apart than the lease allows for.
+  uint64_t rate_low = 500, rate_high = 2000;
 };
 
 Parameters make_parameters(uint64_t seed);

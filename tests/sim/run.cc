@@ -9,8 +9,10 @@
 #include "base/log.h"
 #include "storage/fatal.h"
 #include "tests/checker/linearizability.h"
+#include "tests/checker/local_reads.h"
 #include "tests/sim/chaos.h"
 #include "tests/sim/check_files.h"
+#include "tests/sim/local_reader.h"
 #include "tests/sim/process.h"
 
 namespace leto::sim {
@@ -37,6 +39,10 @@ class Run {
       clients_.push_back(std::make_unique<Client>(
           ClientSetup{.world = world_, .workload = workload_, .directory = cluster_, .number = number}));
     }
+    if (parameters_.clients.local_reader) {
+      local_reader_ = std::make_unique<LocalReader>(ClientSetup{
+          .world = world_, .workload = workload_, .directory = cluster_, .number = parameters_.clients.count + 1});
+    }
     chaos_ = std::make_unique<Chaos>(world_, cluster_, clients_);
     present = &world_.trace;
   }
@@ -62,6 +68,7 @@ class Run {
   Cluster cluster_;
   Workload workload_;
   std::vector<std::unique_ptr<Client>> clients_;
+  std::unique_ptr<LocalReader> local_reader_;   // Null in most runs.
   std::unique_ptr<Chaos> chaos_;
 };
 
@@ -86,15 +93,17 @@ bool Run::clients_idle() const {
   for (const auto& client : clients_) {
     if (!client->idle()) return false;
   }
-  return true;
+  return local_reader_ == nullptr || local_reader_->idle();
 }
 
 void Run::start_clients() {
   for (const auto& client : clients_) client->start();
+  if (local_reader_) local_reader_->start();
 }
 
 void Run::stop_clients() {
   for (const auto& client : clients_) client->stop();
+  if (local_reader_) local_reader_->stop();
 }
 
 void Run::boot() {
@@ -179,6 +188,11 @@ void Run::judge() {
     const bool undecided = judgement.verdict == checker::Verdict::kUndecided;
     for (const checker::Operation& operation : operations) world_.trace.text(0, "  " + checker::readable(operation));
     return world_.fail("I14", "key " + key + (undecided ? " is undecided" : " is not linearizable, stuck at " + judgement.stuck_at));
+  }
+  for (auto& [key, operations] : workload_.history().local_by_key()) {
+    if (const std::string wrong = checker::judge_local_reads(operations); !wrong.empty()) {
+      return world_.fail("I14", "a local read of key " + key + ", " + wrong);
+    }
   }
 }
 

@@ -37,6 +37,8 @@ class Workload {
   // A request, drawn; it counts as sent now.
   Asked draw(const Who& who, bool reads_only);
   Asked ask(checker::Operation operation);
+  // One of those in use.
+  const std::string& any_key(base::Random& random) const { return slots_[random.below(slots_.size())].key; }
   void answered(Number number, const checker::Answer& answer);
   // The connection was lost, or never came about.
   void lost(Number number, bool was_sent);

@@ -1,0 +1,70 @@
+#include "tests/sim/local_reader.h"
+
+#include <utility>
+
+namespace leto::sim {
+
+namespace {
+
+constexpr uint64_t kStream = 0x6c6f6361;
+constexpr uint64_t kReadsAtOnce = 6;
+
+}  // namespace
+
+LocalReader::LocalReader(const ClientSetup& setup)
+    : world_(setup.world),
+      workload_(setup.workload),
+      directory_(setup.directory),
+      number_(setup.number),
+      random_(setup.world.stream(kStream)) {}
+
+LocalReader::~LocalReader() {
+  if (connection_) connection_->close();
+}
+
+void LocalReader::think() {
+  if (stopped_) return;
+  world_.scheduler.after(1 + random_.below(2 * world_.parameters.clients.think_high), [this, round = ++rounds_] {
+    if (round == rounds_) act();
+  });
+}
+
+bool LocalReader::connect() {
+  if (connection_ && connection_->is_open() && !random_.chance(1, 60)) return true;
+  if (connection_) connection_->close();
+  ++connections_;
+  greeted_ = false;
+  connection_ = Connection::open(directory_.random_machine(random_),
+                                 [this](const checker::Answer& answer) { on_reply(answer); }, [this] { on_closed(); });
+  if (connection_) connection_->send({{"READONLY"}}, random_);
+  return connection_ != nullptr;
+}
+
+void LocalReader::act() {
+  if (stopped_) return;
+  if (!connect()) return think();
+  std::vector<Request> requests;
+  for (uint64_t left = random_.between(1, kReadsAtOnce); left > 0; --left) {
+    Workload::Asked asked = workload_.ask({.action = checker::Action::kGet, .key = workload_.any_key(random_),
+                                           .client = number_, .local = true, .connection = connections_});
+    waiting_.push_back(asked.number);
+    requests.push_back(std::move(asked.request));
+  }
+  world_.coverage.note(Reached::kLocalRead);
+  connection_->send(std::move(requests), random_);
+}
+
+void LocalReader::on_reply(const checker::Answer& answer) {
+  if (!std::exchange(greeted_, true)) return;
+  if (waiting_.empty()) return world_.fail("protocol", "a reply that nobody asked for: " + checker::readable(answer));
+  workload_.answered(waiting_.front(), answer);
+  waiting_.pop_front();
+  if (waiting_.empty()) think();
+}
+
+void LocalReader::on_closed() {
+  for (const Workload::Number number : std::exchange(waiting_, {})) workload_.lost(number, true);
+  think();
+}
+
+}  // namespace leto::sim
