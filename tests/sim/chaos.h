@@ -25,6 +25,7 @@ class Chaos {
   Microseconds settled_at() const;
   // See Operator::restore().
   void restore_members() { operator_.restore(); }
+  void hold_members(bool hold) { operator_.hold(hold); }
 
  private:
   struct Class {

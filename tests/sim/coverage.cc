@@ -14,6 +14,7 @@ const char* reached_name(Reached what) {
       "TRANSFER to a learner", "SNAPSHOT during a change", "rolling restart", "compaction during catch-up",
       "crash while sending a snapshot", "crash while receiving one", "crash while installing one",
       "member removed", "member replaced", "member added again", "learner promoted", "leadership handed over",
+      "flapping beside a leader", "removed beside a leader", "all parted but a quorum",
       "joined", "election won", "leader stepped down", "log truncated", "unknown outcome", "redirected",
       "read at a follower", "write on the loop", "full job retried", "log loaded from disk", "died in a log write",
       "unfinished write kept", "unfinished write lost", "start failed", "flush failed", "checkpoint",

@@ -18,7 +18,9 @@ enum class Reached : uint8_t {
   kTransferLagging, kTransferDead, kTransferLearner, kSnapshotInChange, kRollingRestart, kCompactedInCatchUp,
   kCrashSending, kCrashReceiving, kCrashInstalling,
   // What came of them.
-  kRemoved, kReplaced, kAddedBack, kPromoted, kTransferred, kFaultsEnd,
+  kRemoved, kReplaced, kAddedBack, kPromoted, kTransferred,
+  // After the healing; see steady.h.
+  kShaken, kShakenByRemoved, kQuorumParted, kFaultsEnd,
   // Branches.
   kJoined = kFaultsEnd, kElection, kStepDown, kTruncation, kUnknown, kRedirected, kFollowerRead, kWriteNow,
   kFullRetried, kLogLoaded, kDiedInWrite, kKeptUnfinished, kLostUnfinished, kStartFailed, kFlushFailed,

@@ -139,7 +139,7 @@ void Operator::restore() {
     const raft::Member* member = cluster_.invariants().members().find(each.node());
     return member != nullptr && member->role == raft::MemberRole::kVoter;
   };
-  Machine* missing = draw([&](const Machine& each) { return !votes(each); });
+  Machine* missing = held_ ? nullptr : draw([&](const Machine& each) { return !votes(each); });
   if (leader != nullptr && missing != nullptr && missing->ready()) {
     ask(*leader, {"JOIN", missing->raft_address, missing->id});
   }

@@ -23,6 +23,8 @@ class Operator {
   void end() { over_ = true; }
   // Asks for what is missing until every machine is a voter, for as long as events run.
   void restore();
+  // While held, that is not done.
+  void hold(bool hold) { held_ = hold; }
   bool is_member(const Machine& machine) const;
 
  private:
@@ -75,6 +77,7 @@ class Operator {
   base::Random random_;
   bool over_ = false;
   bool restarting_ = false;
+  bool held_ = false;
   Microseconds asked_at_ = 0;   // A LEAVE, last.
 };
 

@@ -14,6 +14,7 @@
 #include "tests/sim/check_files.h"
 #include "tests/sim/local_reader.h"
 #include "tests/sim/process.h"
+#include "tests/sim/steady.h"
 
 namespace leto::sim {
 
@@ -34,7 +35,7 @@ const Trace* present = nullptr;
 class Run {
  public:
   Run(uint64_t seed, bool prints)
-      : parameters_(make_parameters(seed)), world_(parameters_, prints), cluster_(world_), workload_(world_) {
+      : parameters_(make_parameters(seed)), world_(parameters_, prints), cluster_(world_), workload_(world_), steady_(world_, cluster_) {
     for (uint64_t number = 1; number <= parameters_.clients.count; ++number) {
       clients_.push_back(std::make_unique<Client>(
           ClientSetup{.world = world_, .workload = workload_, .directory = cluster_, .number = number}));
@@ -54,6 +55,7 @@ class Run {
   void boot();
   void disturb();
   void heal();
+  void stay_steady();
   void calm_down();
   void read_everything();
   void end();
@@ -70,11 +72,12 @@ class Run {
   std::vector<std::unique_ptr<Client>> clients_;
   std::unique_ptr<LocalReader> local_reader_;   // Null in most runs.
   std::unique_ptr<Chaos> chaos_;
+  Steady steady_;
 };
 
 SeedResult Run::go() {
-  const std::vector<void (Run::*)()> phases = {&Run::boot,     &Run::disturb,         &Run::heal,
-                                               &Run::calm_down, &Run::read_everything, &Run::end, &Run::judge};
+  const std::vector<void (Run::*)()> phases = {&Run::boot,     &Run::disturb,         &Run::heal, &Run::stay_steady,
+                                               &Run::calm_down, &Run::read_everything, &Run::end,  &Run::judge};
   for (const auto phase : phases) {
     if (!world_.failed()) (this->*phase)();
   }
@@ -140,6 +143,16 @@ void Run::heal() {
   expect(kRestoreLength, [this] { return cluster_.is_whole(); }, "every machine is a member again");
   expect(kConvergeLength, [this] { return cluster_.has_converged(); }, "everyone has applied the same");
   expect(kEndLength, [this] { return clients_idle(); }, "every request is answered");
+}
+
+// I17, and I16 while not everyone sees everyone.
+void Run::stay_steady() {
+  if (parameters_.faultless) return;
+  chaos_->hold_members(true);
+  steady_.go();
+  chaos_->hold_members(false);
+  expect(kRestoreLength, [this] { return cluster_.is_whole(); }, "every machine is a member again");
+  expect(kConvergeLength, [this] { return cluster_.has_converged(); }, "everyone has applied the same again");
 }
 
 // Without faults nothing is refused.

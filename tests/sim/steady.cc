@@ -1,0 +1,128 @@
+#include "tests/sim/steady.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/format.h"
+#include "tests/sim/process.h"
+
+namespace leto::sim {
+
+namespace {
+
+using Number = unsigned long long;
+
+constexpr uint64_t kShakenElections = 8, kPartedElections = 10;
+constexpr Microseconds kProbeAgain = 50 * kMillisecond;
+constexpr Microseconds kStartAndWrite = 500 * kMillisecond;
+enum Kind : uint64_t { kCutOff, kDeaf, kKilled, kPaused, kRemoved, kKinds };
+
+}  // namespace
+
+void Steady::go() {
+  if (cluster_.machines().size() < 3) return;
+  switch (random_.below(4)) {
+    case 0: return shake_one();
+    case 1: return part_all_but_quorum();
+    default: return;
+  }
+}
+
+void Steady::pass(Microseconds length) {
+  const Microseconds end = world_.scheduler.now() + length;
+  cluster_.run(length, [this, end] { return world_.scheduler.now() >= end; });
+}
+
+// --- I17 ---------------------------------------------------------------------------------------------
+
+void Steady::shake_one() {
+  const Machine* leader = cluster_.leader();
+  const raft::Term term = leader->process()->node().raft().term();
+  Machine* victim = nullptr;
+  while (victim == nullptr || victim == leader) victim = &cluster_.random_machine(random_);
+  const uint64_t kind = random_.below(kKinds);
+  static constexpr const char* kNames[] = {"cut off", "deaf", "killed", "paused", "removed"};
+  world_.coverage.note(kind == kRemoved ? Reached::kShakenByRemoved : Reached::kShaken);
+  world_.trace.text(victim->number, base::format("FAULT again and again: %s", kNames[kind]));
+  if (kind == kRemoved) {
+    set_links(*victim, true, false);
+    cluster_.command(*cluster_.leader(), {"LEAVE", victim->id});
+  }
+  over_ = false;
+  shake(*victim, kind);
+  pass(kShakenElections * election());
+  over_ = true;
+  cluster_.network().mend_all();
+  const Machine* now = cluster_.leader();
+  const bool same = now == leader && now->process()->node().raft().term() == term;
+  if (!same) world_.fail("I17", base::format("machine %zu was %s, and the leader of term %llu leads no more", victim->number,
+                                             kNames[kind], Number{term}));
+}
+
+void Steady::set_links(const Machine& victim, bool cut, bool deaf_only) {
+  for (const auto& other : cluster_.machines()) {
+    if (other.get() == &victim) continue;
+    cluster_.network().link(other->number, victim.number).cuts = cut;
+    if (!deaf_only) cluster_.network().link(victim.number, other->number).cuts = cut;
+  }
+}
+
+// For one to three election timeouts away, then back for a moment.
+void Steady::shake(Machine& victim, uint64_t kind) {
+  if (over_) return;
+  const Microseconds away = election() * random_.between(10, 30) / 10, back = election() * random_.between(2, 15) / 10;
+  if (kind == kKilled) {
+    victim.restart_delay = away / 2;
+    victim.die(Death::kKill);
+  } else if (kind == kPaused) {
+    victim.pause(away);
+  } else {
+    set_links(victim, true, kind == kDeaf);
+  }
+  world_.scheduler.after(away, [this, &victim, kind] {
+    if (!over_) set_links(victim, false, false);
+  });
+  world_.scheduler.after(away + back, [this, &victim, kind] { shake(victim, kind); });
+}
+
+// --- I16 ---------------------------------------------------------------------------------------------
+
+void Steady::part_all_but_quorum() {
+  const size_t count = cluster_.machines().size();
+  std::vector<size_t> order;
+  for (size_t number = 1; number <= count; ++number) order.push_back(number);
+  for (size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random_.below(i)]);
+  order.resize(count / 2 + 1);
+  const auto keeps = [&order](size_t number) { return std::find(order.begin(), order.end(), number) != order.end(); };
+  const uint64_t chance = random_.between(30, 100);
+  world_.coverage.note(Reached::kQuorumParted);
+  for (size_t from = 1; from <= count; ++from) {
+    for (size_t to = 1; to <= count; ++to) {
+      if (from == to || (keeps(from) && keeps(to)) || !random_.chance(chance, 100)) continue;
+      world_.trace.text(from, base::format("FAULT the link to machine %zu is cut", to));
+      cluster_.network().link(from, to).cuts = 1;
+    }
+  }
+  // What was cut is to be noticed first.
+  pass(2 * election());
+  over_ = answered_ = false;
+  probe();
+  const bool in_time = cluster_.run(kPartedElections * election() + kStartAndWrite, [this] { return answered_; });
+  over_ = true;
+  if (!in_time) world_.fail("I16", "a quorum whose machines all see each other takes no write");
+  cluster_.network().mend_all();
+}
+
+// Asks whoever believes to lead, again and again: who leads without a quorum cannot answer.
+void Steady::probe() {
+  if (over_ || answered_) return;
+  for (const auto& machine : cluster_.machines()) {
+    if (machine->process() == nullptr || machine->process()->node().raft().role() != raft::Role::kLeader) continue;
+    cluster_.command(*machine, {"SET", "probe", "1"}, [this](const checker::Answer& answer) {
+      answered_ = answered_ || answer.kind == checker::Answer::Kind::kStatus;
+    });
+  }
+  world_.scheduler.after(kProbeAgain, [this] { probe(); });
+}
+
+}  // namespace leto::sim
