@@ -20,6 +20,7 @@ const Chaos::Class Chaos::kClasses[] = {
     {Reached::kOneWay, 2, 3, &Chaos::one_way},
     {Reached::kBridge, 3, 3, &Chaos::bridge},
     {Reached::kIsolatedLeader, 2, 3, &Chaos::isolate_leader},
+    {Reached::kSlowLeaderCutOff, 3, 5, &Chaos::cut_off_slow_leader},
     {Reached::kSlowLink, 2, 2, &Chaos::slow_link},
     {Reached::kDropped, 2, 2, &Chaos::lossy},
     {Reached::kKill, 1, 4, &Chaos::kill_one},
@@ -167,6 +168,20 @@ void Chaos::isolate_leader() {
     if (other == leader.number) continue;
     if (kind != 2) cut(other, leader.number, length);
     if (kind != 1) cut(leader.number, other, length);
+  }
+}
+
+// It believes for long that it leads, and some of its clients with it, while the others elect another soon.
+void Chaos::cut_off_slow_leader() {
+  Machine* leader = cluster_.leader();
+  if (leader == nullptr) return;
+  note(Reached::kSlowLeaderCutOff, *leader);
+  const Microseconds length = world_.parameters.options.election_timeout_ms * kMillisecond * random_.between(2, 5);
+  for (const auto& machine : cluster_.machines()) {
+    const bool leads = machine.get() == leader;
+    machine->clock.set_rate_permille(leads ? world_.parameters.rate_low : world_.parameters.rate_high);
+    if (!leads) cut_both(leader->number, machine->number, length);
+    undo_after(length, [&machine = *machine] { machine.clock.set_rate_permille(SimClock::kRateOne); });
   }
 }
 

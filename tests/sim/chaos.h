@@ -19,7 +19,10 @@ class Chaos {
  public:
   Chaos(World& world, Cluster& cluster, std::vector<std::unique_ptr<Client>>& clients);
 
-  void begin() { schedule_next(); }
+  void begin() {
+    operator_.begin();
+    schedule_next();
+  }
   void end();
   // When the last pause and the last stalled job are over.
   Microseconds settled_at() const;
@@ -53,6 +56,7 @@ class Chaos {
   void one_way();
   void bridge();
   void isolate_leader();
+  void cut_off_slow_leader();
   void slow_link();
   void lossy();
   // node

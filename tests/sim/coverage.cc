@@ -8,7 +8,7 @@ const char* reached_name(Reached what) {
       "message reordered", "late beyond election", "message to an earlier process", "peer unreachable", "kill",
       "power cut", "crash loop", "kill of all", "power cut of all", "pause", "pause of the leader", "stop in a job",
       "stop in recovery", "slow disk", "stalled disk", "disk full", "fsync error", "forgetful fsync", "clock rate",
-      "wall clock jump", "client gone", "burst", "graceful restart", "snapshot",
+      "wall clock jump", "client gone", "burst", "graceful restart", "snapshot", "slow leader cut off",
       "LEAVE of a follower", "LEAVE of the leader", "LEAVE of a dead node", "change while partitioned", "disk wiped",
       "JOIN again", "JOIN as learner", "TRANSFER", "TRANSFER to one that lags", "TRANSFER to a dead node",
       "TRANSFER to a learner", "SNAPSHOT during a change", "rolling restart", "compaction during catch-up",

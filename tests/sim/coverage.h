@@ -12,7 +12,7 @@ enum class Reached : uint8_t {
   kPartition, kOneWay, kBridge, kIsolatedLeader, kSlowLink, kDropped, kDuplicated, kReordered, kLateBeyondElection,
   kStaleMessage, kUnreachable, kKill, kPowerCut, kCrashLoop, kKillAll, kPowerCutAll, kPause, kPauseLeader,
   kStopInJob, kStopInRecovery, kSlowDisk, kStalledDisk, kDiskFull, kSyncError, kForgetfulSync, kClockRate,
-  kWallJump, kClientGone, kBurst, kShutdown, kSnapshot,
+  kWallJump, kClientGone, kBurst, kShutdown, kSnapshot, kSlowLeaderCutOff,
   // Operations.
   kLeaveFollower, kLeaveLeader, kLeaveDead, kChangeParted, kWiped, kComesBack, kAsksAsLearner, kTransferAny,
   kTransferLagging, kTransferDead, kTransferLearner, kSnapshotInChange, kRollingRestart, kCompactedInCatchUp,

@@ -111,11 +111,23 @@ void Invariants::check_indexes(Machine& machine, Seen& seen) {
   if (commit > seen.commit) {
     world_.trace.add({.kind = EventKind::kCommit, .machine = machine.number, .a = commit, .b = raft.term()});
   }
+  check_own_term(machine, seen);
   const bool applied_more = applied > seen.applied;
   seen.commit = commit;
   seen.applied = applied;
   check_committed(machine, seen);
   if (applied_more) check_digest(machine);
+}
+
+// D5: a leader commits by an entry of its own term, never an older one by counting (Figure 8).
+void Invariants::check_own_term(Machine& machine, const Seen& seen) {
+  const raft::Raft& raft = machine.process()->node().raft();
+  const bool led_before = seen.role == raft::Role::kLeader && raft.role() == raft::Role::kLeader && seen.term == raft.term();
+  if (!led_before || raft.commit_index() == seen.commit) return;
+  const raft::Term term = machine.durable.term_at(raft.commit_index());
+  if (term == raft.term()) return;
+  world_.fail("D5", base::format("the leader of term %llu commits entry %llu of term %llu by counting", Number{raft.term()},
+                                 Number{raft.commit_index()}, Number{term}));
 }
 
 // I8: what the log has no more is durable in the keys file, and that has nothing that is not applied. From the switch
@@ -318,6 +330,7 @@ void Invariants::on_send(Machine& machine, const raft::Message& message) {
   if (const auto* reply = std::get_if<raft::RequestVoteReply>(&message.body)) {
     if (reply->granted && !reply->pre_vote) check_vote(machine, message.term, message.to);
   }
+  if (const auto* request = std::get_if<raft::ReadIndexRequest>(&message.body)) check_read_context(machine, request->context);
   if (const auto* append = std::get_if<raft::AppendEntries>(&message.body)) {
     check_entries(message, *append);
     if (durable.term != message.term || durable.voted_for != machine.node()) {
@@ -328,6 +341,12 @@ void Invariants::on_send(Machine& machine, const raft::Message& message) {
   if (const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body)) {
     if (reply->accepted) check_acknowledgement(machine, message, reply->match);
   }
+}
+
+// D13: no two reads of a node, in all its processes, can be taken for each other.
+void Invariants::check_read_context(const Machine& machine, uint64_t context) {
+  if (contexts_.emplace(machine.node(), context).second) return;
+  world_.fail("D13", base::format("machine %zu asks for a second read %llu", machine.number, Number{context}));
 }
 
 // I6 and I9: a vote that leaves is durable, and the only one of its term.

@@ -59,6 +59,8 @@ class Invariants final : public Observer {
   void check_leader(Machine& machine);
   void check_indexes(Machine& machine, Seen& seen);
   void check_compacted(Machine& machine);
+  void check_own_term(Machine& machine, const Seen& seen);
+  void check_read_context(const Machine& machine, uint64_t context);
   void check_committed(Machine& machine, Seen& seen);
   void commit_first(Machine& machine, raft::Index index);
   void check_digest(Machine& machine);
@@ -88,6 +90,7 @@ class Invariants final : public Observer {
   std::map<raft::NodeId, DurableLog> retired_;                   // When their disks were wiped.
   std::map<std::pair<raft::Index, raft::Term>, raft::Configuration> configurations_;
   raft::Configuration members_;
+  std::set<std::pair<raft::NodeId, uint64_t>> contexts_;         // Of reads that were asked for.
   raft::NodeId transfer_to_ = raft::kNobody;                     // Whoever was told to lead last.
   std::set<std::string> gone_;                                   // Ids that were removed once.
 };

@@ -320,11 +320,16 @@ void Operator::compact_in_catch_up() {
   }
 }
 
-// Wherever the next snapshot goes: the step at which somebody falls is drawn, and a follower made to need one.
-void Operator::crash_in_snapshot() {
+// Wherever the next snapshot goes: the step at which somebody falls is drawn,
+void Operator::lie_in_wait() {
   static constexpr Ambush kSteps[] = {Ambush::kSending, Ambush::kReceiving, Ambush::kInstalling};
   const Ambush step = kSteps[random_.below(3)];
   for (const auto& machine : cluster_.machines()) machine->lie_in_wait(step);
+}
+
+// and a follower made to need one.
+void Operator::crash_in_snapshot() {
+  lie_in_wait();
   if (random_.chance(1, 2)) return wipe();
   compact_in_catch_up();
 }

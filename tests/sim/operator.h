@@ -17,6 +17,10 @@ class Operator {
  public:
   Operator(World& world, Cluster& cluster);
 
+  // In some runs machines fall at their first snapshot, too.
+  void begin() {
+    if (random_.chance(1, 2)) lie_in_wait();
+  }
   // One operation, drawn.
   void act();
   // Nothing is begun any more.
@@ -71,6 +75,7 @@ class Operator {
   void restart_from(size_t number);
   void compact_in_catch_up();
   void crash_in_snapshot();
+  void lie_in_wait();
 
   World& world_;
   Cluster& cluster_;

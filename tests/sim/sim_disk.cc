@@ -110,6 +110,10 @@ void SimLogDisk::start_write() {
   machine_.world().trace.add({.kind = EventKind::kWriteBegins, .machine = machine_.number, .a = job->writes.size(),
                               .b = entries, .c = job->with_vote});
   machine_.observer().on_log_handed(machine_, job->writes);
+  for (const storage::LogWrite& write : job->writes) {
+    if (write.install) machine_.reaches(Ambush::kInstalling);
+  }
+  if (machine_.dying()) return;
   run_job([this, job, result] { *result = call_store(job->writes); },
           [this, job, result] {
             writing_ = false;

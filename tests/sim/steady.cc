@@ -21,7 +21,7 @@ enum Kind : uint64_t { kCutOff, kDeaf, kKilled, kPaused, kRemoved, kKinds };
 
 void Steady::go() {
   if (cluster_.machines().size() < 3) return;
-  switch (random_.below(4)) {
+  switch (random_.below(3)) {
     case 0: return shake_one();
     case 1: return part_all_but_quorum();
     default: return;
@@ -40,7 +40,7 @@ void Steady::shake_one() {
   const raft::Term term = leader->process()->node().raft().term();
   Machine* victim = nullptr;
   while (victim == nullptr || victim == leader) victim = &cluster_.random_machine(random_);
-  const uint64_t kind = random_.below(kKinds);
+  const uint64_t kind = random_.chance(1, 3) ? uint64_t{kRemoved} : random_.below(kKinds);
   static constexpr const char* kNames[] = {"cut off", "deaf", "killed", "paused", "removed"};
   world_.coverage.note(kind == kRemoved ? Reached::kShakenByRemoved : Reached::kShaken);
   world_.trace.text(victim->number, base::format("FAULT again and again: %s", kNames[kind]));
