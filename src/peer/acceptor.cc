@@ -92,6 +92,13 @@ bool Acceptor::check_identity(std::string& out) {
   return true;
 }
 
+// Who adopts has a cluster of its own, and judges this node by that.
+bool Acceptor::check_semantics(std::string& out) {
+  if (hello_.kind == ConnectionKind::kAdopt || hello_.semantics >= setup_.semantics_level) return true;
+  fail(RefusalCode::kSemantics, semantics_refusal(hello_.initiator, hello_.semantics, setup_.semantics_level), out);
+  return false;
+}
+
 bool Acceptor::check_cluster(std::string& out) {
   if (hello_.kind == ConnectionKind::kAdopt) return true;
   if (setup_.cluster.empty()) {
@@ -122,13 +129,14 @@ HandshakeStep Acceptor::on_hello(std::string_view payload, std::string& out) {
   }
   // Another cluster before another identity: a directory that was made anew is both, and the first
   // sentence is the one that says so.
-  if (!check_version(out) || !check_cluster(out) || !check_identity(out)) return step_;
+  if (!check_version(out) || !check_cluster(out) || !check_identity(out) || !check_semantics(out)) return step_;
   send_challenge(payload, out);
   return step_;
 }
 
 void Acceptor::send_challenge(std::string_view hello_payload, std::string& out) {
   challenge_.features = hello_.features & setup_.features;
+  challenge_.semantics = setup_.semantics;
   challenge_.cluster = setup_.cluster;
   challenge_.acceptor = setup_.self;
   challenge_.nonce = setup_.nonce;

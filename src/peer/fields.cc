@@ -68,6 +68,15 @@ void FieldWriter::text_or_none(const char* name, const std::string& value, TextK
 
 void FieldWriter::end() { base::put_varint(out_, 0); }
 
+void FieldWriter::end_with(uint64_t tag, const char*, uint16_t value, uint16_t usual) {
+  if (value <= usual) return end();
+  base::put_varint(out_, 1);
+  base::put_varint(out_, tag);
+  std::string field;
+  base::put_varint(field, value);
+  base::put_string(out_, field);
+}
+
 void FieldReader::note(const char* name) {
   if (reader_.failed() && failed_field_ == nullptr) failed_field_ = name;
 }
@@ -126,6 +135,22 @@ void FieldReader::text_or_none(const char* name, std::string& value, TextKind ki
 }
 
 void FieldReader::end() {
+  tagged([](uint64_t, std::string_view) { return true; });
+}
+
+void FieldReader::end_with(uint64_t tag, const char* name, uint16_t& value, uint16_t usual) {
+  value = usual;
+  tagged([&](uint64_t found, std::string_view field) {
+    if (found != tag) return true;
+    base::Reader number(field);
+    value = static_cast<uint16_t>(number.varint_at_most(std::numeric_limits<uint16_t>::max()));
+    const bool sound = !number.failed() && number.at_end() && value > usual;
+    if (!sound) refuse(name);
+    return sound;
+  });
+}
+
+void FieldReader::tagged(const std::function<bool(uint64_t tag, std::string_view field)>& take) {
   const uint64_t count = reader_.varint_at_most(kTaggedFieldsMax);
   uint64_t previous_tag = 0;
   for (uint64_t i = 0; i < count; ++i) {
@@ -133,7 +158,9 @@ void FieldReader::end() {
     // Ascending from 1, so that a message has one encoding and no field comes twice.
     if (tag <= previous_tag) return refuse("tagged fields");
     previous_tag = tag;
-    reader_.string();
+    const std::string_view field = reader_.string();
+    if (reader_.failed()) break;
+    if (!take(tag, field)) return;
   }
   note("tagged fields");
 }

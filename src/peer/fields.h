@@ -10,6 +10,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -60,6 +61,8 @@ class FieldWriter {
   void text(const char* name, const std::string& value, TextKind kind);
   void text_or_none(const char* name, const std::string& value, TextKind kind);
   void end();
+  // end() with one tagged field, a varint: left out if it is `usual` or less.
+  void end_with(uint64_t tag, const char* name, uint16_t value, uint16_t usual);
 
  protected:
   std::string& out() { return out_; }
@@ -93,6 +96,7 @@ class FieldReader {
   void text(const char* name, std::string& value, TextKind kind);
   void text_or_none(const char* name, std::string& value, TextKind kind);
   void end();
+  void end_with(uint64_t tag, const char* name, uint16_t& value, uint16_t usual);
 
   // Everything that is left.
   std::string_view rest() { return reader_.bytes(reader_.left()); }
@@ -108,6 +112,9 @@ class FieldReader {
   void note(const char* name);
 
  private:
+  // Calls `take` for each tagged field; false: it is malformed.
+  void tagged(const std::function<bool(uint64_t tag, std::string_view field)>& take);
+
   base::Reader reader_;
   const char* failed_field_ = nullptr;
 };

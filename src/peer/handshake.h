@@ -42,7 +42,8 @@ class Initiator {
  public:
   // `hello` goes out as it is; `secret` is not used for kAdopt.
   // REQUIRES: for kControl and kBulk a cluster and a secret of at least kSecretBytesMin.
-  Initiator(Hello hello, std::string secret);
+  // `semantics_level`: the cluster's; who cannot apply it is refused, but for kAdopt, where the caller judges.
+  Initiator(Hello hello, std::string secret, uint16_t semantics_level = kSemanticsUnsaid);
 
   // Appends the Hello. Once, before anything else.
   void start(std::string& out);
@@ -73,6 +74,7 @@ class Initiator {
 
   Hello hello_;
   std::string secret_;
+  uint16_t semantics_level_;
   std::string hello_payload_;
   Challenge challenge_;
   Await await_ = Await::kChallenge;
@@ -86,6 +88,8 @@ struct AcceptorSetup {
   uint32_t version_min = kProtocolVersionMin;
   uint32_t version_max = kProtocolVersionMax;
   uint64_t features = 0;
+  uint16_t semantics = kSemanticsUnsaid;        // The highest level that this node can apply,
+  uint16_t semantics_level = kSemanticsUnsaid;  // and the cluster's: who cannot apply that is refused.
   Identity self;
   std::string cluster;  // Empty: in none.
   std::string secret;   // Of the cluster; empty if in none.
@@ -127,6 +131,7 @@ class Acceptor {
   HandshakeStep on_refuse(std::string_view payload);
   bool check_version(std::string& out);
   bool check_identity(std::string& out);
+  bool check_semantics(std::string& out);
   bool check_cluster(std::string& out);
   void send_challenge(std::string_view hello_payload, std::string& out);
   HandshakeStep fail(RefusalCode code, std::string sentence, std::string& out);

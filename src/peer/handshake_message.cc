@@ -8,6 +8,8 @@ namespace leto::peer {
 
 namespace {
 
+constexpr uint64_t kSemanticsTag = 1;
+
 template <typename Visitor, Of<Hello> Value>
 void fields(Visitor& visit, Value& hello) {
   visit.number("version_min", hello.version_min);
@@ -23,7 +25,7 @@ void fields(Visitor& visit, Value& hello) {
   visit.bytes("nonce", hello.nonce, kNonceBytes);
   visit.text_or_none("raft_address", hello.raft_address, TextKind::kAddress);
   visit.text_or_none("client_address", hello.client_address, TextKind::kAddress);
-  visit.end();
+  visit.end_with(kSemanticsTag, "semantics", hello.semantics, kSemanticsUnsaid);
 }
 
 // The mac stands behind the tagged fields: it covers all bytes before it.
@@ -37,7 +39,7 @@ void fields(Visitor& visit, Value& challenge) {
   visit.bytes("nonce", challenge.nonce, kNonceBytes);
   visit.choice("state", challenge.state, AcceptorState::kFounderWithoutData);
   visit.text_or_none("client_address", challenge.client_address, TextKind::kAddress);
-  visit.end();
+  visit.end_with(kSemanticsTag, "semantics", challenge.semantics, kSemanticsUnsaid);
   visit.bytes_or_none("mac", challenge.mac, kMacBytes);
 }
 

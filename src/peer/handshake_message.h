@@ -45,6 +45,7 @@ enum class RefusalCode : uint8_t {
   kRemoved = 9,
   kAlreadyMember = 10,
   kAdoptionRefused = 11,
+  kSemantics = 12,
 };
 
 // Initiator -> acceptor. Its fields never change in any version; new ones come as tagged fields.
@@ -60,6 +61,7 @@ struct Hello {
   std::string nonce;  // kNonceBytes, never used before.
   std::string raft_address;  // The initiator's, as it advertises them; may be empty.
   std::string client_address;
+  uint16_t semantics = kSemanticsUnsaid;  // The highest level that the initiator can apply.
   bool operator==(const Hello&) const = default;
 };
 
@@ -72,6 +74,7 @@ struct Challenge {
   std::string nonce;
   AcceptorState state = AcceptorState::kMember;
   std::string client_address;
+  uint16_t semantics = kSemanticsUnsaid;  // As in Hello.
   std::string mac;  // kMacBytes; empty on a kAdopt connection, whose sides share no secret yet.
   bool operator==(const Challenge&) const = default;
 };

@@ -40,6 +40,11 @@ std::string versions_name(uint32_t low, uint32_t high) {
   return low == high ? base::format("version %u", low) : base::format("versions %u to %u", low, high);
 }
 
+std::string semantics_refusal(const Identity& node, uint16_t semantics, uint16_t level) {
+  return base::format("%s supports semantics up to level %u, the cluster is at level %u; upgrade %s",
+                      identity_name(node).c_str(), semantics, level, node.id.c_str());
+}
+
 RefusalCode refusal_code(FrameError error) {
   return error == FrameError::kTooLarge ? RefusalCode::kTooLarge : RefusalCode::kMalformed;
 }

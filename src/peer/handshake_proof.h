@@ -28,6 +28,9 @@ std::string identity_name(const Identity& identity);
 // "versions 1 to 2".
 std::string versions_name(uint32_t low, uint32_t high);
 
+// Why a node that can apply entries up to `semantics` has no place in a cluster at `level`.
+std::string semantics_refusal(const Identity& node, uint16_t semantics, uint16_t level);
+
 // kTooLarge for a frame beyond the cap, kMalformed for every other broken stream.
 RefusalCode refusal_code(FrameError error);
 

@@ -11,8 +11,8 @@ namespace leto::peer {
 
 using base::format;
 
-Initiator::Initiator(Hello hello, std::string secret)
-    : hello_(std::move(hello)), secret_(std::move(secret)) {
+Initiator::Initiator(Hello hello, std::string secret, uint16_t semantics_level)
+    : hello_(std::move(hello)), secret_(std::move(secret)), semantics_level_(semantics_level) {
   const bool adopts = hello_.kind == ConnectionKind::kAdopt;
   LETO_ASSERT(adopts || (!hello_.cluster.empty() && secret_.size() >= kSecretBytesMin),
               format("cluster id of %zu bytes, secret of %zu", hello_.cluster.size(), secret_.size()));
@@ -78,6 +78,10 @@ bool Initiator::check_peer(std::string& out) {
          format("%s was expected here, %s answered", identity_name(hello_.expected).c_str(),
                 identity_name(challenge_.acceptor).c_str()),
          out);
+    return false;
+  }
+  if (!adopts && challenge_.semantics < semantics_level_) {
+    fail(RefusalCode::kSemantics, semantics_refusal(challenge_.acceptor, challenge_.semantics, semantics_level_), out);
     return false;
   }
   return true;

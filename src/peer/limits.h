@@ -13,6 +13,11 @@ namespace leto::peer {
 inline constexpr uint8_t kHeaderVersion = 1;
 inline constexpr uint32_t kProtocolVersionMin = 1;
 inline constexpr uint32_t kProtocolVersionMax = 1;
+// Bits of the handshake: frames beyond the first ones, sent only to who knows them.
+inline constexpr uint64_t kFeatureSnapshots = 1 << 0;   // InstallSnapshot, InstallSnapshotReply.
+inline constexpr uint64_t kFeatureForward = 1 << 1;     // Forward, ForwardReply.
+inline constexpr uint64_t kFeatures = kFeatureSnapshots | kFeatureForward;
+inline constexpr uint16_t kSemanticsUnsaid = 1;   // The level of who says none.
 inline constexpr uint32_t kGroup = 0;  // The only Raft group there is.
 
 // --- Frames ---------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ namespace leto::peer::test {
 // Carries frames between the two until neither has more to say. `touch` may change a frame under way.
 class Line {
  public:
-  Line(Hello hello, AcceptorSetup setup, std::string secret = std::string(kSecret))
-      : initiator(std::move(hello), std::move(secret)), acceptor(std::move(setup)) {}
+  Line(Hello hello, AcceptorSetup setup, std::string secret = std::string(kSecret), uint16_t initiators_level = 1)
+      : initiator(std::move(hello), std::move(secret), initiators_level), acceptor(std::move(setup)) {}
 
   void run() {
     std::string bytes;

@@ -151,7 +151,7 @@ TEST_CASE("handshake messages: tagged fields of a later version are skipped, and
   const std::string payload = encode_payload(test::sample_hello(ConnectionKind::kControl));
   std::string later = payload.substr(0, payload.size() - 1) + leto::test::from_hex(
                                                                   "01"
-                                                                  "01"
+                                                                  "09"
                                                                   "0161");
   Hello hello;
   REQUIRE(decode_payload(later, hello).is_ok());
@@ -162,6 +162,41 @@ TEST_CASE("fit_sentence: control characters and length never break a Refuse") {
   CHECK(fit_sentence("a\nb\x7f") == "a?b?");
   CHECK(fit_sentence("") == "no reason given");
   CHECK(fit_sentence(std::string(2000, 'x')) == std::string(kSentenceBytesMax, 'x'));
+}
+
+TEST_CASE("handshake messages: the semantics level is a tagged field, left out where it is the first") {
+  Hello hello = test::sample_hello(ConnectionKind::kControl);
+  const std::string without = encode_payload(hello);
+  CHECK(without.back() == '\0');
+  hello.semantics = 300;
+  std::string with = encode_payload(hello);
+  CHECK(with == without.substr(0, without.size() - 1) + std::string("\x01\x01\x02\xac\x02", 5));
+  Hello back;
+  REQUIRE(decode_payload(with, back).is_ok());
+  CHECK(back == hello);
+  Challenge challenge = sample_challenge();
+  challenge.semantics = 2;
+  Challenge challenge_back;
+  REQUIRE(decode_payload(encode_payload(challenge), challenge_back).is_ok());
+  CHECK(challenge_back == challenge);
+}
+
+TEST_CASE("handshake messages: a semantics level has one encoding, and a field nobody knows is skipped") {
+  const std::string without = encode_payload(test::sample_hello(ConnectionKind::kControl));
+  const std::string head = without.substr(0, without.size() - 1);
+  const auto semantics_of = [&](const std::string& tagged) {
+    Hello hello;
+    REQUIRE(decode_payload(head + tagged, hello).is_ok());
+    return hello.semantics;
+  };
+  CHECK(semantics_of(std::string("\x01\x02\x01\x07", 4)) == 1);                  // Tag 2.
+  CHECK(semantics_of(std::string("\x02\x01\x01\x02\x09\x01\x07", 7)) == 2);      // Tags 1 and 9.
+  for (const std::string& bad : {std::string("\x01\x01\x00", 3), std::string("\x01\x01\x01\x01", 4),
+                                 std::string("\x01\x01\x01\x00", 4), std::string("\x01\x01\x02\x02\x00", 5),
+                                 std::string("\x01\x01\x03\xff\xff\x07", 6)}) {
+    CHECK(error_of<Hello>(head + bad) == "malformed Hello: semantics");
+  }
+  CHECK(error_of<Hello>(head + std::string("\x01\x01\x05\x02", 4)) == "malformed Hello: tagged fields");
 }
 
 }  // namespace

@@ -366,5 +366,44 @@ TEST_CASE("handshake: group 1 and an initiator without a uid are refused") {
   CHECK(second.refusal().code == RefusalCode::kMalformed);
 }
 
+TEST_CASE("handshake: both sides learn up to which semantics level the other goes") {
+  Hello hello = sample_hello(ConnectionKind::kControl);
+  hello.semantics = 2;
+  AcceptorSetup setup = sample_member();
+  setup.semantics = 3;
+  setup.semantics_level = 2;
+  Line line(hello, setup, kSecretText, 2);
+  line.run();
+  REQUIRE(line.initiator.step() == HandshakeStep::kDone);
+  CHECK(line.initiator.challenge().semantics == 3);
+  CHECK(line.acceptor.hello().semantics == 2);
+}
+
+TEST_CASE("handshake: who cannot apply the cluster's semantics level is refused by either side") {
+  AcceptorSetup raised = sample_member();
+  raised.semantics = raised.semantics_level = 2;
+  Line old_initiator(sample_hello(ConnectionKind::kBulk), raised);
+  old_initiator.run();
+  check_both_failed(old_initiator, RefusalCode::kSemantics, true);
+  CHECK(old_initiator.initiator.refusal().sentence ==
+        "id1 (uid a1a2a3a4a5a6a7a8) supports semantics up to level 1, the cluster is at level 2; upgrade id1");
+  Hello hello = sample_hello(ConnectionKind::kControl);
+  hello.semantics = 2;
+  Line old_acceptor(hello, sample_member(), kSecretText, 2);
+  old_acceptor.run();
+  check_both_failed(old_acceptor, RefusalCode::kSemantics, false);
+  CHECK(old_acceptor.initiator.refusal().sentence ==
+        "id2 (uid b1b2b3b4b5b6b7b8) supports semantics up to level 1, the cluster is at level 2; upgrade id2");
+}
+
+TEST_CASE("handshake: before the level is raised, nodes of both versions get through") {
+  Hello hello = sample_hello(ConnectionKind::kControl);
+  hello.semantics = 2;
+  Line line(hello, sample_member());
+  line.run();
+  CHECK(line.acceptor.step() == HandshakeStep::kDone);
+  CHECK(line.initiator.challenge().semantics == 1);
+}
+
 }  // namespace
 }  // namespace leto::peer
