@@ -23,6 +23,7 @@ struct Stamp {
   keyspace::Version version;
   uint64_t time_ms = 0;   // Cluster time.
   uint64_t seed = 0;
+  uint16_t semantics = 1;   // The cluster's level: the rules to go by.
 };
 
 struct ShutdownRequest {

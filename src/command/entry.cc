@@ -52,7 +52,7 @@ std::string EntryBuilder::finish(const EntryHeader& header) {
   std::string payload;
   payload.reserve(bytes());
   base::put_u8(payload, kEntryFormat);
-  base::put_u16(payload, kSemantics);
+  base::put_u16(payload, header.semantics);
   base::put_u64(payload, header.time_ms);
   base::put_u64(payload, header.seed);
   base::put_string(payload, "");
@@ -65,7 +65,14 @@ std::string EntryBuilder::finish(const EntryHeader& header) {
   return payload;
 }
 
-base::Result<EntryReader> EntryReader::open(std::string_view payload) {
+bool EntryReader::is_newer(std::string_view payload, uint16_t supported) {
+  base::Reader reader(payload);
+  const uint8_t format = reader.u8();
+  const uint16_t semantics = reader.u16();
+  return !reader.failed() && (format > kEntryFormat || semantics > supported);
+}
+
+base::Result<EntryReader> EntryReader::open(std::string_view payload, uint16_t supported) {
   EntryReader entry(payload);
   const uint8_t format = entry.reader_.u8();
   const uint16_t semantics = entry.reader_.u16();
@@ -73,10 +80,11 @@ base::Result<EntryReader> EntryReader::open(std::string_view payload) {
   if (format != kEntryFormat) {
     return base::Status::error(base::format("the entry has format %u, this version knows %u", format, kEntryFormat));
   }
-  if (semantics > kSemantics) {
+  if (semantics > supported) {
     return base::Status::error(
-        base::format("the entry needs semantics %u, this version knows up to %u", semantics, kSemantics));
+        base::format("the entry needs semantics %u, this version knows up to %u", semantics, supported));
   }
+  entry.header_.semantics = semantics;
   entry.header_.time_ms = entry.reader_.u64();
   entry.header_.seed = entry.reader_.u64();
   const std::string_view tags = entry.reader_.string();

@@ -1,5 +1,6 @@
 // The payload of a kCommands log entry: one header and a batch of write commands. Format version 1.
-// Unknown format or semantics at apply stop the node; unknown tagged fields of the header are skipped.
+// Unknown format or semantics at apply stop the node; unknown tagged fields of the header are skipped. An entry
+// without commands raises the cluster's semantics level to the header's.
 #pragma once
 
 #include <cstdint>
@@ -14,11 +15,12 @@
 namespace leto::command {
 
 inline constexpr uint8_t kEntryFormat = 1;
-inline constexpr uint16_t kSemantics = 1;
+inline constexpr uint16_t kSemanticsFirst = 1;   // Of every new cluster; see semantics.h.
 
 struct EntryHeader {
   uint64_t time_ms = 0;    // Cluster time at the leader.
   uint64_t seed = 0;
+  uint16_t semantics = kSemanticsFirst;   // The level that who applies the entry has to support.
 };
 
 // Collects the writes of a turn. Bytes are the entry's, header included.
@@ -46,8 +48,11 @@ struct CommandView {
 
 class EntryReader {
  public:
-  // Fails for a cut, malformed or newer payload; the text names which. `payload` must outlive this.
-  static base::Result<EntryReader> open(std::string_view payload);
+  // Fails for a cut, malformed or newer payload; the text names which. `supported`: the highest semantics level. `payload`
+  // must outlive this.
+  static base::Result<EntryReader> open(std::string_view payload, uint16_t supported);
+  // Whether that fails because the payload is of a newer version than this one.
+  static bool is_newer(std::string_view payload, uint16_t supported);
   const EntryHeader& header() const { return header_; }
   uint32_t count() const { return count_; }
   // False at the end or if the bytes are malformed (then failed()).

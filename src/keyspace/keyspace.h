@@ -36,6 +36,7 @@ struct StateHeader {
   std::string configuration;       // raft::encode_configuration of the one in force at applied_index.
   uint64_t configuration_index = 0;
   Digest digest;                   // Of the keys at applied_index.
+  uint64_t semantics_level = 1;    // In force behind applied_index.
 };
 
 // What changed since the cut before, frozen at one applied index. Read by a worker thread while the loop

@@ -62,6 +62,9 @@ std::string Adoption::objection(const peer::Challenge& challenge) const {
     return "another node answers there: " + there.id;
   }
   if (there.node == peers_.self().identity.node) return "that is this node's own address";
+  if (challenge.semantics < peers_.semantics_level()) {
+    return peer::semantics_refusal(there, challenge.semantics, peers_.semantics_level());
+  }
   if (challenge.cluster == peers_.self().identity.cluster_id) return {};
   if (challenge.state == peer::AcceptorState::kMember) {
     return base::format("node %s is a member of another cluster, %s, or has data of its own; start it with an "

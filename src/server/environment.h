@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "keyspace/keyspace.h"
 #include "peer/forward.h"
+#include "peer/limits.h"
 #include "raft/raft.h"
 #include "server/stats.h"
 #include "storage/key_store.h"
@@ -134,6 +135,15 @@ class Network {
   // How the error ends if the node there cannot be taken in just now, but a moment later it can.
   static constexpr const char* kBusy = "busy, try again";
   virtual void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) = 0;
+  // What a peer said of itself in the handshake of the connection that is up now.
+  struct Abilities {
+    bool known = false;         // False: no connection is up.
+    uint16_t semantics = 0;     // The highest level that it can apply.
+    uint64_t features = 0;      // peer::kFeature bits that it and this node have.
+  };
+  virtual Abilities abilities(raft::NodeId node) const = 0;
+  // The cluster's: who cannot apply it is refused from now on.
+  virtual void set_semantics_level(uint16_t level) = 0;
 };
 
 class Clock {

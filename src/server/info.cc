@@ -222,6 +222,8 @@ void raft_section(std::string& out, const InfoSource& source) {
   number(out, "term", raft.term());
   field(out, "leader", leader == nullptr ? "" : leader->id);
   field(out, "leader_address", leader == nullptr ? "" : leader->client_address);
+  number(out, "semantics_level", source.node.semantics_level());
+  number(out, "semantics_level_supported", source.replica.semantics_supported());
   number(out, "commit_index", raft.commit_index());
   number(out, "applied_index", raft.applied_index());
   number(out, "durable_index", raft.durable_index());

@@ -14,6 +14,7 @@
 #include "server/forwarder.h"
 #include "server/membership.h"
 #include "server/replica.h"
+#include "server/semantics_raiser.h"
 #include "server/snapshot_receiver.h"
 #include "server/snapshot_sender.h"
 #include "storage/lost_tail.h"
@@ -50,6 +51,9 @@ std::vector<raft::ConfigurationAt> configurations_known(const NodeStart& start) 
 
 Node::Node(Options& options, const Environment& environment, NodeStart start)
     : options_(options), environment_(environment), identity_(start.identity) {
+  LETO_ASSERT(start.header.semantics_level <= start.semantics_supported,
+              base::format("a directory at semantics level %llu, supported are %u",
+                           static_cast<unsigned long long>(start.header.semantics_level), start.semantics_supported));
   stats_.started_us = environment_.clock.monotonic_us();
   start.recovered.applied = start.header.applied_index;
   start.recovered.founding = start.founding;
@@ -79,7 +83,8 @@ void Node::make_parts(const NodeStart& start) {
                            .stats = stats_,
                            .keyspace = keyspace_,
                            .witness = start.witness,
-                           .seed = start.seed};
+                           .seed = start.seed,
+                           .semantics_supported = start.semantics_supported};
   replica_ = std::make_unique<Replica>(parts, raft_options(options_, start), start.recovered, start.header);
   const Forwarder::Self self{.node = identity_.node, .life = base::mix64(start.seed ^ base::mix64(identity_.node))};
   forwarder_ = std::make_unique<Forwarder>(*replica_, parts, self, [this](const SessionRef& session, Session::Sequence sequence) {
@@ -95,6 +100,7 @@ void Node::make_parts(const NodeStart& start) {
                                           std::function<void(std::string error)> done) {
     forwarder_->command(arguments, std::move(done));
   };
+  semantics_raiser_ = std::make_unique<SemanticsRaiser>(*replica_, parts, identity_.node, [this] { return membership_->busy(); });
   flusher_ = std::make_unique<Flusher>(*replica_, parts);
   snapshot_sender_ = std::make_unique<SnapshotSender>(*replica_, parts, identity_.keys_generation);
   snapshot_receiver_ = std::make_unique<SnapshotReceiver>(*replica_, parts, identity_.keys_generation);
@@ -104,7 +110,14 @@ void Node::make_parts(const NodeStart& start) {
   replica_->on_role_change = [this] {
     if (replica_->raft().role() == raft::Role::kLeader) return;
     membership_->leadership_lost();
+    semantics_raiser_->leadership_lost();
     snapshot_sender_->leadership_lost();
+  };
+  replica_->on_unusable = [this](const std::string& why) { on_unusable(why); };
+  replica_->on_semantics_level = [this](bool by_entry) {
+    semantics_raiser_->level_changed();
+    // So that a program of a lower level that is started here sees it at once.
+    if (by_entry) flusher_->flush([](const base::Status&) {});
   };
   replica_->on_snapshot_wanted = [this](raft::NodeId peer) { snapshot_sender_->want(peer); };
   replica_->on_snapshot_message = [this](const raft::Message& message) { on_snapshot_message(message); };
@@ -172,7 +185,9 @@ std::string Node::refusal(const Session& session, const command::Command* comman
   if ((command->flags & command::kWrite) != 0) return command::check_write(*command, arguments);
   const raft::Raft& raft = replica_->raft();
   const bool leaderless = raft.role() != raft::Role::kLeader && raft.leader() == raft::kNobody;
-  if ((command->flags & command::kLeaderOnly) != 0 && leaderless) return "CLUSTERDOWN no leader";
+  if ((command->flags & command::kLeaderOnly) == 0 || raft.role() == raft::Role::kLeader) return {};
+  if (leaderless) return "CLUSTERDOWN no leader";
+  if (!leader_takes_forwards()) return "not leader";
   return {};
 }
 
@@ -292,6 +307,7 @@ void Node::on_tick() {
   if (++ticks_ % kTicksPerSweep != 0) return;
   const uint64_t now_us = environment_.clock.monotonic_us();
   stats_.sample(now_us);
+  semantics_raiser_->advance();
   forwarder_->expire(now_us);
   forwarded_->expire(now_us);
   for (const auto& [id, session] : sessions_) {
@@ -355,6 +371,7 @@ bool Node::may_be_adopted() const {
 }
 
 const raft::Raft& Node::raft() const { return replica_->raft(); }
+uint16_t Node::semantics_level() const { return replica_->semantics_level(); }
 const keyspace::Keyspace& Node::keyspace() const { return keyspace_; }
 raft::Configuration Node::members() const { return replica_->raft().configuration(); }
 

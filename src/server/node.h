@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "command/context.h"
+#include "command/semantics.h"
 #include "server/environment.h"
 #include "server/options.h"
 #include "server/session.h"
@@ -23,6 +24,7 @@ class Replica;
 class Forwarded;
 class Forwarder;
 class Membership;
+class SemanticsRaiser;
 class Flusher;
 class SnapshotSender;
 class SnapshotReceiver;
@@ -37,6 +39,7 @@ struct NodeStart {
   bool has_keys = false;             // The keys file is to be loaded, beside the loop, before anything is served.
   bool founding = false;             // The cluster was founded just now by this node.
   uint64_t seed = 1;                 // Of everything random in the node.
+  uint16_t semantics_supported = command::kSemanticsSupported;   // The highest level. REQUIRES: header's is none higher.
 };
 
 class Node final : public command::Services {
@@ -104,6 +107,7 @@ class Node final : public command::Services {
   bool removed() const;                  // This node was removed from its cluster.
   bool loading() const { return loading_; }   // The keys file is still being loaded.
   Membership& membership() { return *membership_; }
+  uint16_t semantics_level() const;           // Of the cluster, at applied_index.
 
   // command::Services --------------------------------------------------------------------------
   std::string info(const std::vector<std::string>& sections) override;
@@ -138,6 +142,8 @@ class Node final : public command::Services {
   void defer(const SessionRef& session, Session::Sequence sequence, resp::Arguments arguments);
   // Whether the leader, or who becomes it, is to carry it out. Else this node does, or refuses.
   bool is_forwarded(Session& session, const command::Command& command) const;
+  // False: it is known not to know such frames.
+  bool leader_takes_forwards() const;
   void run_forwarded_here(const SessionRef& session, Session::Sequence sequence);
   void note_output(const SessionRef& session);
   void answer(command::Ticket ticket, const std::string& error);
@@ -159,6 +165,7 @@ class Node final : public command::Services {
   std::unique_ptr<Forwarder> forwarder_;
   std::unique_ptr<Forwarded> forwarded_;
   std::unique_ptr<Membership> membership_;
+  std::unique_ptr<SemanticsRaiser> semantics_raiser_;
   std::unique_ptr<Flusher> flusher_;
   std::unique_ptr<SnapshotSender> snapshot_sender_;
   std::unique_ptr<SnapshotReceiver> snapshot_receiver_;

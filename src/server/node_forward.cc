@@ -23,7 +23,13 @@ bool Node::is_forwarded(Session& session, const command::Command& command) const
   // Behind one that is under way it keeps its place, whoever leads now.
   const Request* before = session.last_write();
   if (before != nullptr && before->state == RequestState::kForwarded) return true;
-  return options_.follower_writes == FollowerWrites::kForward && !leads && !shutting_down();
+  const bool forwards = options_.follower_writes == FollowerWrites::kForward && !leads && !shutting_down();
+  return forwards && leader_takes_forwards();
+}
+
+bool Node::leader_takes_forwards() const {
+  const Network::Abilities abilities = environment_.network.abilities(replica_->raft().leader());
+  return !abilities.known || (abilities.features & peer::kFeatureForward) != 0;
 }
 
 void Node::run_forwarded_here(const SessionRef& session, Session::Sequence sequence) {

@@ -107,7 +107,7 @@ void PeerConnection::connected(base::Result<std::unique_ptr<Stream>> result) {
   frames_ = peer::FrameReader(peer::kHandshakeFrameBytesMax);
   const std::string socket_host = stream_->local_host();
   handshake_.emplace(peers_.hello(kind_, {.node = peer_.node, .id = peer_.id}, socket_host),
-                     peers_.self().identity.cluster_secret);
+                     peers_.self().identity.cluster_secret, peers_.semantics_level());
   std::string hello;
   handshake_->start(hello);
   stream_->start_reading();
@@ -138,6 +138,8 @@ void PeerConnection::came_up() {
   state_ = State::kUp;
   backoff_ms_ = kBackoffMsMin;
   failure_told_ = false;
+  semantics_ = handshake_->challenge().semantics;
+  features_ = handshake_->challenge().features;
   handshake_.reset();
   unmoved_since_ms_ = 0;
   if (kind_ == peer::ConnectionKind::kControl) {

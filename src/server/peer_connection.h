@@ -52,6 +52,9 @@ class PeerConnection final : private StreamUser {
   // The peer was just heard of: no need to wait longer before dialing.
   void dial_soon();
   bool up() const { return state_ == State::kUp; }
+  // As its handshake said. REQUIRES: up().
+  uint16_t semantics() const { return semantics_; }
+  uint64_t features() const { return features_; }
   bool has_unsent() const { return queued_bytes_ > 0 || !bytes_.empty() || (stream_ && stream_->unsent_bytes() > 0); }
   const raft::Member& peer() const { return peer_; }
 
@@ -75,6 +78,8 @@ class PeerConnection final : private StreamUser {
   const peer::ConnectionKind kind_;
   State state_ = State::kWaiting;
   uint64_t deadline_ms_ = 0;      // Of kWaiting: when to dial; of the handshake: when to give up.
+  uint16_t semantics_ = 0;
+  uint64_t features_ = 0;
   uint64_t backoff_ms_ = kBackoffMsMin;
   bool failure_told_ = false;     // One line per outage at notice level.
   std::unique_ptr<Connector> connector_;

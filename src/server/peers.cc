@@ -28,6 +28,11 @@ bool is_bulky(const raft::Message& message) {
   return append != nullptr && !append->entries.empty();
 }
 
+bool is_of_snapshot(const raft::Message& message) {
+  return std::holds_alternative<raft::InstallSnapshot>(message.body) ||
+         std::holds_alternative<raft::InstallSnapshotReply>(message.body);
+}
+
 }  // namespace
 
 Peers::Peers(Loop& loop, const Options& options, PeersSelf self)
@@ -59,6 +64,12 @@ void Peers::set_addresses(const std::string& raft_address, const std::string& cl
 void Peers::send(raft::Message message) {
   const auto found = peers_.find(message.to);
   if (found == peers_.end()) return note_lost(message.to, 1);
+  if (is_of_snapshot(message) && (abilities(message.to).features & peer::kFeatureSnapshots) == 0) {
+    ++hooks_.stats->peer_messages_dropped;
+    LETO_LOG(kDebug, "nothing of a snapshot is sent to %s: it does not know such frames, or is not connected",
+             found->second.member.id.c_str());
+    return;
+  }
   const bool bulky = is_bulky(message);
   peer::Encoded encoded = peer::encode(message);
   PeerConnection& connection = bulky || encoded.needs_parts() ? *found->second.bulk : *found->second.control;
@@ -71,6 +82,7 @@ template <typename Message>
 bool Peers::send_if_up(const Message& message) {
   const auto found = peers_.find(message.to);
   if (found == peers_.end() || !found->second.control->up() || !found->second.bulk->up()) return false;
+  if ((found->second.control->features() & peer::kFeatureForward) == 0) return false;
   peer::Encoded encoded = peer::encode(message);
   PeerConnection& connection = encoded.size() > kControlForwardBytes ? *found->second.bulk : *found->second.control;
   if (!connection.send(std::move(encoded))) return false;
@@ -114,6 +126,13 @@ void Peers::on_tick() {
   for (const raft::NodeId node : std::exchange(lost_, {})) hooks_.unreachable(node);
   forget_parted(now_ms);
   std::erase_if(adoptions_, [](const auto& adoption) { return adoption->finished(); });
+}
+
+Network::Abilities Peers::abilities(raft::NodeId node) const {
+  const auto found = peers_.find(node);
+  if (found == peers_.end() || !found->second.control->up()) return {};
+  const PeerConnection& control = *found->second.control;
+  return {.known = true, .semantics = control.semantics(), .features = control.features()};
 }
 
 bool Peers::all_sent() const {
@@ -342,6 +361,8 @@ peer::Hello Peers::hello(peer::ConnectionKind kind, const peer::Identity& expect
                          const std::string& socket_host) const {
   peer::Hello hello;
   hello.kind = kind;
+  hello.features = self_.features;
+  hello.semantics = self_.semantics;
   hello.cluster = self_.identity.cluster_id;
   hello.initiator = {.node = self_.identity.node, .id = self_.identity.id};
   hello.expected = expected;
@@ -355,6 +376,9 @@ peer::Hello Peers::hello(peer::ConnectionKind kind, const peer::Identity& expect
 
 peer::AcceptorSetup Peers::acceptor_setup(const std::string& socket_host) const {
   peer::AcceptorSetup setup;
+  setup.features = self_.features;
+  setup.semantics = self_.semantics;
+  setup.semantics_level = semantics_level_;
   setup.self = {.node = self_.identity.node, .id = self_.identity.id};
   setup.cluster = self_.identity.cluster_id;
   setup.secret = self_.identity.cluster_secret;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "command/semantics.h"
 #include "peer/handshake.h"
 #include "server/accepted_peer.h"
 #include "server/address.h"
@@ -33,6 +34,9 @@ struct PeersSelf {
   storage::Identity identity;
   std::string raft_address;      // As they reach it.
   std::string client_address;
+  // What this program can: the highest semantics level, and bits of peer::kFeatures.
+  uint16_t semantics = command::kSemanticsSupported;
+  uint64_t features = peer::kFeatures;
 };
 
 // What happens when. All are set, and may be set anew between two callbacks.
@@ -84,6 +88,9 @@ class Peers final : public Network {
   void send_forward_reply(const peer::ForwardReply& reply) override;
   void set_members(const raft::Configuration& configuration) override;
   void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) override;
+  Abilities abilities(raft::NodeId node) const override;
+  void set_semantics_level(uint16_t level) override { semantics_level_ = level; }
+  uint16_t semantics_level() const { return semantics_level_; }
 
   void accept(uv_stream_t* listener, StreamKind kind);
   // Sends what the turn has queued.
@@ -151,6 +158,7 @@ class Peers final : public Network {
   std::map<raft::NodeId, Peer> peers_;
   std::set<raft::NodeId> members_ever_;
   std::set<raft::NodeId> members_;
+  uint16_t semantics_level_ = peer::kSemanticsUnsaid;
   raft::Member own_member_;          // In the configuration; kNobody: it is not.
   std::set<raft::NodeId> lost_;      // Told to the node at the next tick, at most once per tick each.
   std::vector<std::unique_ptr<AcceptedPeer>> accepted_;

@@ -52,7 +52,7 @@ Status open_survivor(const std::string& directory, Survivor& survivor) {
   if (!keys.is_ok()) return keys.take_status();
   survivor.keys = std::move(keys.value());
   survivor.header = survivor.keys->header();
-  return {};
+  return check_semantics(survivor.lock.path(), survivor.header.semantics_level);
 }
 
 // As the newest configuration that is known has it, under its new incarnation.

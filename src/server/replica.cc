@@ -37,6 +37,8 @@ Replica::Replica(const ReplicaParts& parts, raft::Options raft_options, raft::Re
       uncommitted_bytes_max_(raft_options.uncommitted_bytes_max),
       applied_{.term = header.applied_term, .index = header.applied_index},
       hash_seed_(header.hash_seed),
+      semantics_supported_(parts.semantics_supported),
+      semantics_level_(static_cast<uint16_t>(header.semantics_level)),
       applied_configuration_index_(header.configuration_index),
       next_context_(base::mix64(raft_options.seed) >> 1) {
   // Where the log lost its tail it may end before what was applied; then nothing is applied any more (D16).
@@ -151,7 +153,9 @@ void Replica::adopt_state(LoadedKeys loaded) {
   keyspace_ = std::move(loaded.keyspace);
   applied_ = {.term = loaded.header.applied_term, .index = loaded.header.applied_index};
   hash_seed_ = loaded.header.hash_seed;
+  semantics_level_ = static_cast<uint16_t>(loaded.header.semantics_level);
   has_commands_ = has_commands_ || keyspace_.size() > 0;
+  if (on_semantics_level) on_semantics_level(false);
   cluster_time_.applied(loaded.header.cluster_time_ms);
   if (loaded.header.configuration_index == applied_configuration_index_) return;
   const bool decoded = raft::decode_configuration(loaded.header.configuration, applied_configuration_);
@@ -173,7 +177,8 @@ keyspace::StateHeader Replica::state_header() const {
           .hash_seed = hash_seed_,
           .configuration = raft::encode_configuration(applied_configuration_),
           .configuration_index = applied_configuration_index_,
-          .digest = keyspace_.digest()};
+          .digest = keyspace_.digest(),
+          .semantics_level = semantics_level_};
 }
 
 storage::Witness Replica::witness() const {

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "command/semantics.h"
 #include "command/table.h"
 #include "keyspace/keyspace.h"
 #include "raft/raft.h"
@@ -35,6 +36,7 @@ struct ReplicaParts {
   keyspace::Keyspace& keyspace;
   storage::Witness witness{};   // That the keys file holds.
   uint64_t seed = 1;            // Of what is random.
+  uint16_t semantics_supported = command::kSemanticsSupported;   // The highest level.
 };
 
 class Replica {
@@ -85,6 +87,15 @@ class Replica {
   // While set, new writes wait as if nobody led: those before them get done, and no later one is lost with
   // the leadership.
   void hold_writes(bool hold) { writes_held_ = hold; }
+  // In force for whatever is applied next, and proposed with; it only rises.
+  uint16_t semantics_level() const { return semantics_level_; }
+  uint16_t semantics_supported() const { return semantics_supported_; }
+  // Proposes the entry behind which `level` is in force. False: not now.
+  bool raise_semantics(uint16_t level);
+  // An entry is of a newer version than this program, and nothing is applied any more: why, in one sentence.
+  std::function<void(const std::string&)> on_unusable;
+  // The level is another: as of applied_index, by that entry; or it came with a keyspace.
+  std::function<void(bool by_entry)> on_semantics_level;
   // Called after each applied configuration entry and each role change.
   std::function<void()> on_configuration_applied;
   std::function<void()> on_role_change;
@@ -140,7 +151,8 @@ class Replica {
   void load(const std::vector<raft::Load>& loads);
   // replica_apply.cc
   void apply(const std::vector<raft::Entry>& entries);
-  void apply_entry(const raft::Entry& entry);
+  bool apply_entry(const raft::Entry& entry);
+  bool is_newer(const raft::Entry& entry);
   void apply_commands(const raft::Entry& entry);
   void apply_configuration(const raft::Entry& entry);
   void apply_command(const command::CommandView& view, const command::Stamp& stamp, const Waiter* waiter);
@@ -200,6 +212,8 @@ class Replica {
   // Apply.
   raft::EntryId applied_;
   uint64_t hash_seed_ = 0;
+  const uint16_t semantics_supported_;
+  uint16_t semantics_level_;
   raft::Configuration applied_configuration_;
   raft::Index applied_configuration_index_ = 0;
   raft::Configuration members_told_;

@@ -1,4 +1,5 @@
 // Replica: committed entries meet the keyspace, in order, and those who wait for them are answered.
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
@@ -12,30 +13,51 @@ namespace leto::server {
 void Replica::apply(const std::vector<raft::Entry>& entries) {
   if (entries.empty()) return;
   const uint64_t commands_before = stats_.commands_applied;
-  for (const raft::Entry& entry : entries) apply_entry(entry);
+  for (const raft::Entry& entry : entries) {
+    if (!apply_entry(entry)) break;
+  }
   raft_.applied(applied_.index);
   crowd_expected_ = stats_.commands_applied - commands_before;
   linger_until_us_ = environment_.clock.monotonic_us() + linger_us();
 }
 
-void Replica::apply_entry(const raft::Entry& entry) {
+// False: it is of a newer version; skipping it would make this node another state machine.
+bool Replica::apply_entry(const raft::Entry& entry) {
   LETO_ASSERT(entry.id.index == applied_.index + 1,
               base::format("entry %llu applied after %llu",
                            static_cast<unsigned long long>(entry.id.index),
                            static_cast<unsigned long long>(applied_.index)));
-  if (entry.kind == raft::EntryKind::kCommands) apply_commands(entry);
+  const uint16_t level_before = semantics_level_;
+  if (entry.kind == raft::EntryKind::kCommands) {
+    if (is_newer(entry)) return false;
+    apply_commands(entry);
+  }
   applied_ = entry.id;
   applied_bytes_ += entry.size();
   if (entry.kind == raft::EntryKind::kConfiguration) apply_configuration(entry);
   ++stats_.entries_applied;
+  if (semantics_level_ == level_before) return true;
+  LETO_LOG(kNotice, "raft: semantics level %u from entry %llu on", semantics_level_,
+           static_cast<unsigned long long>(entry.id.index));
+  if (on_semantics_level) on_semantics_level(true);
+  return true;
+}
+
+bool Replica::is_newer(const raft::Entry& entry) {
+  if (!command::EntryReader::is_newer(*entry.payload, semantics_supported_)) return false;
+  const std::string why = command::EntryReader::open(*entry.payload, semantics_supported_).status().text();
+  raft_.hold_apply(true);
+  on_unusable(base::format("entry %llu of the log cannot be applied: %s; upgrade this node",
+                           static_cast<unsigned long long>(entry.id.index), why.c_str()));
+  return true;
 }
 
 void Replica::apply_commands(const raft::Entry& entry) {
-  has_commands_ = true;
-  base::Result<command::EntryReader> opened = command::EntryReader::open(*entry.payload);
-  // Unknown semantics stop the node: skipping would make it another state machine.
+  base::Result<command::EntryReader> opened = command::EntryReader::open(*entry.payload, semantics_supported_);
   LETO_ASSERT(opened.is_ok(), opened.status().text());
   command::EntryReader& reader = opened.value();
+  has_commands_ = has_commands_ || reader.count() > 0;
+  semantics_level_ = std::max(semantics_level_, reader.header().semantics);
   PendingEntry mine;
   if (!pending_.empty() && pending_.front().id == entry.id) {
     mine = std::move(pending_.front());
@@ -46,8 +68,10 @@ void Replica::apply_commands(const raft::Entry& entry) {
   cluster_time_.applied(reader.header().time_ms);
   command::Stamp stamp{.version = {.index = entry.id.index},
                        .time_ms = reader.header().time_ms,
-                       .seed = reader.header().seed};
+                       .seed = reader.header().seed,
+                       .semantics = semantics_level_};
   while (reader.next(view_)) {
+    command::apply_test_rules(semantics_level_, view_);
     const size_t position = stamp.version.position;
     const Waiter* waiter = position < mine.waiters.size() ? &mine.waiters[position] : nullptr;
     apply_command(view_, stamp, waiter);

@@ -149,7 +149,8 @@ bool Replica::propose_front() {
   if (!has_room_for(entry.commands.bytes())) return false;
   const uint64_t index = raft_.last().index + 1;
   const command::EntryHeader header{.time_ms = cluster_time_.stamp(),
-                                    .seed = base::mix64(hash_seed_ ^ index)};
+                                    .seed = base::mix64(hash_seed_ ^ index),
+                                    .semantics = semantics_level_};
   raft::EntryId id;
   const raft::ProposeResult result =
       raft_.propose(std::make_shared<const std::string>(entry.commands.finish(header)), &id);
@@ -165,6 +166,19 @@ bool Replica::propose_front() {
   pending_.push_back({.id = id, .waiters = std::move(entry.waiters)});
   batch_.pop_front();
   return true;
+}
+
+// An entry of commands, but without any: a version from before there were levels stops at it, as it has to.
+bool Replica::raise_semantics(uint16_t level) {
+  LETO_ASSERT(level > semantics_level_ && level <= semantics_supported_,
+              base::format("from level %u to %u of %u", semantics_level_, level, semantics_supported_));
+  if (!has_room_for(0)) return false;
+  const command::EntryHeader header{.time_ms = cluster_time_.stamp(),
+                                    .seed = base::mix64(hash_seed_ ^ (raft_.last().index + 1)),
+                                    .semantics = level};
+  command::EntryBuilder nothing;
+  return raft_.propose(std::make_shared<const std::string>(nothing.finish(header)), nullptr) ==
+         raft::ProposeResult::kAccepted;
 }
 
 void Replica::fail_unproposed(const std::string& error) {

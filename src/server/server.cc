@@ -119,6 +119,10 @@ base::Status Server::open_log() {
 
 void Server::say_hello() const {
   LETO_LOG(kNotice, "Leto %s is starting, process %d", kVersion.data(), static_cast<int>(getpid()));
+  if (command::kSemanticsSupported > command::kSemanticsReleased) {
+    LETO_LOG(kWarning, "this is a build for tests: it supports semantics level %u, the released one is %u",
+             command::kSemanticsSupported, command::kSemanticsReleased);
+  }
 }
 
 void Server::raise_file_limit() const {

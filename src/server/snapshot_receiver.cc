@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/format.h"
 #include "base/log.h"
 
 namespace leto::server {
@@ -13,7 +14,11 @@ using Number = unsigned long long;
 }  // namespace
 
 SnapshotReceiver::SnapshotReceiver(Replica& replica, const ReplicaParts& parts, uint64_t& keys_generation)
-    : replica_(replica), environment_(parts.environment), stats_(parts.stats), keys_generation_(keys_generation) {}
+    : replica_(replica),
+      environment_(parts.environment),
+      stats_(parts.stats),
+      semantics_supported_(parts.semantics_supported),
+      keys_generation_(keys_generation) {}
 
 void SnapshotReceiver::on_chunk(const raft::Message& message) {
   const auto& chunk = std::get<raft::InstallSnapshot>(message.body);
@@ -85,6 +90,10 @@ void SnapshotReceiver::finish() {
 // All of it was checked, and is durable under the next generation's name; raft.db's commit makes it count.
 void SnapshotReceiver::finished(base::Result<LoadedKeys> result) {
   if (!result.is_ok()) return refuse(result.status().text());
+  if (result.value().header.semantics_level > semantics_supported_) {
+    return refuse(base::format("it is of semantics level %llu, this node supports up to %u; upgrade this node",
+                               Number{result.value().header.semantics_level}, semantics_supported_));
+  }
   loaded_ = std::move(result.value());
   raft::SnapshotInstall install{.last = last_,
                                 .configuration = {.index = loaded_->header.configuration_index, .configuration = {}},

@@ -60,6 +60,7 @@ class SnapshotReceiver {
   Replica& replica_;
   Environment environment_;
   Stats& stats_;
+  const uint16_t semantics_supported_;
   uint64_t& keys_generation_;
 
   State state_ = State::kIdle;

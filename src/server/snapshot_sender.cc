@@ -32,6 +32,11 @@ SnapshotSender::Transfer* SnapshotSender::find(raft::NodeId peer) {
 
 void SnapshotSender::want(raft::NodeId peer) {
   std::erase_if(transfers_, [peer](const Transfer& transfer) { return transfer.peer == peer; });
+  if ((environment_.network.abilities(peer).features & peer::kFeatureSnapshots) == 0) {
+    LETO_LOG(kDebug, "node %016llx needs a snapshot, but does not know such frames, or is not connected",
+             static_cast<unsigned long long>(peer));
+    return replica_.raft().snapshot_failed(peer);
+  }
   if (transfers_.size() >= kTransfersMax) return replica_.raft().snapshot_failed(peer);
   const uint64_t now_us = environment_.clock.monotonic_us();
   transfers_.push_back({.peer = peer, .heard_us = now_us, .moved_us = now_us});

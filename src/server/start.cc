@@ -127,12 +127,21 @@ Status open_keys(OpenedDirectory& opened) {
   if (!keys.is_ok()) return keys.take_status();
   opened.keys = std::move(keys.value());
   start.header = opened.keys->header();
+  if (Status status = check_semantics(opened.lock.path(), start.header.semantics_level); !status.is_ok()) return status;
   start.witness = opened.keys->witness();
   start.has_keys = start.header.applied_index > 0;
   return {};
 }
 
 }  // namespace
+
+Status check_semantics(const std::string& directory, uint64_t level) {
+  if (level <= command::kSemanticsSupported) return {};
+  return Status::error(base::format("%s belongs to a cluster at semantics level %llu, this leto supports up to %u; start the "
+                                    "version that it was last run with, or a newer one",
+                                    directory.c_str(), static_cast<unsigned long long>(level),
+                                    command::kSemanticsSupported));
+}
 
 Status with_way_out(Status status, const std::string& directory) {
   if (status.is_ok() || status.text().find(": damaged: ") == std::string::npos) return status;
@@ -169,6 +178,8 @@ Result<OpenedDirectory> open_directory(const Options& options, storage::Director
   Result<std::string> kept = storage::peek_id(opened.lock.path());
   if (!kept.is_ok()) return kept.take_status();
   if (Status status = check_id(options, opened.lock.path(), kept.value()); !status.is_ok()) return status;
+  const uint64_t level = storage::peek_semantics_level(opened.lock.path());
+  if (Status status = check_semantics(opened.lock.path(), level); !status.is_ok()) return status;
   if (kept.value().empty() && options.role == NodeRole::kLearner && !options.join.is_set()) {
     return Status::error("-role learner needs -join: a cluster is founded by a voter");
   }

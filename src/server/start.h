@@ -35,6 +35,9 @@ bool directory_has_lock(const std::string& directory);
 // Everything behind the lock. An error is one sentence.
 base::Result<OpenedDirectory> open_directory(const Options& options, storage::DirectoryLock lock);
 
+// Whether this program can go on with a directory whose cluster is at `level`; an error says what can.
+base::Status check_semantics(const std::string& directory, uint64_t level);
+
 // An error about rotten bytes, with what can be done about them.
 base::Status with_way_out(base::Status status, const std::string& directory);
 

@@ -78,4 +78,13 @@ base::Result<std::string> peek_id(const std::string& directory) {
   return id;
 }
 
+uint64_t peek_semantics_level(const std::string& directory) {
+  std::string generation, level;
+  with_file(directory + "/raft.db", [&](sqlite3* database) { generation = row(database, "keys_generation"); });
+  if (!parse_decimal(generation)) return 0;
+  with_file(directory + "/keys-" + generation + ".db",
+            [&](sqlite3* database) { level = row(database, "semantics_level"); });
+  return parse_decimal(level).value_or(0);
+}
+
 }  // namespace leto::storage

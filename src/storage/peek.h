@@ -13,4 +13,7 @@ namespace leto::storage {
 // keys file it names, is newer than this program's. Reads nothing but the tables `meta`, whose rows are checked.
 base::Result<std::string> peek_id(const std::string& directory);
 
+// The semantics level that the keys file in `directory` says; 0 if that cannot be told from the files alone.
+uint64_t peek_semantics_level(const std::string& directory);
+
 }  // namespace leto::storage

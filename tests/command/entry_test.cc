@@ -29,7 +29,7 @@ std::string encode(const std::vector<Decoded>& commands, const EntryHeader& head
 
 // All commands, or one whose only word says that it failed.
 std::vector<Decoded> decode(std::string_view payload) {
-  base::Result<EntryReader> entry = EntryReader::open(payload);
+  base::Result<EntryReader> entry = EntryReader::open(payload, 1);
   if (!entry.is_ok()) return {{0, {"failed: " + entry.status().text()}}};
   std::vector<Decoded> commands;
   CommandView view;
@@ -51,7 +51,7 @@ const EntryHeader kHeader{.time_ms = 1'700'000'000'123, .seed = 0x0123456789abcd
 
 TEST_CASE("entry: commands come back as they were, with the header") {
   const std::string payload = encode(kCommands, kHeader);
-  base::Result<EntryReader> entry = EntryReader::open(payload);
+  base::Result<EntryReader> entry = EntryReader::open(payload, 1);
   REQUIRE(entry.is_ok());
   CHECK(entry.value().header().time_ms == kHeader.time_ms);
   CHECK(entry.value().header().seed == kHeader.seed);
@@ -101,10 +101,10 @@ TEST_CASE("entry: every truncation and every extension fails") {
 TEST_CASE("entry: another format and newer semantics are refused by name") {
   std::string payload = encode(kCommands);
   payload[0] = 2;
-  CHECK(EntryReader::open(payload).status().text() == "the entry has format 2, this version knows 1");
+  CHECK(EntryReader::open(payload, 1).status().text() == "the entry has format 2, this version knows 1");
   payload[0] = 1;
   payload[1] = 2;
-  CHECK(EntryReader::open(payload).status().text() == "the entry needs semantics 2, this version knows up to 1");
+  CHECK(EntryReader::open(payload, 1).status().text() == "the entry needs semantics 2, this version knows up to 1");
 }
 
 TEST_CASE("entry: tagged fields that nobody knows are skipped, malformed ones are not") {
@@ -137,7 +137,7 @@ TEST_CASE("entry: counts and sizes that lie fail without taking memory for them"
   CHECK_FALSE(decodes(payload(1, 0, 0)));
   std::string lying = payload(1, 0, 1'000'000);
   lying.append(1'000'000, '\x7f');
-  base::Result<EntryReader> entry = EntryReader::open(lying);
+  base::Result<EntryReader> entry = EntryReader::open(lying, 1);
   REQUIRE(entry.is_ok());
   CommandView view;
   CHECK_FALSE(entry.value().next(view));
@@ -158,6 +158,30 @@ TEST_CASE("entry: mutated bytes never crash the reader") {
     }
     REQUIRE(size <= bytes.size());
   }
+}
+
+TEST_CASE("entry: the semantics level travels in the header, also without a command") {
+  EntryBuilder nothing;
+  const std::string payload = nothing.finish({.time_ms = 5, .seed = 6, .semantics = 2});
+  base::Result<EntryReader> entry = EntryReader::open(payload, 2);
+  REQUIRE(entry.is_ok());
+  CHECK(entry.value().header().semantics == 2);
+  CHECK(entry.value().count() == 0);
+  CommandView view;
+  CHECK_FALSE(entry.value().next(view));
+  CHECK_FALSE(entry.value().failed());
+  CHECK_FALSE(EntryReader::is_newer(payload, 2));
+  CHECK(EntryReader::is_newer(payload, 1));
+  CHECK_FALSE(EntryReader::open(payload, 1).is_ok());
+}
+
+TEST_CASE("entry: a malformed one is not taken for a newer one") {
+  CHECK_FALSE(EntryReader::is_newer("", 1));
+  CHECK_FALSE(EntryReader::is_newer(std::string(3, '\0'), 1));
+  std::string payload = encode(kCommands);
+  CHECK_FALSE(EntryReader::is_newer(payload, 1));
+  payload[0] = 2;
+  CHECK(EntryReader::is_newer(payload, 1));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -145,11 +146,19 @@ class FakeNetwork final : public Network {
   void adopt(const std::string& raft_address, raft::NodeId, const std::string& id, Dialed done) override {
     dials.push_back({.raft_address = raft_address, .id = id, .done = std::move(done)});
   }
+  Abilities abilities(raft::NodeId node) const override {
+    const auto found = others.find(node);
+    return found == others.end() ? usual : found->second;
+  }
+  void set_semantics_level(uint16_t level) override { semantics_level = level; }
   struct Dial {
     std::string raft_address;
     std::string id;
     Dialed done;
   };
+  Abilities usual{.known = true, .semantics = 1, .features = peer::kFeatures};
+  std::map<raft::NodeId, Abilities> others;   // Who is not as usual.
+  uint16_t semantics_level = 0;
   std::vector<raft::Message> sent;
   bool forwards_leave = true;
   std::vector<peer::Forward> forwards;

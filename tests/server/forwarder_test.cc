@@ -398,5 +398,19 @@ TEST_CASE("a command of the node's own is brought to the leader, and its outcome
   CHECK(outcomes == std::vector<std::string>{"OK", "ERR no member is called 'id9'"});
 }
 
+TEST_CASE("nothing is forwarded to a leader that does not know such frames: as with follower-writes error") {
+  FollowerUnderTest test;
+  test.network.others[2] = {.known = true, .semantics = 1, .features = peer::kFeatureSnapshots};
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  CHECK(test.take(session) == "-not leader\r\n");
+  test.send(session, {"LEAVE", "id2"});
+  CHECK(test.take(session) == "-not leader\r\n");
+  CHECK(test.taken().empty());
+  test.network.others.clear();
+  test.send(session, {"SET", "k", "1"});
+  CHECK(test.taken().size() == 1);
+}
+
 }  // namespace
 }  // namespace leto::server::test

@@ -196,6 +196,10 @@ TEST_CASE("a chunk of a snapshot arrives whole, and no heartbeat waits behind ma
   raft::InstallSnapshot chunk;
   chunk.size = raft::kSnapshotChunkBytesMax;
   chunk.data = std::make_shared<const std::string>(raft::kSnapshotChunkBytesMax, 'c');
+  // Before it is known that the peer knows such frames none is sent.
+  one.peers->send({.from = 1, .to = 2, .term = 3, .body = chunk});
+  CHECK(one.stats.peer_messages_dropped == 1);
+  REQUIRE(nodes.wait([&] { return one.peers->connected_to(2); }));
   for (size_t i = 0; i < kChunks; ++i) one.peers->send({.from = 1, .to = 2, .term = 3, .body = chunk});
   one.vote_request(2, 3);
   REQUIRE(nodes.wait([&] { return two.received.size() == kChunks + 1; }));
@@ -398,6 +402,71 @@ TEST_CASE("who does not prove itself is disconnected within about a second, and 
   CHECK(nodes.loop.monotonic_us() - begin_us < AcceptedPeer::kHandshakeTimeoutMs * 500);
   CHECK_FALSE(strangers.front()->ended);
   CHECK(strangers.front()->is_closed());
+}
+
+TEST_CASE("a member says in the handshake what it can, and what it cannot is not known before") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  CHECK_FALSE(one.peers->abilities(2).known);
+  nodes.introduce({&one, &two});
+  REQUIRE(nodes.wait([&] { return one.peers->connected_to(2); }));
+  const Network::Abilities abilities = one.peers->abilities(2);
+  CHECK(abilities.known);
+  CHECK(abilities.semantics == command::kSemanticsSupported);
+  CHECK(abilities.features == peer::kFeatures);
+}
+
+TEST_CASE("frames that came later are sent only to who knows them") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  PeersSelf older = two.peers->self();
+  older.features = 0;
+  two.peers->set_self(older);
+  nodes.introduce({&one, &two});
+  REQUIRE(nodes.wait([&] { return one.peers->connected_to(2) && two.peers->connected_to(1); }));
+  CHECK(one.peers->abilities(2).features == 0);
+  raft::InstallSnapshot asks;
+  asks.data = std::make_shared<const std::string>();
+  one.peers->send({.from = 1, .to = 2, .term = 3, .body = asks});
+  one.peers->send({.from = 1, .to = 2, .term = 3, .body = raft::InstallSnapshotReply{}});
+  CHECK_FALSE(one.peers->send_forward(forward_of(1)));
+  CHECK(one.stats.peer_messages_dropped == 2);
+  one.vote_request(2, 3);
+  REQUIRE(nodes.wait([&] { return !two.received.empty(); }));
+  CHECK(std::holds_alternative<raft::RequestVote>(two.received[0].body));
+  CHECK(two.forwards.empty());
+}
+
+TEST_CASE("a cluster at a higher semantics level refuses a member that does not reach it, and takes it once it does") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  one.peers->set_semantics_level(2);
+  nodes.introduce({&one, &two});
+  nodes.wait([&, until = nodes.loop.now_ms() + 200] { return nodes.loop.now_ms() > until; });
+  CHECK_FALSE(one.peers->connected_to(2));
+  CHECK_FALSE(two.peers->connected_to(1));
+  one.peers->set_semantics_level(1);
+  CHECK(nodes.wait([&] { return one.peers->connected_to(2) && two.peers->connected_to(1); }));
+}
+
+TEST_CASE("a node that does not reach the cluster's semantics level is not taken in") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& joiner = nodes.add(2);
+  storage::Identity empty = joiner.identity;
+  empty.cluster_id.clear();
+  empty.cluster_secret.clear();
+  joiner.peers->set_self({.identity = empty, .raft_address = joiner.address(), .client_address = "127.0.0.1:2"});
+  joiner.adoptable = true;
+  leader.peers->set_semantics_level(2);
+  const base::Result<Network::Found> found = adopt(nodes, leader, joiner, 2);
+  REQUIRE_FALSE(found.is_ok());
+  CHECK(found.status().text() ==
+        "id2 (uid 0000000000000002) supports semantics up to level 1, the cluster is at level 2; upgrade id2");
+  CHECK(joiner.adopted_into.empty());
 }
 
 }  // namespace

@@ -13,7 +13,8 @@ constexpr uint64_t kCopyBytes = 10 * SnapshotSender::kChunkBytes;
 
 // A leader of three whose log begins behind what node 3 has; node 2 answers, node 3 is played by the test.
 struct SenderTest {
-  SenderTest() : test(3), peers(test, {2, 3}) {
+  explicit SenderTest(std::map<raft::NodeId, Network::Abilities> abilities = {}) : test(3), peers(test, {2, 3}) {
+    test.network.others = std::move(abilities);
     test.options.snapshot_rate = 0;
     peers.elect();
     for (FakeLogDisk::Compaction& each : std::exchange(test.disk.compactions, {})) each.done(raft::EntryId{});
@@ -213,6 +214,14 @@ TEST_CASE("snapshot-rate bounds what leaves in a second") {
   CHECK(sent >= 2 * SnapshotSender::kChunkBytes);
   CHECK(sent <= kCopyBytes);
   CHECK(it.test.node->stats().snapshot_bytes_sent <= (2 << 20) + 5 * SnapshotSender::kChunkBytes);
+}
+
+TEST_CASE("a follower that does not know frames of snapshots gets none, and one as soon as it does") {
+  SenderTest it({{3, {.known = true, .semantics = 1, .features = peer::kFeatureForward}}});
+  CHECK(it.test.snapshots.copies.empty());
+  it.test.network.others.clear();
+  it.heartbeat_three();
+  CHECK(it.test.snapshots.copies.size() == 1);
 }
 
 }  // namespace

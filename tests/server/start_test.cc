@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "storage/load.h"
+#include "storage/peek.h"
 
 namespace leto::server {
 namespace {
@@ -225,6 +226,33 @@ TEST_CASE("a relative directory is made absolute, there or not") {
   CHECK(absolute_directory("no-such-directory").starts_with('/'));
   CHECK(directory_exists("/proc"));
   CHECK_FALSE(directory_exists("/no/such"));
+}
+
+TEST_CASE("a directory of a higher semantics level is refused, by whoever opens it, and stays as it was") {
+  DataDirectory directory;
+  {
+    base::Result<OpenedDirectory> opened = directory.open();
+    REQUIRE(opened.is_ok());
+    keyspace::Keyspace keys;
+    keyspace::StateHeader header = opened.value().start.header;
+    header.applied_index = header.applied_term = 1;
+    header.semantics_level = command::kSemanticsSupported + 1;
+    storage::KeyStore& store = *opened.value().keys;
+    REQUIRE(store.begin_flush(keys.freeze(header), {.index = 1, .term = 1}).is_ok());
+    REQUIRE(store.step_flush(1 << 20).done);
+    // Not in the file itself yet: then opening it tells.
+    const base::Status seen = check_semantics(directory.path, store.header().semantics_level);
+    CHECK_FALSE(seen.is_ok());
+    CHECK(store.close().is_ok());
+    CHECK(opened.value().log->close().is_ok());
+  }
+  CHECK(storage::peek_semantics_level(directory.path) == command::kSemanticsSupported + 1);
+  const auto written = std::filesystem::last_write_time(directory.path + "/raft.db");
+  const base::Result<OpenedDirectory> opened = directory.open();
+  REQUIRE_FALSE(opened.is_ok());
+  CHECK(opened.status().text() == directory.path + " belongs to a cluster at semantics level 2, this leto supports up to 1; "
+                                  "start the version that it was last run with, or a newer one");
+  CHECK(std::filesystem::last_write_time(directory.path + "/raft.db") == written);
 }
 
 }  // namespace

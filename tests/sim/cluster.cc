@@ -12,6 +12,7 @@ namespace {
 constexpr uint64_t kStream = 0x636c7573;
 constexpr Microseconds kRestartLow = 20 * kMillisecond, kRestartHigh = 3 * kSecond;
 constexpr Microseconds kInviteAgain = 100 * kMillisecond;
+constexpr Microseconds kProbesHigh = 300 * kMillisecond;
 constexpr uint64_t kEventsBetweenLooks = 64;
 constexpr Microseconds kPatience = 30 * kSecond;
 constexpr size_t kClusterIdBytes = 16;
@@ -96,6 +97,39 @@ void Cluster::start_all() {
     machine->down_until = 0;
     start_if_due(*machine);
   }
+}
+
+// --- Upgrade -----------------------------------------------------------------------------------------
+
+// One machine after the other, in any order, at any time: some at once. Meanwhile something is written that is another
+// value at another level.
+void Cluster::begin_upgrade(Microseconds length) {
+  for (const auto& machine : machines_) {
+    const Microseconds at = random_.chance(1, 4) ? 0 : random_.below(length);
+    world_.scheduler.after(at, [this, &machine = *machine] { upgrade(machine); });
+  }
+  probe();
+}
+
+void Cluster::upgrade(Machine& machine) {
+  world_.coverage.note(Reached::kUpgraded);
+  world_.trace.text(machine.number, "is upgraded");
+  machine.semantics_supported = 2;
+  if (machine.process() != nullptr && random_.chance(1, 2)) return machine.shut_down();
+  if (machine.has_process()) machine.die(Death::kKill);
+}
+
+void Cluster::probe() {
+  if (Machine* first = leader()) command(*first, {"SET", "probe", "@level@"});
+  if (!world_.healing) world_.scheduler.after(random_.below(kProbesHigh), [this] { probe(); });
+}
+
+bool Cluster::is_upgraded() {
+  const bool upgraded = std::all_of(machines_.begin(), machines_.end(), [](const auto& each) {
+    return each->ready() && each->process()->node().semantics_level() == 2;
+  });
+  if (upgraded) world_.coverage.note(Reached::kSemanticsRaised);
+  return upgraded;
 }
 
 // --- Looking -----------------------------------------------------------------------------------------

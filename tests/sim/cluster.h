@@ -31,6 +31,9 @@ class Cluster final : public Directory {
   bool is_whole();
   // All have applied what the leader has committed, and hold the same keys.
   bool has_converged();
+  // Within `length` each machine gets a program of semantics level 2; then is_upgraded() comes to hold.
+  void begin_upgrade(Microseconds length);
+  bool is_upgraded();
   // Sends one command to a machine; the answer goes into the trace only.
   void command(Machine& machine, const Request& request) {
     command(machine, request, [](const checker::Answer&) {});
@@ -52,6 +55,8 @@ class Cluster final : public Directory {
   void start_later(Machine& machine);
   void start_if_due(Machine& machine);
   void invite(size_t number);
+  void upgrade(Machine& machine);
+  void probe();
 
   World& world_;
   base::Random random_;

@@ -26,7 +26,8 @@ enum class Reached : uint8_t {
   kFullRetried, kLogLoaded, kDiedInWrite, kKeptUnfinished, kLostUnfinished, kStartFailed, kFlushFailed,
   kCheckpointed, kMixedPipeline, kRestartedWithLog,
   kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
-  kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead, kEnd,
+  kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead,
+  kUpgraded, kSemanticsRaised, kEnd,
 };
 
 inline constexpr size_t kFaults = static_cast<size_t>(Reached::kFaultsEnd);

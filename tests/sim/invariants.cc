@@ -207,6 +207,11 @@ void Invariants::check_digest(Machine& machine) {
   const raft::Index applied = node.raft().applied_index();
   const keyspace::Digest digest = node.keyspace().digest();
   world_.trace.add({.kind = EventKind::kApply, .machine = machine.number, .a = applied, .b = digest.low});
+  const uint16_t level = node.semantics_level();
+  if (levels_.emplace(applied, level).first->second != level) {
+    world_.fail("I13", base::format("machine %zu is at semantics level %u at applied %llu, others are not", machine.number,
+                                    level, Number{applied}));
+  }
   const auto [known, first] = digests_.emplace(applied, digest);
   if (!first && applied == seen_[machine.number].installed) world_.coverage.note(Reached::kSnapshotCompared);
   if (first || known->second == digest) return;

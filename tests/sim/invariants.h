@@ -93,6 +93,7 @@ class Invariants final : public Observer {
   std::set<std::pair<raft::NodeId, uint64_t>> contexts_;         // Of reads that were asked for.
   raft::NodeId transfer_to_ = raft::kNobody;                     // Whoever was told to lead last.
   std::set<std::string> gone_;                                   // Ids that were removed once.
+  std::map<raft::Index, uint16_t> levels_;                       // I13: of the semantics.
 };
 
 }  // namespace leto::sim

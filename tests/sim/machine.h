@@ -130,6 +130,7 @@ class Machine {
   std::vector<storage::LogWrite> unfinished;
   server::Options options;
   base::Random random;
+  uint16_t semantics_supported = 1;   // By the program that is started next.
   uint64_t start_failures = 0;
   Microseconds restart_delay = 0;   // After the next death; 0: whatever.
   Microseconds down_until = 0;      // No process is started before.

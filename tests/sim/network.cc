@@ -159,6 +159,12 @@ void Network::connections_lost(const Machine& machine) {
   }
 }
 
+server::Network::Abilities Network::abilities(const Machine& from, raft::NodeId node) {
+  const Machine* there = find(node);
+  if (there == nullptr || there->process() == nullptr || link(from.number, there->number).cuts > 0) return {};
+  return {.known = true, .semantics = there->process()->semantics_supported(), .features = peer::kFeatures};
+}
+
 server::Network::Found Network::answer_adoption(Machine& there) const {
   server::Network::Found found;
   found.member = there.member();
@@ -176,6 +182,8 @@ base::Result<server::Network::Found> Network::dial(Machine& from, const Adoption
   if (request.expected != raft::kNobody && there.node() != request.expected) {
     return base::Status::error("another node answers there: " + there.id);
   }
+  if (there.process()->semantics_supported() < from.process()->semantics_level())
+    return base::Status::error(there.id + " is of a lower semantics level");
   const bool ours = there.process()->cluster_id() == request.by.cluster_id;
   if (ours || there.id != request.id) return answer_adoption(there);
   there.restart_delay = kMillisecond;

@@ -40,6 +40,8 @@ class Network {
   // False if it is known at once that nothing of it can leave.
   bool send_forward(Machine& from, const peer::Forward& forward);
   void adopt(Machine& from, const AdoptionRequest& request, server::Network::Dialed done);
+  // What a machine knows of the process of another one, as long as the two can speak.
+  server::Network::Abilities abilities(const Machine& from, raft::NodeId node);
   // Between machines by number.
   Link& link(size_t from, size_t to) { return links_[from * (machines_.size() + 1) + to]; }
   void mend_all();

@@ -41,6 +41,7 @@ struct Parameters {
   uint64_t seed = 0;
   size_t machines = 0;
   bool faultless = false;          // No fault at all, and so no error at all.
+  bool upgrade = false;            // Each machine is upgraded to semantics level 2 at some time.
   bool founded_by_join = false;    // One founder takes the others in; else all begin as members.
   server::Options options;
   NetworkParameters network;

@@ -24,7 +24,11 @@ storage::LogStoreOptions log_options(const Machine& machine, const DiskParameter
 }  // namespace
 
 Process::Process(Machine& machine)
-    : machine_(machine), keys_jobs_(machine), leaving_jobs_(machine), coming_jobs_(machine) {}
+    : machine_(machine),
+      semantics_supported_(machine.semantics_supported),
+      keys_jobs_(machine),
+      leaving_jobs_(machine),
+      coming_jobs_(machine) {}
 
 Process::~Process() {
   if (node_ && node_->stats().forward_retries > 0) machine_.world().coverage.note(Reached::kForwardRetried);
@@ -142,7 +146,8 @@ void Process::make_node() {
                           .witness = witness,
                           .has_keys = header.applied_index > 0,
                           .founding = false,
-                          .seed = machine_.random.next()};
+                          .seed = machine_.random.next(),
+                          .semantics_supported = semantics_supported_};
   node_ = std::make_unique<server::Node>(machine_.options, environment, std::move(start));
   node_->on_unusable = [this](const std::string& why) { machine_.world().fail("I12", "a node cannot go on: " + why); };
 }
@@ -241,6 +246,10 @@ void Process::send_forward_reply(const peer::ForwardReply& reply) {
 }
 
 void Process::set_members(const raft::Configuration&) {}
+
+server::Network::Abilities Process::abilities(raft::NodeId node) const {
+  return machine_.network().abilities(machine_, node);
+}
 
 void Process::adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) {
   machine_.network().adopt(machine_, {.raft_address = raft_address, .expected = expected, .id = id, .by = identity_},

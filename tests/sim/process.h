@@ -44,6 +44,8 @@ class Process final : private server::Waker, private server::Clock, private serv
   void shut_down();
   // The process is gone: clients notice.
   void abandon();
+  uint16_t semantics_level() const { return semantics_level_; }
+  uint16_t semantics_supported() const { return semantics_supported_; }
   // Whether it let itself be taken into `cluster_id`; then it is a node of that cluster from the next event on.
   base::Status adopt(const storage::Identity& by);
 
@@ -64,6 +66,8 @@ class Process final : private server::Waker, private server::Clock, private serv
   void send_forward_reply(const peer::ForwardReply& reply) override;
   void set_members(const raft::Configuration& configuration) override;
   void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) override;
+  Abilities abilities(raft::NodeId node) const override;
+  void set_semantics_level(uint16_t level) override { semantics_level_ = level; }
 
   struct Line {
     std::shared_ptr<Receiver> receiver;
@@ -82,6 +86,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   void end_cleanly();
 
   Machine& machine_;
+  const uint16_t semantics_supported_;
   storage::Identity identity_;
   std::unique_ptr<storage::LogStore> log_store_;
   std::unique_ptr<storage::KeyStore> key_store_;   // Until the node is made.
@@ -91,6 +96,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   std::unique_ptr<SimSnapshotDisk> snapshot_disk_;
   std::unique_ptr<server::Node> node_;
   std::map<uint64_t, Line> lines_;   // By client id.
+  uint16_t semantics_level_ = 1;   // Who supports less is refused.
   bool turn_waits_ = false;
   Microseconds wish_ = 0;   // When the earliest delayed turn is due; 0: none.
 };

@@ -123,6 +123,7 @@ void Run::disturb() {
   if (parameters_.faultless) workload_.forbid_errors();
   start_clients();
   if (!parameters_.faultless) chaos_->begin();
+  if (parameters_.upgrade) cluster_.begin_upgrade(parameters_.chaos);
   const Microseconds end = world_.scheduler.now() + parameters_.chaos;
   cluster_.run(parameters_.chaos, [this, end] { return world_.scheduler.now() >= end; });
 }
@@ -143,6 +144,7 @@ void Run::heal() {
   expect(kRestoreLength, [this] { return cluster_.is_whole(); }, "every machine is a member again");
   expect(kConvergeLength, [this] { return cluster_.has_converged(); }, "everyone has applied the same");
   expect(kEndLength, [this] { return clients_idle(); }, "every request is answered");
+  if (parameters_.upgrade) expect(kConvergeLength, [this] { return cluster_.is_upgraded(); }, "everyone is at the raised level");
 }
 
 // I17, and I16 while not everyone sees everyone.

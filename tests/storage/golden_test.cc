@@ -122,6 +122,8 @@ TEST_CASE("the keys file of format 1 is read, and its digest is still the digest
   CHECK(header.hash_seed == 99);
   CHECK(header.configuration == *golden_entry(12).payload);
   CHECK(header.configuration_index == 12);
+  // It was written before there were levels.
+  CHECK(header.semantics_level == 1);
   CHECK(store->witness().index == 20);
   CHECK(store->witness().term == 5);
   keyspace::Keyspace keys;

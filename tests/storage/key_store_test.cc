@@ -31,7 +31,8 @@ StateHeader header_at(const Keyspace& keys, uint64_t index) {
           .hash_seed = 0xffffffffffffffff,
           .configuration = raft::encode_configuration(make_configuration(3)),
           .configuration_index = 2,
-          .digest = keys.digest()};
+          .digest = keys.digest(),
+          .semantics_level = 7};
 }
 
 void must_flush(KeyStore& store, Keyspace& keys, uint64_t index) {
@@ -98,6 +99,7 @@ TEST_CASE("keys of several databases, header and witness are found after a reope
   CHECK(header.hash_seed == 0xffffffffffffffff);
   CHECK(header.configuration == raft::encode_configuration(make_configuration(3)));
   CHECK(header.configuration_index == 2);
+  CHECK(header.semantics_level == 7);
   CHECK(header.digest == keys.digest());
   CHECK(store->witness().index == 42);
   CHECK(store->witness().term == 3);

@@ -25,7 +25,7 @@ void set(Keyspace& keys, const std::string& key, std::string bytes, uint64_t ind
 
 StateHeader header_of(const Keyspace& keys, uint64_t index) {
   return {.applied_index = index, .applied_term = 2, .configuration = "who", .configuration_index = 1,
-          .digest = keys.digest()};
+          .digest = keys.digest(), .semantics_level = 2};
 }
 
 void must_flush(KeyStore& store, Keyspace& keys, uint64_t index) {
@@ -107,6 +107,7 @@ TEST_CASE("a keys file is copied while its owner goes on, and received with keys
   REQUIRE(finished.error == "");
   CHECK(finished.header.applied_index == 50);
   CHECK(finished.header.configuration == "who");
+  CHECK(finished.header.semantics_level == 2);
   CHECK(finished.keys.recompute_digest() == digest);
   CHECK(finished.keys.dirty_keys() == 0);
   base::Result<std::unique_ptr<KeyStore>> received =
