@@ -43,7 +43,9 @@ LIBRARY         := $(BUILD)/libleto.a
 HELPER_LIBRARY  := $(BUILD)/libhelpers.a
 
 PROGRAMS := $(if $(wildcard src/main.cc),$(BIN)/leto)
-TESTERS  := $(BIN)/leto-tests $(if $(SIM_THERE),$(BIN)/leto-sim)
+# leto-level2 is bin/leto but for one object, which has the semantics level of a later version: what upgrades are tested with.
+TESTERS  := $(BIN)/leto-tests $(BIN)/leto-level2 $(if $(SIM_THERE),$(BIN)/leto-sim)
+LEVEL2   := $(BUILD)/level2/semantics.o
 
 # --- Libraries and flags -----------------------------------------------------------------------------
 
@@ -161,6 +163,9 @@ doctest:
 $(BUILD)/src/%.o: src/%.cc $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  compile  $<";)$(COMPILE) $(OPTIMIZE_src) -c $< -o $@
+$(LEVEL2): src/command/semantics.cc $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  compile  $< (level 2)";)$(COMPILE) -DLETO_SEMANTICS_LEVEL_MAX=2 $(OPTIMIZE_src) -c $< -o $@
 $(BUILD)/tests/%.o: tests/%.cc $(BUILD)/flags | doctest
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  compile  $<";)$(COMPILE) $(OPTIMIZE_tests) -Itests -I. $(DEFINES_tests) -c $< -o $@
@@ -183,7 +188,9 @@ $(BIN)/leto-tests: $(TEST_OBJECTS) $(HELPER_LIBRARY) $(LIBRARY) $(BUILD)/files
 $(BIN)/leto-fuzz: $(BUILD)/tests/fuzz/fuzzer.o $(HELPER_LIBRARY) $(LIBRARY)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  link     $@";)$(subst fuzzer-no-link,fuzzer,$(LINK)) $(filter %.o,$^) $(filter %.a,$^) $(LIBRARY_LIBS) -o $@
-$(BIN)/leto-sim: $(BUILD)/tests/sim/main.o $(HELPER_LIBRARY) $(LIBRARY)
+$(BIN)/leto-level2: $(BUILD)/src/main.o $(LEVEL2) $(LIBRARY)
+	$(link)
+$(BIN)/leto-sim: $(BUILD)/tests/sim/main.o $(LEVEL2) $(HELPER_LIBRARY) $(LIBRARY)
 	$(link)
 
--include $(ALL_OBJECTS:.o=.d)
+-include $(ALL_OBJECTS:.o=.d) $(LEVEL2:.o=.d)
