@@ -29,14 +29,15 @@ uint16_t SemanticsRaiser::level_of_all() const {
 
 void SemanticsRaiser::advance() {
   if (supported_ <= replica_.semantics_level() || proposed_ != 0) return;
-  if (!replica_.raft().leads_and_committed_in_term() || changes_wait_()) return;
+  const raft::Raft& raft = replica_.raft();
+  // What an earlier leader proposed may be in what is still to be applied.
+  if (!raft.leads_and_committed_in_term() || raft.applied_index() < raft.commit_index() || changes_wait_()) return;
   const uint16_t level = level_of_all();
   if (level <= replica_.semantics_level() || !replica_.raise_semantics(level)) return;
   proposed_ = level;
   // From here on nobody comes in who could not go on behind that entry.
   network_.set_semantics_level(level);
-  LETO_LOG(kNotice, "all %zu members support semantics level %u: raising it", replica_.raft().configuration().members.size(),
-           level);
+  LETO_LOG(kNotice, "all %zu members support semantics level %u: raising it", raft.configuration().members.size(), level);
 }
 
 void SemanticsRaiser::leadership_lost() {
