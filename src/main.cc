@@ -5,6 +5,7 @@
 
 #include "server/check.h"
 #include "server/options.h"
+#include "server/recover.h"
 #include "server/server.h"
 #include "server/version.h"
 
@@ -26,6 +27,9 @@ int main(int argc, char** argv) {
     return 0;
   }
   if (!line.value().check_wanted.empty()) return leto::server::check(line.value().check_wanted);
+  if (!line.value().recover_wanted.empty()) {
+    return leto::server::recover(line.value().recover_wanted, line.value().new_cluster);
+  }
   leto::server::Server server(std::move(line.value().options));
   return server.run();
 }

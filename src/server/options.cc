@@ -127,11 +127,26 @@ Status take_option(std::string_view body, Arguments& arguments, Source& source) 
   return source.set(body, arguments.take());
 }
 
-Status take_check(std::string_view body, Arguments& arguments, CommandLine& line) {
-  constexpr std::string_view kWithValue = "check=";
-  if (body.starts_with(kWithValue)) line.check_wanted = body.substr(kWithValue.size());
-  else if (!arguments.empty()) line.check_wanted = arguments.take();
-  return line.check_wanted.empty() ? Status::error("--check needs the directory to examine") : Status::ok();
+// The directory of --check and --recover: `body` is the option, perhaps with =DIR.
+Status take_directory(std::string_view body, Arguments& arguments, std::string& directory) {
+  const size_t equals = body.find('=');
+  if (equals != std::string_view::npos) directory = body.substr(equals + 1);
+  else if (!arguments.empty() && !option_body(arguments.next())) directory = arguments.take();
+  if (!directory.empty()) return Status::ok();
+  return Status::error("--" + std::string(body.substr(0, equals)) + " needs a data directory");
+}
+
+Status take_recover(std::string_view body, Arguments& arguments, CommandLine& line) {
+  if (Status status = take_directory(body, arguments, line.recover_wanted); !status.is_ok()) return status;
+  if (arguments.empty()) return Status::ok();
+  line.new_cluster = option_body(arguments.next()) == "new-cluster";
+  if (line.new_cluster) arguments.take();
+  if (arguments.empty()) return Status::ok();
+  return Status::error("unexpected argument " + quoted(arguments.next()) + ": --recover DIR --new-cluster takes no more");
+}
+
+bool is_word(std::string_view body, std::string_view name) {
+  return body.starts_with(name) && (body.size() == name.size() || body[name.size()] == '=');
 }
 
 Status take_conf_file(std::string_view name, CommandLine& line) {
@@ -157,7 +172,8 @@ Status take_all(Arguments arguments, CommandLine& line) {
     line.help_wanted = *body == "h" || *body == "help";
     line.version_wanted = *body == "v" || *body == "version";
     if (line.help_wanted || line.version_wanted) return Status::ok();
-    if (*body == "check" || body->starts_with("check=")) return take_check(*body, arguments, line);
+    if (is_word(*body, "check")) return take_directory(*body, arguments, line.check_wanted);
+    if (is_word(*body, "recover")) return take_recover(*body, arguments, line);
     Status status = take_option(*body, arguments, source);
     if (!status.is_ok()) return status;
   }
@@ -220,7 +236,8 @@ std::string usage() {
   for (const Option& option : table.first(kBasicOptions)) text += usage_line(option, kBasicNameWidth, kBasicHelpWidth);
   text += "  -h        usage\n";
   text += "  -v        version\n";
-  text += "  --check DIR  examine the data directory of a node that does not run; exit 0 if it is sound\n\n";
+  text += "  --check DIR  examine the data directory of a node that does not run; exit 0 if it is sound\n";
+  text += "  --recover DIR --new-cluster  from the last survivor of a lost majority; may lose writes\n\n";
   text += "More options; leto.conf explains each of them:\n\n";
   constexpr int kNameWidth = 27;
   for (const Option& option : table.subspan(kBasicOptions)) text += usage_line(option, kNameWidth, 0);

@@ -103,6 +103,8 @@ struct CommandLine {
   bool help_wanted = false;     // -h or --help came before any mistake; the rest was not read.
   bool version_wanted = false;  // -v or --version, likewise.
   std::string check_wanted;     // --check DIR: the directory, likewise.
+  std::string recover_wanted;   // --recover DIR [--new-cluster]: the directory, likewise.
+  bool new_cluster = false;
   std::string conf_file;        // Empty: none was named.
 };
 

@@ -14,4 +14,8 @@ namespace leto::server {
 // An error leaves the directory as it was, or such that the same may be done again.
 base::Status recover_as_new_cluster(const std::string& directory, std::string& report);
 
+// `leto --recover DIR --new-cluster`: the report goes to standard output, warnings and errors to standard error. Without
+// --new-cluster nothing is done, and it is said what would be. Gives the exit status: 0 done, 1 not.
+int recover(const std::string& directory, bool new_cluster);
+
 }  // namespace leto::server

@@ -115,7 +115,12 @@ TEST_CASE("command line: help and version end the reading") {
   CHECK(parse({"--check", "some/dir"}).value().check_wanted == "some/dir");
   CHECK(parse({"-check=some/dir"}).value().check_wanted == "some/dir");
   CHECK(parse({"-id", "x"}).value().check_wanted.empty());
-  CHECK(error_of({"--check"}) == "--check needs the directory to examine");
+  CHECK(parse({"--recover", "some/dir"}).value().recover_wanted == "some/dir");
+  CHECK_FALSE(parse({"--recover", "some/dir"}).value().new_cluster);
+  CHECK(parse({"--recover", "some/dir", "--new-cluster"}).value().new_cluster);
+  CHECK(error_of({"--recover", "--new-cluster"}) == "--recover needs a data directory");
+  CHECK(error_of({"--recover", "dir", "-id"}) == "unexpected argument '-id': --recover DIR --new-cluster takes no more");
+  CHECK(error_of({"--check"}) == "--check needs a data directory");
   CHECK_FALSE(parse({}).value().help_wanted);
 }
 
