@@ -21,7 +21,7 @@ int check(const std::string& directory) {
     std::printf("%s is sound\n", lock.value().path().c_str());
     return 0;
   }
-  std::printf("%s is damaged. If other nodes have the data: move the directory away and join again with an empty one.\n",
+  std::printf("%s is damaged. If other nodes have the data, it is repaired when it is started (option repair).\n",
               lock.value().path().c_str());
   return 1;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "storage/damage.h"
 
 namespace leto::server {
 namespace {
@@ -105,6 +106,7 @@ void Flusher::witness_if_due() {
     witnessing_ = false;
     if (!status.is_ok()) {
       LETO_LOG(kWarning, "keys: the witness of the log was not written: %s", status.text().c_str());
+      if (storage::is_damage(status.text())) replica_.on_damage(status.text());
       return;
     }
     witness_term_ = witness.term;
@@ -145,6 +147,7 @@ void Flusher::finished(const base::Status& status, keyspace::Cut cut) {
   } else {
     ++stats_.flush_failures;
     LETO_LOG(kWarning, "keys: a flush failed, its keys stay in memory: %s", status.text().c_str());
+    if (storage::is_damage(status.text())) replica_.on_damage(status.text());
     keyspace_.restore(std::move(cut));
     dirty_since_us_ = frozen_since_us_;
     retry_us_ = environment_.clock.monotonic_us() + kFlushRetryUs;

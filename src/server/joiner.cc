@@ -29,9 +29,14 @@ std::vector<std::string_view> whole_lines(std::string_view text, size_t count) {
 
 }  // namespace
 
-Joiner::Joiner(Loop& loop, const Options& options, const storage::Identity& identity, Hooks hooks)
-    : loop_(loop), options_(options), identity_(identity), hooks_(std::move(hooks)), timer_(loop) {
-  target_ = options_.join;
+Joiner::Joiner(Loop& loop, const Options& options, Wish wish, Hooks hooks)
+    : loop_(loop),
+      options_(options),
+      identity_(std::move(wish.identity)),
+      targets_(std::move(wish.targets)),
+      hooks_(std::move(hooks)),
+      timer_(loop),
+      target_(targets_.front()) {
   attempt();
 }
 
@@ -131,14 +136,14 @@ void Joiner::failed(const std::string& why) {
   std::string text = base::format("cannot join %s: %s", target_.text().c_str(), why.c_str());
   while (text.ends_with('.')) text.pop_back();
   if (why.starts_with("NOAUTH") || why.starts_with("WRONGPASS")) text += " (say -join-password or -requirepass)";
-  if (text == told_) {
-    LETO_LOG(kVerbose, "%s; trying again", text.c_str());
-  } else {
+  if (told_.size() >= kToldMax) told_.clear();
+  if (told_.insert(text).second) {
     LETO_LOG(kWarning, "%s; trying again until it works", text.c_str());
+  } else {
+    LETO_LOG(kVerbose, "%s; trying again", text.c_str());
   }
-  told_ = text;
   redirects_ = 0;
-  target_ = options_.join;
+  target_ = targets_[++turn_ % targets_.size()];
   timer_.start(retry_ms_, [this] { attempt(); });
   retry_ms_ = std::min(retry_ms_ * 2, kRetryMsMax);
 }

@@ -1,12 +1,14 @@
-// -join: asks a node of a cluster, over its client port, to take this one in; finds the leader by ROLE; tries
+// -join, and the way back after a repair: asks a node of a cluster, over its client port, to take this one in; finds the leader by ROLE; tries
 // again until it is done. Refuses to know how the cluster takes a node in.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "server/connector.h"
 #include "server/loop.h"
@@ -23,8 +25,13 @@ class Joiner final : private StreamUser {
   static constexpr uint64_t kRetryMsMin = 1000;
   static constexpr uint64_t kRetryMsMax = 5000;
   static constexpr size_t kAnswerBytesMax = 64 << 10;
-  static constexpr int kRedirectsMax = 8;               // In a row, before it starts over at -join.
+  static constexpr size_t kToldMax = 64;
+  static constexpr int kRedirectsMax = 8;               // In a row, before it starts over at a target.
 
+  struct Wish {
+    storage::Identity identity;
+    std::vector<Address> targets;   // One is tried after the other, from the first on. REQUIRES: at least one.
+  };
   struct Hooks {
     // The host under which this machine reached the cluster: before JOIN is sent.
     std::function<void(const std::string& host)> reached;
@@ -32,7 +39,7 @@ class Joiner final : private StreamUser {
   };
 
   // `options` outlives this. Begins at once.
-  Joiner(Loop& loop, const Options& options, const storage::Identity& identity, Hooks hooks);
+  Joiner(Loop& loop, const Options& options, Wish wish, Hooks hooks);
   ~Joiner();
 
  private:
@@ -56,6 +63,8 @@ class Joiner final : private StreamUser {
   Loop& loop_;
   const Options& options_;
   const storage::Identity identity_;
+  const std::vector<Address> targets_;
+  size_t turn_ = 0;             // Of targets_.
   Hooks hooks_;
   Timer timer_;
   std::unique_ptr<Connector> connector_;
@@ -67,7 +76,7 @@ class Joiner final : private StreamUser {
   std::string answer_;
   int redirects_ = 0;
   uint64_t retry_ms_ = kRetryMsMin;
-  std::string told_;            // The last failure that was logged.
+  std::set<std::string> told_;  // Failures that were logged.
 };
 
 }  // namespace leto::server

@@ -121,6 +121,7 @@ void Node::make_parts(const NodeStart& start) {
   };
   replica_->on_snapshot_wanted = [this](raft::NodeId peer) { snapshot_sender_->want(peer); };
   replica_->on_snapshot_message = [this](const raft::Message& message) { on_snapshot_message(message); };
+  replica_->on_damage = [this](const std::string& why) { on_unusable(why); };
   replica_->on_installed = [this] { snapshot_receiver_->on_installed(); };
   snapshot_receiver_->on_swapped = [this] {
     flusher_->keyspace_replaced(replica_->raft().applied_index());

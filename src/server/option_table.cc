@@ -125,6 +125,8 @@ constexpr Option kOptions[] = {
      "bytes of snapshots sent in a second; 0: no limit"},
     {"ballast-bytes", "16mb", bytes(0, kQueryBufferMax), "", Change::kAtStart, &Options::ballast_bytes,
      "size of a file that is given away when the disk is full; 0: none"},
+    {"repair", "yes", kYesNoType, "", Change::kAtStart, &Options::repair,
+     "a node with damaged files joins its cluster again by itself"},
     {"read-consistency", "linearizable", choice("linearizable lease local"), "", Change::kAnyTime,
      choice_field<&Options::read_consistency>(), "how reads are served"},
     {"follower-writes", "error", choice("error redirect forward"), "", Change::kAnyTime,

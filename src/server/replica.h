@@ -103,6 +103,8 @@ class Replica {
   std::function<void(raft::NodeId)> on_snapshot_wanted;
   std::function<void(const raft::Message&)> on_snapshot_message;
   std::function<void()> on_installed;
+  // Bytes of the node's own files are rotten: the sentence. Nothing more is to be served from them.
+  std::function<void(const std::string&)> on_damage;
   // Called for each session whose output grew.
   std::function<void(const SessionRef&)> on_output;
 

@@ -105,7 +105,7 @@ void Replica::load(const std::vector<raft::Load>& loads) {
     environment_.log_disk.read(
         wanted, [this, peer = wanted.peer](base::Result<std::vector<raft::Entry>> read) {
           // Rotten bytes of the log: nothing sound can be served from them.
-          LETO_ASSERT(read.is_ok(), read.status().text());
+          if (!read.is_ok()) return on_damage(read.status().text());
           raft_.loaded(peer, std::move(read.value()));
           environment_.waker.wake();
         });

@@ -13,8 +13,11 @@
 #include "base/log.h"
 #include "peer/handshake_proof.h"
 #include "server/own_address.h"
+#include "server/repair.h"
 #include "server/secure_random.h"
 #include "server/version.h"
+#include "storage/damage.h"
+#include "storage/fatal.h"
 
 namespace leto::server {
 
@@ -58,7 +61,8 @@ int Server::run() {
   }
   loop_.run();
   const int status = close_down();
-  return misplaced_ || unusable_ ? 1 : status;
+  if (unusable_) return exit_status_;
+  return misplaced_ ? 1 : status;
 }
 
 // --- Start -----------------------------------------------------------------------------------------------
@@ -75,6 +79,9 @@ base::Status Server::start() {
   base::Result<OpenedDirectory> opened = open_directory(options_, std::move(lock.value()));
   if (!opened.is_ok()) return opened.take_status();
   directory_ = std::move(opened.value());
+  end_on_broken_disk();
+  if (directory_.joins && !options_.join.is_set()) options_.join = directory_.targets.front();
+  if (directory_.joins && directory_.learner) options_.role = NodeRole::kLearner;
   raise_file_limit();
   peers_ = std::make_unique<Peers>(loop_, options_, own_self(""));
   founded_ = directory_.start.founding;
@@ -123,6 +130,15 @@ void Server::say_hello() const {
     LETO_LOG(kWarning, "this is a build for tests: it supports semantics level %u, the released one is %u",
              command::kSemanticsSupported, command::kSemanticsReleased);
   }
+}
+
+// As by default, and damage is remembered. In the thread of the job.
+void Server::end_on_broken_disk() const {
+  storage::set_fatal_handler([directory = directory_.lock.path(), repairs = options_.repair](const std::string& text) {
+    const bool damaged = storage::is_damage(text);
+    if (damaged) mark_damaged(directory, text);
+    storage::end_process(text, damaged && repairs ? kDamageExitStatus : storage::kFatalExitStatus);
+  });
 }
 
 void Server::raise_file_limit() const {
@@ -182,9 +198,7 @@ void Server::build_node(NodeStart start) {
     // Not in the middle of the client's request.
     if (!request.abort) loop_.defer([this] { shut_down("SHUTDOWN was received"); });
   };
-  node_->on_unusable = [this](const std::string& why) {
-    on_unusable(with_way_out(base::Status::error(why), directory_.lock.path()).text());
-  };
+  node_->on_unusable = [this](const std::string& why) { on_unusable(why); };
   node_->on_options_changed = [this] { base::set_log_level(options_.loglevel); };
   node_->on_sync_delay = [this](uint64_t milliseconds) { log_disk_->set_sync_delay(milliseconds); };
   peers_->set_hooks({.message = [this](const raft::Message& message) { node_->on_message(message); },
@@ -251,10 +265,17 @@ void Server::end_as_misplaced(const std::string& text) {
   loop_.defer([this] { shut_down("this node belongs to another cluster"); });
 }
 
+// What was read wrong once is not relied on again: the next start judges it before anything else.
 void Server::on_unusable(const std::string& why) {
-  unusable_ = true;
-  LETO_LOG(kWarning, "%s", why.c_str());
-  std::fprintf(stderr, "%s\n", why.c_str());
+  if (std::exchange(unusable_, true)) return;
+  std::string text = why;
+  if (storage::is_damage(why)) {
+    mark_damaged(directory_.lock.path(), why);
+    if (options_.repair) exit_status_ = kDamageExitStatus;
+    text += options_.repair ? "; start this node again, and it is repaired if it can be" : "; repair is no";
+  }
+  LETO_LOG(kWarning, "%s", text.c_str());
+  std::fprintf(stderr, "%s\n", text.c_str());
   loop_.defer([this] { shut_down("this node cannot go on"); });
 }
 
@@ -292,12 +313,18 @@ void Server::judge_other_cluster() {
 
 void Server::start_joining() {
   LETO_LOG(kNotice, "joining the cluster of %s", options_.join.text().c_str());
+  if (directory_.targets.empty()) directory_.targets.push_back(options_.join);
   joiner_ = std::make_unique<Joiner>(
-      loop_, options_, node_->identity(),
+      loop_, options_, Joiner::Wish{.identity = node_->identity(), .targets = directory_.targets},
       Joiner::Hooks{.reached = [this](const std::string& host) {
                       peers_->set_addresses(own_raft_address(options_, host), own_client_address(options_, host));
                     },
-                    .joined = [this] { loop_.defer([this] { joiner_.reset(); }); }});
+                    .joined = [this] { loop_.defer([this] { on_joined(); }); }});
+}
+
+void Server::on_joined() {
+  joiner_.reset();
+  if (read_rejoin(directory_.lock.path())) forget_rejoin(directory_.lock.path());
 }
 
 // --- Turns -----------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class Server {
   base::Status bind_ports();
   base::Status open_log();
   void say_hello() const;
+  void end_on_broken_disk() const;
   void raise_file_limit() const;
   base::Status listen();
   base::Status listen_to_clients();
@@ -56,6 +57,7 @@ class Server {
   void build_node(NodeStart start);
   base::Status adopt(const peer::Adopt& adoption);
   void start_joining();
+  void on_joined();
   void start_checking();
   void on_cluster_found(const ClusterFound& found);
   // Once it is known what this node has.
@@ -88,6 +90,7 @@ class Server {
   bool signals_watched_ = false;
   bool founded_ = false;       // This process founded the cluster.
   bool unusable_ = false;
+  int exit_status_ = 1;        // If it is unusable.
   bool listens_to_clients_ = false;
   bool misplaced_ = false;     // It belongs to another cluster than the one it found, or founded.
 

@@ -10,7 +10,10 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "server/own_address.h"
+#include "server/repair.h"
 #include "server/secure_random.h"
+#include "storage/damage.h"
+#include "storage/lost_tail.h"
 #include "storage/peek.h"
 #include "storage/snapshot_file.h"
 
@@ -25,6 +28,8 @@ constexpr size_t kClusterIdBytes = 16;
 constexpr size_t kClusterSecretBytes = 32;
 // So that the nodes of a cluster do not all checkpoint at the same moment.
 constexpr uint64_t kCheckpointJitter = 256;
+// In SQLite's and in our own words.
+constexpr const char* kDiskFull = "disk is full";
 
 std::string made_id() {
   return base::format("node-%08llx", static_cast<unsigned long long>(secure_random_number() >> 32));
@@ -73,10 +78,16 @@ bool is_member(const raft::Recovered& recovered, raft::NodeId node) {
   return false;
 }
 
+// After a repair it is a new node under its old id, and in its old cluster if that could be read.
 Status make_identity(const Options& options, OpenedDirectory& opened) {
   storage::Identity& identity = opened.start.identity;
   identity.id = options.id.empty() ? made_id() : options.id;
   identity.node = secure_random_number();
+  if (const std::optional<Rejoin> rejoin = read_rejoin(opened.lock.path())) {
+    identity.id = rejoin->id;
+    identity.cluster_id = rejoin->cluster_id;
+    identity.cluster_secret = rejoin->cluster_secret;
+  }
   return opened.log->set_identity(identity);
 }
 
@@ -98,24 +109,54 @@ Status settle_identity(const Options& options, OpenedDirectory& opened) {
   return opened.lock.set_id(identity.id);
 }
 
+void find_targets(const Options& options, OpenedDirectory& opened) {
+  if (options.join.is_set()) opened.targets.push_back(options.join);
+  const std::optional<Rejoin> rejoin = read_rejoin(opened.lock.path());
+  if (!rejoin) return;
+  opened.learner = rejoin->learner;
+  for (const Address& each : rejoin->addresses) {
+    if (each != options.join) opened.targets.push_back(each);
+  }
+}
+
 // Whether this node founds a cluster, joins one, or goes on in its own.
 Status settle_cluster(const Options& options, OpenedDirectory& opened) {
   NodeStart& start = opened.start;
+  find_targets(options, opened);
   if (!start.identity.cluster_id.empty()) {
     // Taken in, but not yet in the configuration when it stopped: it asks again, which does no harm.
-    opened.joins = options.join.is_set() && !is_member(start.recovered, start.identity.node);
+    const bool member = is_member(start.recovered, start.identity.node);
+    opened.joins = !opened.targets.empty() && !member;
+    if (member && read_rejoin(opened.lock.path())) forget_rejoin(opened.lock.path());
     if (options.join.is_set() && !opened.joins) {
       LETO_LOG(kNotice, "-join %s is ignored: %s is a member of its cluster already", options.join.text().c_str(),
                start.identity.id.c_str());
     }
     return {};
   }
-  if (!options.join.is_set()) return found_cluster(options, opened);
+  if (opened.targets.empty()) return found_cluster(options, opened);
   opened.joins = true;
   if (start.recovered.last.index == 0) return {};
   // A founding that was cut off before it had a cluster; now the node is wanted elsewhere.
   start.recovered = {};
   return opened.log->reset(start.identity);
+}
+
+// What neither file shows alone. D16: a node whose log lost its tail does nothing under this identity.
+Status check_together(const OpenedDirectory& opened) {
+  const NodeStart& start = opened.start;
+  const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
+  const uint64_t applied = start.header.applied_index;
+  if (start.recovered.base.index > applied) {
+    return Status::error(base::format("%s: damaged: the log begins behind entry %llu, the keys file is at %llu",
+                                      opened.keys->path().c_str(), number(start.recovered.base.index), number(applied)));
+  }
+  if (!storage::lost_tail(start.recovered, start.witness, applied)) return {};
+  return Status::error(base::format(
+      "%s/raft.db: damaged: it lost its tail: it ends at entry %llu in term %llu; the keys are at %llu, and entry %llu in term "
+      "%llu was committed here",
+      opened.lock.path().c_str(), number(start.recovered.last.index), number(start.recovered.hard_state.term), number(applied),
+      number(start.witness.index), number(start.witness.term)));
 }
 
 // Its keys are loaded once the loop runs.
@@ -130,7 +171,50 @@ Status open_keys(OpenedDirectory& opened) {
   if (Status status = check_semantics(opened.lock.path(), start.header.semantics_level); !status.is_ok()) return status;
   start.witness = opened.keys->witness();
   start.has_keys = start.header.applied_index > 0;
+  return check_together(opened);
+}
+
+Status check_log_options(const Options& options, const std::string& directory) {
+  Result<std::string> kept = storage::peek_id(directory);
+  if (!kept.is_ok()) return kept.take_status();
+  if (Status status = check_id(options, directory, kept.value()); !status.is_ok()) return status;
+  if (kept.value().empty() && options.role == NodeRole::kLearner && !options.join.is_set() && !read_rejoin(directory)) {
+    return Status::error("-role learner needs -join: a cluster is founded by a voter");
+  }
   return {};
+}
+
+Status open_stores(const Options& options, OpenedDirectory& opened) {
+  storage::LogStoreOptions log_options;
+  log_options.directory = opened.lock.path();
+  log_options.segment_bytes_max = options.log_segment;
+  log_options.checkpoint_frames += secure_random_number() % kCheckpointJitter;
+  opened.checkpoint_frames = log_options.checkpoint_frames;
+  log_options.ballast_bytes = options.ballast_bytes;
+  Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(log_options);
+  if (!log.is_ok()) return log.take_status();
+  opened.log = std::move(log.value());
+  opened.start.recovered = opened.log->recovered();
+  opened.start.seed = secure_random_number();
+  if (Status status = settle_identity(options, opened); !status.is_ok()) return status;
+  if (Status status = settle_cluster(options, opened); !status.is_ok()) return status;
+  return open_keys(opened);
+}
+
+// As before the stores were opened.
+void close_stores(OpenedDirectory& opened) {
+  OpenedDirectory fresh;
+  fresh.lock = std::move(opened.lock);
+  opened = std::move(fresh);
+}
+
+// A disk that is full before anything ran: the room that is kept for this day is given away.
+Status open_on_full_disk(const Options& options, OpenedDirectory& opened, Status full) {
+  const std::string ballast = opened.lock.path() + "/ballast";
+  close_stores(opened);
+  if (::unlink(ballast.c_str()) != 0) return full;
+  LETO_LOG(kWarning, "%s; the ballast is given away", full.text().c_str());
+  return open_stores(options, opened);
 }
 
 }  // namespace
@@ -141,12 +225,6 @@ Status check_semantics(const std::string& directory, uint64_t level) {
                                     "version that it was last run with, or a newer one",
                                     directory.c_str(), static_cast<unsigned long long>(level),
                                     command::kSemanticsSupported));
-}
-
-Status with_way_out(Status status, const std::string& directory) {
-  if (status.is_ok() || status.text().find(": damaged: ") == std::string::npos) return status;
-  return Status::error(status.text() + "; leto --check " + directory +
-                       " says all that is wrong; if other nodes have the data, move the directory away and join again");
 }
 
 std::string absolute_directory(const std::string& directory) {
@@ -172,28 +250,21 @@ bool directory_has_lock(const std::string& directory) { return directory_exists(
 Result<OpenedDirectory> open_directory(const Options& options, storage::DirectoryLock lock) {
   OpenedDirectory opened;
   opened.lock = std::move(lock);
-  storage::LogStoreOptions log_options;
-  log_options.directory = opened.lock.path();
-  log_options.segment_bytes_max = options.log_segment;
-  Result<std::string> kept = storage::peek_id(opened.lock.path());
-  if (!kept.is_ok()) return kept.take_status();
-  if (Status status = check_id(options, opened.lock.path(), kept.value()); !status.is_ok()) return status;
-  const uint64_t level = storage::peek_semantics_level(opened.lock.path());
-  if (Status status = check_semantics(opened.lock.path(), level); !status.is_ok()) return status;
-  if (kept.value().empty() && options.role == NodeRole::kLearner && !options.join.is_set()) {
-    return Status::error("-role learner needs -join: a cluster is founded by a voter");
+  const std::string directory = opened.lock.path();
+  if (Status status = check_log_options(options, directory); !status.is_ok()) return status;
+  const uint64_t level = storage::peek_semantics_level(directory);
+  if (Status status = check_semantics(directory, level); !status.is_ok()) return status;
+  Status status = look_for_damage(directory);
+  if (status.is_ok()) status = open_stores(options, opened);
+  if (!status.is_ok() && status.text().find(kDiskFull) != std::string::npos) {
+    status = open_on_full_disk(options, opened, std::move(status));
   }
-  log_options.checkpoint_frames += secure_random_number() % kCheckpointJitter;
-  opened.checkpoint_frames = log_options.checkpoint_frames;
-  log_options.ballast_bytes = options.ballast_bytes;
-  Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(log_options);
-  if (!log.is_ok()) return with_way_out(log.take_status(), opened.lock.path());
-  opened.log = std::move(log.value());
-  opened.start.recovered = opened.log->recovered();
-  opened.start.seed = secure_random_number();
-  if (Status status = settle_identity(options, opened); !status.is_ok()) return status;
-  if (Status status = settle_cluster(options, opened); !status.is_ok()) return status;
-  if (Status status = open_keys(opened); !status.is_ok()) return with_way_out(std::move(status), opened.lock.path());
+  if (!status.is_ok() && storage::is_damage(status.text())) {
+    close_stores(opened);
+    status = repair(options, directory, status.text());
+    if (status.is_ok()) status = open_stores(options, opened);
+  }
+  if (!status.is_ok()) return status;
   return opened;
 }
 

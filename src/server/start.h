@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/status.h"
 #include "server/node.h"
@@ -23,7 +24,9 @@ struct OpenedDirectory {
   uint64_t checkpoint_frames = 0;    // As the log was opened with.
   std::unique_ptr<storage::KeyStore> keys;
   NodeStart start;
-  bool joins = false;                // -join is to be followed: this node is in no configuration yet.
+  bool joins = false;                // This node is in no configuration yet, and asks at `targets` to be taken in.
+  std::vector<Address> targets;      // -join, and after a repair the members that were known.
+  bool learner = false;              // After a repair: it is to be a learner, whatever -role says.
 };
 
 // The directory as it is given, made absolute if it exists, else under the working directory.
@@ -32,14 +35,11 @@ bool directory_exists(const std::string& directory);
 // Whether a process that may still live has left a lock there.
 bool directory_has_lock(const std::string& directory);
 
-// Everything behind the lock. An error is one sentence.
+// Everything behind the lock; damage is repaired if it can be (repair.h). An error is one sentence.
 base::Result<OpenedDirectory> open_directory(const Options& options, storage::DirectoryLock lock);
 
 // Whether this program can go on with a directory whose cluster is at `level`; an error says what can.
 base::Status check_semantics(const std::string& directory, uint64_t level);
-
-// An error about rotten bytes, with what can be done about them.
-base::Status with_way_out(base::Status status, const std::string& directory);
 
 // The keys file of `identity` with an empty keyspace, for a node that is taken into a cluster; what a file of that
 // generation had before is gone.

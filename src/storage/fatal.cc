@@ -20,8 +20,12 @@ void set_fatal_handler(FatalHandler replacement) { handler() = std::move(replace
 
 void fatal(const std::string& text) {
   if (handler()) return handler()(text);
+  end_process(text, kFatalExitStatus);
+}
+
+void end_process(const std::string& text, int status) {
   std::fprintf(stderr, "leto: %s; ending now, nothing that was not durable is announced\n", text.c_str());
-  std::_Exit(kFatalExitStatus);
+  std::_Exit(status);
 }
 
 }  // namespace leto::storage

@@ -17,6 +17,9 @@ using FatalHandler = std::function<void(const std::string& text)>;
 // not touched again. An empty handler restores the default.
 void set_fatal_handler(FatalHandler handler);
 
+// What the default does: one line on stderr, then the end, without running destructors.
+[[noreturn]] void end_process(const std::string& text, int status);
+
 // Called by the stores, in the thread of the job.
 void fatal(const std::string& text);
 

@@ -172,4 +172,19 @@ base::Status read_log(Database& database, Meta& meta, LogContents& contents) {
   });
 }
 
+LogContents read_what_is_left(Database& database, Meta& meta) {
+  LogContents contents;
+  std::vector<raft::Index> indexes;
+  base::Status status = read_identity(meta, contents.identity);
+  meta.read("base_index", contents.recovered.base.index, status);
+  // Each as far as it can be read; why no further was said when the file was refused.
+  status = read_segments(database, contents);
+  status = for_each_row(database, "SELECT idx FROM configurations ORDER BY idx", [&indexes](const Statement& row) {
+    indexes.push_back(row.integer(0));
+    return base::Status();
+  });
+  for (const raft::Index index : indexes) status = read_configuration(database, contents, index);
+  return contents;
+}
+
 }  // namespace leto::storage

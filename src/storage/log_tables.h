@@ -42,4 +42,7 @@ int erase_base(Meta& meta);
 // missing.
 base::Status read_log(Database& database, Meta& meta, LogContents& contents);
 
+// Of a file that read_log() refuses: the identity, if all of it is sound, and each configuration that is; nothing else.
+LogContents read_what_is_left(Database& database, Meta& meta);
+
 }  // namespace leto::storage

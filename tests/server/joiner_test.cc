@@ -57,7 +57,7 @@ struct JoinerUnderTest {
       if (level >= base::LogLevel::kWarning) warnings.emplace_back(text);
     });
     loop.start({});
-    options.join = {.host = "127.0.0.1", .port = node.port()};
+    targets = {{.host = "127.0.0.1", .port = node.port()}};
     identity.id = "id2";
     identity.node = 42;
   }
@@ -66,7 +66,7 @@ struct JoinerUnderTest {
     base::set_log_sink(nullptr);
   }
   void begin() {
-    joiner = std::make_unique<Joiner>(loop, options, identity,
+    joiner = std::make_unique<Joiner>(loop, options, Joiner::Wish{.identity = identity, .targets = targets},
                                       Joiner::Hooks{.reached = [this](const std::string& host) { reached = host; },
                                                     .joined = [this] { joined = true; }});
   }
@@ -77,6 +77,7 @@ struct JoinerUnderTest {
   ScriptedNode node{loop};
   Options options;
   storage::Identity identity;
+  std::vector<Address> targets;
   std::unique_ptr<Joiner> joiner;
   std::string reached;
   bool joined = false;
@@ -154,6 +155,17 @@ TEST_CASE("a follower that knows no leader is asked again later") {
   it.begin();
   REQUIRE(it.joins());
   CHECK(it.node.requests.size() == 3);
+}
+
+TEST_CASE("it goes from target to target until one answers") {
+  JoinerUnderTest it;
+  // Nobody listens there.
+  it.targets.insert(it.targets.begin(), {.host = "127.0.0.1", .port = 1});
+  it.node.answers = {"+OK\r\n"};
+  it.begin();
+  REQUIRE(it.joins());
+  REQUIRE(it.warnings.size() == 1);
+  CHECK(it.warnings[0].starts_with("cannot join 127.0.0.1:1: "));
 }
 
 }  // namespace

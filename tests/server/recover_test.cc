@@ -3,92 +3,15 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
-#include "base/log.h"
-#include "server/start.h"
 #include "storage/check.h"
-#include "storage/load.h"
 #include "storage/lost_tail.h"
+#include "tests/server/survivor.h"
 
 namespace leto::server {
 namespace {
-
-constexpr raft::Term kTerm = 7;
-
-struct Survivor {
-  Survivor() {
-    char pattern[] = "/tmp/leto-recover-test-XXXXXX";
-    REQUIRE(mkdtemp(pattern) != nullptr);
-    path = pattern;
-    options.id = "id1";
-    base::set_log_sink([](base::LogLevel, std::string_view) {});
-  }
-  ~Survivor() {
-    base::set_log_sink(nullptr);
-    std::filesystem::remove_all(path);
-  }
-  base::Result<OpenedDirectory> open() {
-    base::Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire(path, "");
-    REQUIRE(lock.is_ok());
-    return open_directory(options, std::move(lock.value()));
-  }
-  // One of three, with entries up to 5, keys as of 3, and a witness that may be ahead of the log.
-  void make(storage::Witness witness = {.index = 4, .term = kTerm}) {
-    base::Result<OpenedDirectory> opened = open();
-    REQUIRE(opened.is_ok());
-    OpenedDirectory& directory = opened.value();
-    before = directory.start.identity;
-    raft::Configuration three = directory.start.recovered.configurations[0].configuration;
-    three.members.push_back({.node = 1, .id = "id2", .raft_address = "there:2", .client_address = "there:3"});
-    three.members.push_back({.node = 2, .id = "id3", .raft_address = "there:4", .client_address = "there:5"});
-    std::sort(three.members.begin(), three.members.end(), [](const auto& a, const auto& b) { return a.node < b.node; });
-    storage::LogWrite write;
-    write.hard_state = raft::HardState{.term = kTerm, .voted_for = before.node};
-    for (raft::Index index = 2; index <= 5; ++index) write.append.push_back(entry(index, three));
-    REQUIRE(directory.log->write({write}) == storage::WriteResult::kDurable);
-    keyspace::Keyspace keyspace;
-    keyspace.set(0, "key", {.value = keyspace::make_string("precious"), .version = {.index = 3, .position = 0}});
-    const keyspace::StateHeader header{.applied_index = applied, .applied_term = kTerm,
-                                       .configuration = raft::encode_configuration(three), .configuration_index = 2,
-                                       .digest = keyspace.digest()};
-    REQUIRE(directory.keys->flush(keyspace.freeze(header), witness).is_ok());
-    REQUIRE(directory.keys->close().is_ok());
-    REQUIRE(directory.log->close().is_ok());
-  }
-  static raft::Entry entry(raft::Index index, const raft::Configuration& three) {
-    const bool first = index == 2;
-    return {.id = {.term = kTerm, .index = index},
-            .kind = first ? raft::EntryKind::kConfiguration : raft::EntryKind::kCommands,
-            .payload = std::make_shared<const std::string>(first ? raft::encode_configuration(three) : "x")};
-  }
-  // What a node would be started with now; everything is closed again.
-  OpenedDirectory visit() {
-    base::Result<OpenedDirectory> opened = open();
-    REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
-    OpenedDirectory result = std::move(opened.value());
-    keyspace::Keyspace keys;
-    CHECK(storage::load_keyspace(*result.keys, keys).is_ok());
-    CHECK(keys.size() == 1);
-    CHECK(result.keys->close().is_ok());
-    CHECK(result.log->close().is_ok());
-    result.keys.reset();
-    result.log.reset();
-    result.lock = {};
-    return result;
-  }
-  base::Status recover() { return recover_as_new_cluster(path, report); }
-
-  std::string path, report;
-  Options options;
-  storage::Identity before;
-  raft::Index applied = 3;
-};
 
 bool silent(const OpenedDirectory& opened) {
   return storage::lost_tail(opened.start.recovered, opened.start.witness, opened.start.header.applied_index);
@@ -207,13 +130,7 @@ TEST_CASE("where there is nothing to recover it says why") {
   }
   SUBCASE("keys that cannot be read") {
     survivor.make();
-    {
-      std::fstream file(survivor.path + "/keys-1.db", std::ios::in | std::ios::out | std::ios::binary);
-      const std::string bytes{std::istreambuf_iterator<char>(file), {}};
-      file.seekp(static_cast<std::streamoff>(bytes.rfind("precious")));
-      file.put('X');
-    }
-    std::filesystem::remove(survivor.path + "/keys-1.db-wal");
+    survivor.rot("keys-1.db", "precious");
     const storage::Identity before = survivor.before;
     CHECK(survivor.recover().text().find("keys-1.db: damaged: ") != std::string::npos);
     base::Result<OpenedDirectory> opened = survivor.open();

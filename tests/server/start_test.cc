@@ -200,10 +200,9 @@ TEST_CASE("the keys come back with the digest they were written with, and a wron
   write(1);
   const OpenedDirectory opened = std::move(directory.open().value());
   keyspace::Keyspace keyspace;
-  const base::Status refused = with_way_out(storage::load_keyspace(*opened.keys, keyspace), directory.path);
+  const base::Status refused = storage::load_keyspace(*opened.keys, keyspace);
   REQUIRE_FALSE(refused.is_ok());
   CHECK(refused.text().find("keys-1.db: damaged: its digest is ") != std::string::npos);
-  CHECK(refused.text().find("move the directory away and join again") != std::string::npos);
 }
 
 TEST_CASE("a keys file that is made anew has nothing of the one before") {

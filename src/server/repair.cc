@@ -1,0 +1,231 @@
+#include "server/repair.h"
+
+#include <ctime>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "peer/handshake_proof.h"
+#include "storage/aside.h"
+#include "storage/check.h"
+#include "storage/lost_tail.h"
+#include "storage/salvage.h"
+#include "storage/wal_scan.h"
+
+namespace leto::server {
+
+namespace {
+
+using base::Status;
+using storage::Salvage;
+using Number = unsigned long long;
+
+std::string mark_path(const std::string& directory) { return directory + "/damaged"; }
+std::string rejoin_path(const std::string& directory) { return directory + "/rejoin"; }
+std::string begun_path(const std::string& directory) { return directory + "/rejoin.begun"; }
+
+// The inverse of peer::cluster_name(); empty for what is none.
+std::string bytes_of_hex(std::string_view hex) {
+  std::string bytes;
+  for (size_t at = 0; at + 1 < hex.size(); at += 2) {
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(hex.data() + at, hex.data() + at + 2, value, 16);
+    if (error != std::errc() || end != hex.data() + at + 2) return {};
+    bytes.push_back(static_cast<char>(value));
+  }
+  return bytes;
+}
+
+void read_line(std::string_view name, std::string_view value, Rejoin& rejoin) {
+  if (name == "id") rejoin.id = value;
+  if (name == "folder") rejoin.folder = value;
+  if (name == "role") rejoin.learner = value == "learner";
+  if (name == "cluster") rejoin.cluster_id = bytes_of_hex(value);
+  if (name == "secret") rejoin.cluster_secret = bytes_of_hex(value);
+  if (name != "address") return;
+  if (base::Result<Address> address = parse_address(value); address.is_ok()) rejoin.addresses.push_back(address.value());
+}
+
+const raft::Member* self_in(const Salvage& found, const std::string& id) {
+  const raft::Member* self = found.identity ? found.configuration.find(found.identity->node) : nullptr;
+  return self != nullptr ? self : found.configuration.find_id(id);
+}
+
+void add_members(const Salvage& found, const raft::Member* self, std::vector<Address>& addresses) {
+  for (const raft::Member& member : found.configuration.members) {
+    if (self != nullptr && member.node == self->node) continue;
+    base::Result<Address> address = parse_address(member.client_address);
+    if (address.is_ok()) addresses.push_back(std::move(address.value()));
+  }
+}
+
+bool is_readable_cluster(const Salvage& found) {
+  return found.identity && !found.identity->cluster_id.empty() && !found.identity->cluster_secret.empty();
+}
+
+// Why this node cannot be taken in again by others; nothing if it can, and then `rejoin` says by whom.
+std::string objection(const Options& options, const Salvage& found, Rejoin& rejoin) {
+  rejoin.id = found.identity ? found.identity->id : options.id;
+  if (rejoin.id.empty()) return "its id cannot be read: say it with -id";
+  const raft::Member* self = self_in(found, rejoin.id);
+  if (is_readable_cluster(found)) {
+    rejoin.cluster_id = found.identity->cluster_id;
+    rejoin.cluster_secret = found.identity->cluster_secret;
+  }
+  if (options.join.is_set()) rejoin.addresses.push_back(options.join);
+  add_members(found, self, rejoin.addresses);
+  if (found.configuration.members.empty()) {
+    return rejoin.addresses.empty() ? "who the others are cannot be read: if there are any, say -join with one's address" : "";
+  }
+  if (self == nullptr) return options.join.is_set() ? "" : "it is no member of the cluster that can be read";
+  rejoin.learner = self->role == raft::MemberRole::kObserver;
+  if (found.configuration.members.size() == 1) return "no other node has its data";
+  const bool others_decide =
+      found.configuration.has_quorum([self](raft::NodeId node) { return node != self->node; });
+  if (!others_decide) return "the others are no majority without it, and cannot take it in again";
+  return rejoin.addresses.empty() ? "the addresses of the others are not known: say -join with one" : "";
+}
+
+std::string shown(const std::vector<Address>& addresses) {
+  std::string text;
+  for (const Address& each : addresses) text += (text.empty() ? "" : ", ") + each.text();
+  return text;
+}
+
+Status finish_moving(const std::string& directory, const Rejoin& rejoin) {
+  if (Status moved = storage::move_databases(directory, rejoin.folder, false); !moved.is_ok()) return moved;
+  if (Status status = storage::remove_note(mark_path(directory)); !status.is_ok()) return status;
+  return storage::rename_note(begun_path(directory), rejoin_path(directory));
+}
+
+Status set_aside(const std::string& directory, Rejoin& rejoin) {
+  // From here on the old incarnation is dead; the others have what it had.
+  storage::prune_folders(directory, storage::kFoldersKept - 1);
+  rejoin.folder = storage::free_folder(directory, static_cast<uint64_t>(std::time(nullptr)));
+  Status status = storage::write_note(begun_path(directory), rejoin_text(rejoin));
+  if (!status.is_ok()) return status;
+  return finish_moving(directory, rejoin);
+}
+
+// Only the keys are damaged, and every entry since the first is there: nothing that was promised is lost.
+bool log_has_everything(const Salvage& found, const std::string& damage) {
+  if (damage.find("/keys-") == std::string::npos || !found.log || !found.identity) return false;
+  if (found.identity->cluster_id.empty() || found.log->base.index != 0 || found.log->last.index == 0) return false;
+  return !storage::lost_tail(*found.log, found.witness, found.applied);
+}
+
+Status make_keys_anew(const std::string& directory, const Salvage& found) {
+  const std::string folder = storage::free_folder(directory, static_cast<uint64_t>(std::time(nullptr)));
+  if (Status moved = storage::move_databases(directory, folder, true); !moved.is_ok()) return moved;
+  if (Status status = storage::remove_note(mark_path(directory)); !status.is_ok()) return status;
+  LETO_LOG(kWarning, "the keys files are in %s/%s now; all keys are made anew from the log, entries 1 to %llu",
+           directory.c_str(), folder.c_str(), Number{found.log->last.index});
+  return {};
+}
+
+// A mark may be about a disk that answers rightly again.
+bool mark_is_void(const std::string& directory) {
+  if (storage::read_note(mark_path(directory)).empty()) return false;
+  if (!storage::check_directory(directory, storage::kVfsWithoutLocks).damages.empty()) return false;
+  LETO_LOG(kWarning, "the damage is not there any more: %s is sound", directory.c_str());
+  return storage::remove_note(mark_path(directory)).is_ok();
+}
+
+Status refusal(const std::string& directory, const std::string& damage, const std::string& why) {
+  return Status::error(base::format(
+      "%s; it is not repaired: %s. leto --check %s says all that is wrong; leto --recover %s --new-cluster goes on with what "
+      "is readable, if there is no other way, and accepts the loss",
+      damage.c_str(), why.c_str(), directory.c_str(), directory.c_str()));
+}
+
+}  // namespace
+
+std::string rejoin_text(const Rejoin& rejoin) {
+  std::string text = "id " + rejoin.id + "\nfolder " + rejoin.folder + "\n";
+  if (rejoin.learner) text += "role learner\n";
+  if (!rejoin.cluster_id.empty()) {
+    text += "cluster " + peer::cluster_name(rejoin.cluster_id) + "\nsecret " + peer::cluster_name(rejoin.cluster_secret) + "\n";
+  }
+  for (const Address& each : rejoin.addresses) text += "address " + each.text() + "\n";
+  return text;
+}
+
+std::optional<Rejoin> parse_rejoin(const std::string& text) {
+  Rejoin rejoin;
+  std::string_view left = text;
+  while (!left.empty()) {
+    const std::string_view line = left.substr(0, left.find('\n'));
+    left.remove_prefix(std::min(left.size(), line.size() + 1));
+    if (const size_t space = line.find(' '); space != std::string_view::npos) {
+      read_line(line.substr(0, space), line.substr(space + 1), rejoin);
+    }
+  }
+  if (rejoin.id.empty() || rejoin.folder.empty() || rejoin.addresses.empty()) return {};
+  return rejoin;
+}
+
+std::optional<Rejoin> read_rejoin(const std::string& directory) {
+  return parse_rejoin(storage::read_note(rejoin_path(directory)));
+}
+
+void forget_rejoin(const std::string& directory) {
+  // What stays makes the next start ask to join once more, which does no harm.
+  if (const Status status = storage::remove_note(rejoin_path(directory)); !status.is_ok()) {
+    LETO_LOG(kWarning, "%s", status.text().c_str());
+  }
+}
+
+void mark_damaged(const std::string& directory, const std::string& sentence) {
+  // Without the mark the next start sees only what it looks at itself.
+  if (const Status status = storage::write_note(mark_path(directory), sentence + "\n"); !status.is_ok()) {
+    LETO_LOG(kWarning, "%s", status.text().c_str());
+  }
+}
+
+Status look_for_damage(const std::string& directory) {
+  if (const std::optional<Rejoin> begun = parse_rejoin(storage::read_note(begun_path(directory)))) {
+    if (Status status = finish_moving(directory, *begun); !status.is_ok()) return status;
+  }
+  std::string mark = storage::read_note(mark_path(directory));
+  mark.resize(std::min(mark.size(), mark.find('\n')));
+  if (!mark.empty()) return Status::error(mark);
+  const std::string log = directory + "/raft.db";
+  const bool no_log = storage::file_bytes(log) == 0 && storage::file_bytes(log + "-wal") == 0;
+  const std::vector<uint64_t> keys = storage::keys_generations(directory);
+  const bool has_keys = std::any_of(keys.begin(), keys.end(), [&directory](uint64_t generation) {
+    return storage::file_bytes(base::format("%s/keys-%llu.db", directory.c_str(), Number{generation})) > 0;
+  });
+  if (no_log && has_keys) return Status::error(log + ": damaged: it is gone or empty, but there are keys files");
+  base::Result<storage::WalScan> scan = storage::scan_wal("", log + "-wal");
+  if (!scan.is_ok() || scan.value().commits_lost < 2) return {};
+  return Status::error(base::format("%s-wal: damaged: frame %llu has a wrong checksum, and %llu commits from there on are lost",
+                                    log.c_str(), Number{scan.value().frames_read + 1}, Number{scan.value().commits_lost}));
+}
+
+Status repair(const Options& options, const std::string& directory, const std::string& damage) {
+  if (!options.repair) return refusal(directory, damage, "repair is no");
+  const Salvage found = storage::salvage_directory(directory);
+  Rejoin rejoin;
+  // Damaged anew before it was a member again: the others are those of the first time.
+  std::optional<Rejoin> before = read_rejoin(directory);
+  const std::string why = before ? "" : objection(options, found, rejoin);
+  if (before) rejoin = std::move(*before);
+  if (why.empty()) {
+    LETO_LOG(kWarning, "%s", damage.c_str());
+    if (Status status = set_aside(directory, rejoin); !status.is_ok()) return refusal(directory, damage, status.text());
+    LETO_LOG(kWarning, "the files of %s are in %s/%s now; it joins its cluster again, as a new node under its old id, by %s",
+             rejoin.id.c_str(), directory.c_str(), rejoin.folder.c_str(), shown(rejoin.addresses).c_str());
+    return {};
+  }
+  if (log_has_everything(found, damage)) {
+    LETO_LOG(kWarning, "%s", damage.c_str());
+    return make_keys_anew(directory, found);
+  }
+  if (mark_is_void(directory)) return {};
+  return refusal(directory, damage, why);
+}
+
+}  // namespace leto::server

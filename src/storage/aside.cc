@@ -1,0 +1,150 @@
+// Notes, folders and renames; see aside.h.
+#include "storage/aside.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/format.h"
+#include "storage/meta.h"
+
+namespace leto::storage {
+
+namespace {
+
+constexpr mode_t kFolderMode = 0700;
+constexpr mode_t kNoteMode = 0600;
+constexpr const char* kFolderPrefix = "damaged-";
+
+base::Status failed(const char* action, const std::string& path) {
+  return base::Status::error(base::format("cannot %s %s: %s", action, path.c_str(), std::strerror(errno)));
+}
+
+std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+base::Status sync_directory(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = file >= 0 && fsync(file) == 0;
+  base::Status status = synced ? base::Status() : failed("sync", path);
+  if (file >= 0) ::close(file);
+  return status;
+}
+
+std::vector<std::string> names_in(const std::string& directory) {
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> open(opendir(directory.c_str()), &closedir);
+  if (!open) return names;
+  for (const dirent* each = readdir(open.get()); each != nullptr; each = readdir(open.get())) names.emplace_back(each->d_name);
+  return names;
+}
+
+// The number between `prefix` and `suffix`, if that is all there is.
+std::optional<uint64_t> number_in(const std::string& name, std::string_view prefix, std::string_view suffix) {
+  if (!name.starts_with(prefix) || !name.ends_with(suffix) || name.size() <= prefix.size() + suffix.size()) return {};
+  return parse_decimal(std::string_view(name).substr(prefix.size(), name.size() - prefix.size() - suffix.size()));
+}
+
+bool is_keys_file(const std::string& name) {
+  for (const char* suffix : {".db", ".db-wal", ".db-shm", ".db-journal"}) {
+    if (number_in(name, "keys-", suffix)) return true;
+  }
+  return false;
+}
+
+bool write_whole(int file, const std::string& text) {
+  return ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
+}
+
+}  // namespace
+
+base::Status write_note(const std::string& path, const std::string& text) {
+  const std::string draft = path + ".new";
+  const int file = ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kNoteMode);
+  if (file < 0) return failed("make", draft);
+  base::Status status = write_whole(file, text) ? base::Status() : failed("write", draft);
+  ::close(file);
+  if (!status.is_ok()) return status;
+  return rename_note(draft, path);
+}
+
+std::string read_note(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return {};
+  std::string text(kNoteBytesMax, '\0');
+  const ssize_t size = ::read(file, text.data(), text.size());
+  ::close(file);
+  text.resize(size > 0 ? static_cast<size_t>(size) : 0);
+  return text;
+}
+
+base::Status remove_note(const std::string& path) {
+  if (unlink(path.c_str()) != 0) return errno == ENOENT ? base::Status() : failed("remove", path);
+  return sync_directory(parent_of(path));
+}
+
+base::Status rename_note(const std::string& from, const std::string& to) {
+  if (rename(from.c_str(), to.c_str()) != 0) return failed("rename", from);
+  return sync_directory(parent_of(to));
+}
+
+std::vector<uint64_t> keys_generations(const std::string& directory) {
+  std::vector<uint64_t> numbers;
+  for (const std::string& name : names_in(directory)) {
+    if (const std::optional<uint64_t> number = number_in(name, "keys-", ".db")) numbers.push_back(*number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+uint64_t file_bytes(const std::string& path) {
+  struct stat found = {};
+  return stat(path.c_str(), &found) == 0 ? static_cast<uint64_t>(found.st_size) : 0;
+}
+
+base::Status move_databases(const std::string& directory, const std::string& folder, bool keys_only) {
+  const std::string to = directory + "/" + folder;
+  if (mkdir(to.c_str(), kFolderMode) != 0 && errno != EEXIST) return failed("make", to);
+  for (const std::string& name : names_in(directory)) {
+    const bool of_log = name == "raft.db" || name.starts_with("raft.db-");
+    if (!is_keys_file(name) && (keys_only || !of_log)) continue;
+    const std::string from = directory + "/" + name;
+    if (rename(from.c_str(), (to + "/" + name).c_str()) != 0) return failed("move aside", from);
+  }
+  for (const std::string& changed : {to, directory}) {
+    if (base::Status status = sync_directory(changed); !status.is_ok()) return status;
+  }
+  return {};
+}
+
+std::string free_folder(const std::string& directory, uint64_t seconds) {
+  std::string name;
+  struct stat found = {};
+  do {
+    name = kFolderPrefix + std::to_string(seconds++);
+  } while (stat((directory + "/" + name).c_str(), &found) == 0);
+  return name;
+}
+
+void prune_folders(const std::string& directory, size_t kept) {
+  std::vector<std::pair<uint64_t, std::string>> folders;
+  for (const std::string& name : names_in(directory)) {
+    if (const std::optional<uint64_t> number = number_in(name, kFolderPrefix, "")) folders.emplace_back(*number, name);
+  }
+  std::sort(folders.begin(), folders.end());
+  for (size_t at = 0; at + kept < folders.size(); ++at) {
+    const std::string folder = directory + "/" + folders[at].second;
+    for (const std::string& name : names_in(folder)) unlink((folder + "/" + name).c_str());
+    rmdir(folder.c_str());
+  }
+}
+
+}  // namespace leto::storage

@@ -1,0 +1,41 @@
+// Small text files of the data directory that must survive the process, and moving its databases out of the way. Refuses to
+// know why. Plain POSIX, on a real disk: opens no database file (renaming one needs no descriptor of it).
+//
+// Invariants: a note is there whole or not at all, and durable when write_note() returns; so is a move.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace leto::storage {
+
+// So many folders of damaged files are kept.
+inline constexpr size_t kFoldersKept = 3;
+// More than any note has.
+inline constexpr size_t kNoteBytesMax = 64 << 10;
+
+// Replaces the file; its mode is 0600.
+base::Status write_note(const std::string& path, const std::string& text);
+// Empty if there is none or if it cannot be read.
+std::string read_note(const std::string& path);
+// No error if there is none.
+base::Status remove_note(const std::string& path);
+// `to` is replaced in one step.
+base::Status rename_note(const std::string& from, const std::string& to);
+
+// The numbers of the keys files in `directory`, ascending.
+std::vector<uint64_t> keys_generations(const std::string& directory);
+// Size of a file in bytes; 0 also if there is none.
+uint64_t file_bytes(const std::string& path);
+
+// Moves all keys files, and raft.db unless `keys_only`, with all that belongs to them, into `folder`, a name within
+// `directory`, which is made. May be called again after it was cut off. REQUIRES: none of them is open.
+base::Status move_databases(const std::string& directory, const std::string& folder, bool keys_only);
+// damaged-<seconds>, or the next number that is free.
+std::string free_folder(const std::string& directory, uint64_t seconds);
+// Removes the oldest folders of free_folder()'s, until at most `kept` are left.
+void prune_folders(const std::string& directory, size_t kept);
+
+}  // namespace leto::storage

@@ -1,0 +1,87 @@
+// Reading raft.db and all keys files for what is left of them; see salvage.h.
+#include "storage/salvage.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "storage/aside.h"
+#include "storage/check.h"
+#include "storage/log_tables.h"
+#include "storage/meta.h"
+#include "storage/sqlite.h"
+#include "storage/vfs_file.h"
+
+namespace leto::storage {
+
+namespace {
+
+std::unique_ptr<Database> open_to_read(const std::string& path) {
+  if (!file_exists(kVfsWithoutLocks, path)) return nullptr;
+  base::Result<std::unique_ptr<Database>> opened =
+      Database::open({.path = path, .vfs = kVfsWithoutLocks, .exclusive = true, .read_only = true});
+  if (!opened.is_ok() || opened.value()->is_new()) return nullptr;
+  return std::move(opened.value());
+}
+
+struct Found {
+  Salvage result;
+  raft::Index configuration_index = 0;
+
+  void configuration(raft::Index index, raft::Configuration configuration) {
+    if (configuration.members.empty() || index < configuration_index) return;
+    configuration_index = index;
+    result.configuration = std::move(configuration);
+  }
+};
+
+void look_at_log(const std::string& directory, Found& found) {
+  const std::unique_ptr<Database> database = open_to_read(directory + "/raft.db");
+  if (!database) return;
+  Meta meta(*database);
+  if (!meta.open(FileKind::kLog).is_ok()) return;
+  LogContents contents;
+  const bool sound = read_log(*database, meta, contents).is_ok();
+  if (!sound) contents = read_what_is_left(*database, meta);
+  for (raft::ConfigurationAt& each : contents.recovered.configurations) {
+    found.configuration(each.index, each.configuration);
+  }
+  found.result.identity = std::move(contents.identity);
+  if (sound) found.result.log = std::move(contents.recovered);
+}
+
+void look_at_keys(const std::string& directory, uint64_t generation, Found& found) {
+  const std::unique_ptr<Database> database = open_to_read(keys_path(directory, generation));
+  if (!database) return;
+  Meta meta(*database);
+  if (!meta.open(FileKind::kKeys).is_ok()) return;
+  // Each on its own: one that is damaged hides no other.
+  const auto number = [&meta](const char* name) {
+    uint64_t value = 0;
+    base::Status status;
+    meta.read(name, value, status);
+    return value;
+  };
+  std::string bytes;
+  base::Status status;
+  meta.read("configuration", bytes, status);
+  raft::Configuration configuration;
+  if (raft::decode_configuration(bytes, configuration)) {
+    found.configuration(number("configuration_index"), std::move(configuration));
+  }
+  Salvage& result = found.result;
+  result.witness.index = std::max(result.witness.index, number("witness_index"));
+  result.witness.term = std::max(result.witness.term, number("witness_term"));
+  result.applied = std::max(result.applied, number("applied_index"));
+}
+
+}  // namespace
+
+Salvage salvage_directory(const std::string& directory) {
+  Found found;
+  look_at_log(directory, found);
+  for (const uint64_t generation : keys_generations(directory)) look_at_keys(directory, generation, found);
+  return std::move(found.result);
+}
+
+}  // namespace leto::storage

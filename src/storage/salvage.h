@@ -1,0 +1,28 @@
+// What can still be read of a damaged data directory: who the node was and who the others are. Reads row by row, checks each,
+// passes over what is damaged, and changes nothing. Refuses to judge what is to be done.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "raft/raft.h"
+#include "storage/key_store.h"
+#include "storage/log_store.h"
+
+namespace leto::storage {
+
+struct Salvage {
+  std::optional<Identity> identity;
+  // The newest one in the log and in the keys files; without members: none could be read.
+  raft::Configuration configuration;
+  // As LogStore::open() would find it; nothing if that would be an error.
+  std::optional<raft::Recovered> log;
+  // The highest that a keys file shows, as far as they can be read.
+  Witness witness;
+  uint64_t applied = 0;
+};
+
+// REQUIRES: nobody has a file of the directory open.
+Salvage salvage_directory(const std::string& directory);
+
+}  // namespace leto::storage

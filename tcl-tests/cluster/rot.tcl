@@ -1,0 +1,212 @@
+# Rotten bytes: found, named, and repaired from the other nodes; refused where there are none.
+
+proc read_bytes {path} {
+    set channel [open $path rb]
+    set bytes [read $channel]
+    chan close $channel
+    return $bytes
+}
+
+# Changes `bytes` at an offset of a file.
+proc write_at {path offset bytes} {
+    set channel [open $path r+b]
+    seek $channel $offset
+    puts -nonewline $channel $bytes
+    chan close $channel
+}
+
+# The last place in the file that says `needle` says something else. `file` is without its WAL then, which would heal it:
+# for a node that ended in order.
+proc rot {file needle} {
+    file delete $file-wal $file-shm
+    set at [string last $needle [read_bytes $file]]
+    assert {$at >= 0} "$needle is in $file"
+    write_at $file $at "X"
+}
+
+proc keys_file {name} { return [lindex [lsort -dictionary [glob $node::dir($name)/keys-*.db]] end] }
+proc log_file {name} { return $node::dir($name)/raft.db }
+proc folders {name} { return [lsort [glob -nocomplain -tails -directory $node::dir($name) damaged-*]] }
+
+# All files of a directory but LOCK, with what is in them. An empty WAL is none.
+proc contents {name} {
+    set all {}
+    foreach file [lsort [glob -tails -directory $node::dir($name) *]] {
+        if {$file in {LOCK ballast}} continue
+        if {[file isfile $node::dir($name)/$file] && [file size $node::dir($name)/$file] > 0} { lappend all $file [read_bytes $node::dir($name)/$file] }
+    }
+    return $all
+}
+
+# Until the node is a member again, as a new one.
+proc wait_repaired {name nodes old} {
+    wait_serving $name 20000
+    wait_members $nodes 30000
+    assert {[raft_field $name node] ne $old} "it is a new incarnation"
+    assert_equal [llength [folders $name]] 1 "folders of damaged files"
+    wait_for_condition "it knows that it is back" 10000 {![file exists $node::dir($name)/rejoin]}
+}
+
+# Three nodes under load; `damage` (a script, $victim is the follower, which has ended) is done, and repaired.
+proc scenario {ends damage expected {prepare {}}} {
+    set nodes [start_cluster 3]
+    set leader [leader_of $nodes]
+    set victim [lindex [others $nodes $leader] 0]
+    eval $prepare
+    set load [start_load [others $nodes $victim]]
+    for {set i 0} {$i < 10} {incr i} { call_node $leader SET canary$i rotten-value-$i }
+    wait_load_progress $load
+    call_node $victim SNAPSHOT
+    set old [raft_field $victim node]
+    if {$ends eq "in order"} { stop $victim } else { kill9 $victim }
+    eval $damage
+    launch $victim
+    set started [clock milliseconds]
+    wait_for_condition "$victim serves, or has ended" 10000 {![runs $victim] || [node_serves $victim]}
+    if {![runs $victim]} {
+        assert_equal $process::status($node::pid($victim)) "exit 75" [errors_of $victim]
+        assert_match [errors_of $victim] "*start this node again, and it is repaired if it can be*"
+        assert {[file exists $node::dir($victim)/damaged]}
+        launch $victim
+    }
+    wait_repaired $victim $nodes $old
+    assert {[regexp -- $expected [log_of $victim][errors_of $victim]]} "$expected is said"
+    wait_load_progress $load
+    set result [stop_load $load]
+    note "[describe_load $result]; repaired within [expr {[clock milliseconds] - $started}] ms"
+    wait_caught_up $nodes
+    assert_load_kept $load $result $nodes
+    assert_equal [node_ask $victim GET canary7] rotten-value-7
+    assert_same_digest $nodes
+    set node::expected_end($victim) 1
+}
+
+test "a damaged entry at the log's end is repaired from the others, under load" -timeout 90 {
+    scenario "in order" { rot [log_file $victim] rotten-value-9 } {raft\.db: damaged: entry \d+ has a wrong checksum}
+}
+
+test "a raft.db that is no database any more is repaired from the others" -timeout 90 {
+    scenario "in order" { file delete [log_file $victim]-wal; write_at [log_file $victim] 0 "rubbish" } {raft\.db: not a database}
+}
+
+test "a raft.db that is gone is repaired from the others, and founds no cluster" -timeout 90 {
+    scenario "in order" { file delete [log_file $victim] [log_file $victim]-wal } {raft\.db: damaged: it is gone or empty}
+}
+
+test "a damaged WAL of raft.db, which SQLite would pass over in silence, is repaired from the others" -timeout 90 {
+    scenario "killed" { write_at [log_file $victim]-wal [expr {32 + 4120 * 2 + 500}] "rubbish" } \
+        {raft\.db-wal: damaged: frame \d+ has a wrong checksum, and \d+ commits}
+}
+
+test "a damaged value in the keys file is repaired from the others: found beside the loop" -timeout 90 {
+    scenario "in order" { rot [keys_file $victim] rotten-value-7 } {keys-\d+\.db: damaged: key "canary7" of database 0}
+}
+
+test "a damaged page of the keys file is repaired from the others" -timeout 90 {
+    scenario "in order" {
+        file delete [keys_file $victim]-wal [keys_file $victim]-shm
+        write_at [keys_file $victim] 104 [string repeat \xff 400]
+    } {keys-\d+\.db: damaged}
+}
+
+test "a log that lost its tail is known by the witness, and repaired from the others" -timeout 90 {
+    scenario "in order" {
+        # An older raft.db beside newer keys: the rows at the end are gone, in order.
+        file delete [log_file $victim] [log_file $victim]-wal
+        file rename $harness::directory/older.db [log_file $victim]
+    } {raft\.db: damaged: it lost its tail} {
+        stop $victim
+        file copy [log_file $victim] $harness::directory/older.db
+        restart $victim
+    }
+}
+
+test "a damaged entry in the middle of the log ends the leader that reads it; the next start repairs it" -timeout 120 {
+    set nodes [start_cluster 3 {-log-segment 64kb -log-window 1gb -repair yes}]
+    set leader [leader_of $nodes]
+    call_node $leader SET first rotten-value-1
+    for {set i 0} {$i < 60} {incr i} { call_node $leader SET key$i [string repeat x 16000] }
+    wait_caught_up $nodes
+    set victim [lindex [others $nodes $leader] 0]
+    set old [raft_field $victim node]
+    stop $victim
+    rot [log_file $victim] rotten-value-1
+    restart $victim
+    wait_caught_up $nodes
+    assert_equal [node_ask [leader_of $nodes] TRANSFER $node::id($victim)] OK
+    wait_for_condition "$victim leads" 5000 {[leader_of $nodes] eq $victim}
+    set node::expected_end($victim) 1
+    set fresh [start_node -join [lindex [others $nodes $victim] 0] -nowait]
+    wait_for_condition "$victim has ended" 20000 {![runs $victim]}
+    assert_equal $process::status($node::pid($victim)) "exit 75" [errors_of $victim]
+    assert_match [errors_of $victim] "*raft.db: damaged: entry * has a wrong checksum; start this node again*"
+    restart $victim -nowait
+    lappend nodes $fresh
+    wait_repaired $victim $nodes $old
+    foreach name $nodes { assert_equal [node_ask $name GET first] rotten-value-1 }
+    assert_same_digest $nodes
+}
+
+test "a node alone refuses to start on a damaged log, says why and what can be done, and changes nothing" {
+    set alone [start_node]
+    call_node $alone SET a rotten-value
+    stop $alone
+    rot [log_file $alone] rotten-value
+    set before [contents $alone]
+    foreach attempt {1 2} {
+        launch $alone
+        set node::expected_end($alone) 1
+        wait_for_condition "it ends" 10000 {![runs $alone]}
+        assert_equal $process::status($node::pid($alone)) "exit 1"
+        assert_match [errors_of $alone] "*raft.db: damaged: entry * has a wrong checksum; it is not repaired: no other node has its data. leto --check * says all that is wrong; leto --recover * --new-cluster *"
+        assert {[contents $alone] eq $before} "all files are as they were"
+    }
+}
+
+test "a node alone makes its keys anew from a log that has everything" {
+    set alone [start_node]
+    foreach i {1 2 3} { call_node $alone SET key$i rotten-value-$i }
+    call_node $alone SNAPSHOT
+    set digest [lindex [digest_of $alone] 1]
+    set old [raft_field $alone node]
+    stop $alone
+    rot [keys_file $alone] rotten-value-2
+    launch $alone
+    set node::expected_end($alone) 1
+    wait_for_condition "it ends" 10000 {![runs $alone]}
+    assert_equal $process::status($node::pid($alone)) "exit 75"
+    restart $alone
+    assert {[regexp {all keys are made anew from the log, entries 1 to \d+} [log_of $alone]]}
+    wait_for_condition "it has all keys" 5000 {[node_ask $alone GET key3] eq "rotten-value-3"}
+    assert_equal [lindex [digest_of $alone] 1] $digest
+    assert_equal [raft_field $alone node] $old "the incarnation stays: nothing it promised is lost"
+    assert_equal [llength [folders $alone]] 1
+}
+
+test "one of two is not repaired: the other could not take it in again" {
+    set nodes [start_cluster 2]
+    set victim [lindex [followers_of $nodes] 0]
+    call_node [leader_of $nodes] SET a rotten-value
+    wait_caught_up $nodes
+    stop $victim
+    rot [log_file $victim] rotten-value
+    launch $victim
+    set node::expected_end($victim) 1
+    wait_for_condition "it ends" 10000 {![runs $victim]}
+    assert_match [errors_of $victim] "*it is not repaired: the others are no majority without it, and cannot take it in again*"
+    assert_equal [folders $victim] {}
+}
+
+test "repair no: refused, and nothing is moved" {
+    set nodes [start_cluster 3 {-repair no}]
+    set victim [lindex [followers_of $nodes] 0]
+    call_node [leader_of $nodes] SET a rotten-value
+    wait_caught_up $nodes
+    stop $victim
+    rot [log_file $victim] rotten-value
+    launch $victim
+    set node::expected_end($victim) 1
+    wait_for_condition "it ends" 10000 {![runs $victim]}
+    assert_match [errors_of $victim] "*it is not repaired: repair is no*"
+    assert_equal [folders $victim] {}
+}

@@ -1,0 +1,215 @@
+// Damaged directories of a member of three: what is moved, what is kept, and who is asked to take the node in again.
+#include "server/repair.h"
+
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "storage/aside.h"
+#include "tests/server/survivor.h"
+
+namespace leto::server {
+namespace {
+
+bool has(const Survivor& survivor, const std::string& name) { return std::filesystem::exists(survivor.path + "/" + name); }
+
+// A new node under the old id, which asks the other two.
+void check_rejoins(Survivor& survivor) {
+  raft::NodeId node = raft::kNobody;
+  // Also when it is started again before it is a member.
+  for (int start = 0; start < 2; ++start) {
+    base::Result<OpenedDirectory> opened = survivor.open();
+    REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+    const NodeStart& found = opened.value().start;
+    CHECK(opened.value().joins);
+    REQUIRE(opened.value().targets.size() == 2);
+    CHECK(opened.value().targets[0].text() == "there:3");
+    CHECK(opened.value().targets[1].text() == "there:5");
+    CHECK_FALSE(found.founding);
+    CHECK(found.identity.id == "id1");
+    CHECK(found.identity.node != survivor.before.node);
+    if (start == 1) CHECK(found.identity.node == node);
+    CHECK(found.recovered.last.index == 0);
+    CHECK(found.header.applied_index == 0);
+    node = found.identity.node;
+  }
+  const std::string folder = read_rejoin(survivor.path)->folder;
+  CHECK(has(survivor, folder + "/keys-1.db"));
+  CHECK_FALSE(has(survivor, "rejoin.begun"));
+}
+
+// Refused with `why`, and nothing is moved.
+void check_refused(Survivor& survivor, const std::string& why) {
+  base::Result<OpenedDirectory> opened = survivor.open();
+  REQUIRE_FALSE(opened.is_ok());
+  CHECK_MESSAGE(opened.status().text().find("; it is not repaired: " + why) != std::string::npos, opened.status().text());
+  CHECK(opened.status().text().find("leto --recover " + survivor.path + " --new-cluster") != std::string::npos);
+  CHECK_FALSE(has(survivor, "rejoin"));
+  CHECK(has(survivor, "keys-1.db"));
+  for (const auto& each : std::filesystem::directory_iterator(survivor.path)) CHECK_FALSE(each.is_directory());
+}
+
+}  // namespace
+
+TEST_CASE("a note of whom to rejoin is read back as it was written") {
+  const Rejoin rejoin{.id = "id1",
+                      .cluster_id = std::string("\x00\xff", 2),
+                      .cluster_secret = "secret",
+                      .learner = true,
+                      .folder = "damaged-5",
+                      .addresses = {{.host = "a", .port = 1}, {.host = "::1", .port = 2}}};
+  const std::optional<Rejoin> read = parse_rejoin(rejoin_text(rejoin));
+  REQUIRE(read);
+  CHECK(read->id == rejoin.id);
+  CHECK(read->cluster_id == rejoin.cluster_id);
+  CHECK(read->cluster_secret == rejoin.cluster_secret);
+  CHECK(read->learner);
+  CHECK(read->folder == rejoin.folder);
+  CHECK(read->addresses == rejoin.addresses);
+  for (const char* text : {"", "id id1\n", "nonsense", "id id1\nfolder f\naddress none\n"}) CHECK_FALSE(parse_rejoin(text));
+}
+
+TEST_CASE("a damaged member of three starts as a new node that asks the others") {
+  Survivor survivor;
+  SUBCASE("an entry") {
+    survivor.make();
+    survivor.rot("raft.db", "payload 4");
+    check_rejoins(survivor);
+    CHECK(survivor.open().value().start.identity.cluster_id == survivor.before.cluster_id);
+    CHECK(survivor.open().value().start.identity.cluster_secret == survivor.before.cluster_secret);
+  }
+  SUBCASE("the configuration in the log: the keys file has it, too") {
+    survivor.make();
+    survivor.rot("raft.db", "there:4");
+    check_rejoins(survivor);
+  }
+  SUBCASE("the whole file: the keys file says who the others are") {
+    survivor.make();
+    survivor.rot("raft.db", "SQLite format 3");
+    check_rejoins(survivor);
+    CHECK(survivor.open().value().start.identity.cluster_id.empty());
+  }
+  SUBCASE("the file is gone") {
+    survivor.make();
+    for (const char* name : {"/raft.db", "/raft.db-wal"}) std::filesystem::remove(survivor.path + name);
+    check_rejoins(survivor);
+  }
+  SUBCASE("the header of the keys file") {
+    survivor.make();
+    survivor.rot("keys-1.db", "SQLite format 3");
+    check_rejoins(survivor);
+  }
+  SUBCASE("the log's tail is lost") {
+    survivor.make({.index = 9, .term = kTerm});
+    check_rejoins(survivor);
+  }
+  SUBCASE("term and vote are lost") {
+    survivor.make({.index = 4, .term = kTerm + 1});
+    check_rejoins(survivor);
+  }
+  SUBCASE("what only a running node saw") {
+    survivor.make();
+    mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: entry 2 has a wrong checksum");
+    check_rejoins(survivor);
+    CHECK_FALSE(has(survivor, "damaged"));
+  }
+}
+
+TEST_CASE("it is not repaired where that would lose what is there") {
+  Survivor survivor;
+  SUBCASE("repair no") {
+    survivor.make();
+    survivor.options.repair = false;
+    survivor.rot("raft.db", "payload 4");
+    check_refused(survivor, "repair is no");
+  }
+  SUBCASE("the only voter, whose tail is lost: --recover accepts it") {
+    survivor.make();
+    REQUIRE(survivor.recover().is_ok());
+    OpenedDirectory opened = std::move(survivor.open().value());
+    REQUIRE(opened.keys->write_witness({.index = 30, .term = 30}).is_ok());
+    opened = {};
+    check_refused(survivor, "no other node has its data");
+    REQUIRE(survivor.recover().is_ok());
+    CHECK(survivor.visit().start.recovered.last.index == 7);
+  }
+  SUBCASE("an id that cannot be read") {
+    survivor.make();
+    survivor.options.id.clear();
+    survivor.rot("raft.db", "SQLite format 3");
+    check_refused(survivor, "its id cannot be read: say it with -id");
+  }
+  SUBCASE("nobody knows who the others are") {
+    survivor.make();
+    for (const char* name : {"raft.db", "keys-1.db"}) survivor.rot(name, "SQLite format 3");
+    check_refused(survivor, "who the others are cannot be read");
+    survivor.options.join = {.host = "known", .port = 1};
+    base::Result<OpenedDirectory> opened = survivor.open();
+    REQUIRE(opened.is_ok());
+    CHECK(opened.value().joins);
+    CHECK(opened.value().targets == std::vector<Address>{survivor.options.join});
+  }
+}
+
+TEST_CASE("keys that are damaged are made anew by a node alone whose log has everything, but not without its tail") {
+  Survivor survivor;
+  survivor.make();
+  REQUIRE(survivor.recover().is_ok());
+  const raft::NodeId node = survivor.visit().start.identity.node;
+  SUBCASE("found at start") { survivor.rot("keys-1.db", "SQLite format 3"); }
+  SUBCASE("found beside the loop") {
+    survivor.rot("keys-1.db", "precious");
+    mark_damaged(survivor.path, survivor.path + "/keys-1.db: damaged: key \"key\" of database 0 has a wrong checksum");
+  }
+  base::Result<OpenedDirectory> opened = survivor.open();
+  REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+  CHECK(opened.value().start.identity.node == node);
+  CHECK(opened.value().start.recovered.last.index == 6);
+  CHECK(opened.value().start.header.applied_index == 0);
+  CHECK_FALSE(opened.value().joins);
+  CHECK_FALSE(has(survivor, "damaged"));
+}
+
+TEST_CASE("a mark about damage that is not there is removed by a node that cannot be repaired") {
+  Survivor survivor;
+  survivor.make();
+  REQUIRE(survivor.recover().is_ok());
+  mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: entry 2 has a wrong checksum");
+  CHECK(survivor.visit().start.recovered.last.index == 6);
+  CHECK_FALSE(has(survivor, "damaged"));
+}
+
+TEST_CASE("a move that was cut off is finished by the next start, wherever it was cut") {
+  for (int moved = 0; moved < 3; ++moved) {
+    CAPTURE(moved);
+    Survivor survivor;
+    survivor.make();
+    const Rejoin rejoin{.id = "id1", .cluster_id = survivor.before.cluster_id, .cluster_secret = survivor.before.cluster_secret,
+                        .folder = "damaged-7", .addresses = {{.host = "there", .port = 3}, {.host = "there", .port = 5}}};
+    REQUIRE(storage::write_note(survivor.path + "/rejoin.begun", rejoin_text(rejoin)).is_ok());
+    if (moved > 0) REQUIRE(storage::move_databases(survivor.path, rejoin.folder, moved == 1).is_ok());
+    check_rejoins(survivor);
+    CHECK(has(survivor, "damaged-7/raft.db"));
+  }
+}
+
+TEST_CASE("once it is a member again the note is gone") {
+  Survivor survivor;
+  survivor.make();
+  const Rejoin rejoin{.id = "id1", .folder = "damaged-7", .addresses = {{.host = "there", .port = 3}}};
+  REQUIRE(storage::write_note(survivor.path + "/rejoin", rejoin_text(rejoin)).is_ok());
+  CHECK_FALSE(survivor.visit().joins);
+  CHECK_FALSE(has(survivor, "rejoin"));
+}
+
+TEST_CASE("damaged again before it was a member, it asks those of the first time") {
+  Survivor survivor;
+  survivor.make();
+  survivor.rot("raft.db", "payload 4");
+  check_rejoins(survivor);
+  survivor.rot("raft.db", "SQLite format 3");
+  check_rejoins(survivor);
+}
+
+}  // namespace leto::server
