@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "command/entry.h"
+#include "command/semantics.h"
 #include "raft/configuration.h"
 #include "resp/request_parser.h"
 #include "server/options.h"
@@ -49,7 +50,7 @@ void parse_conf_file(std::string_view bytes) {
 }
 
 void read_entry(std::string_view bytes) {
-  base::Result<command::EntryReader> opened = command::EntryReader::open(bytes);
+  base::Result<command::EntryReader> opened = command::EntryReader::open(bytes, command::kSemanticsSupported);
   if (!opened.is_ok()) return;
   command::CommandView view;
   size_t commands = 0;
