@@ -113,7 +113,10 @@ void Node::make_parts(const NodeStart& start) {
     semantics_raiser_->leadership_lost();
     snapshot_sender_->leadership_lost();
   };
-  replica_->on_unusable = [this](const std::string& why) { on_unusable(why); };
+  replica_->on_unusable = [this](const std::string& why) {
+    applies_no_more_ = true;
+    on_unusable(why);
+  };
   replica_->on_semantics_level = [this](bool by_entry) {
     semantics_raiser_->level_changed();
     // So that a program of a lower level that is started here sees it at once.

@@ -188,6 +188,7 @@ class Node final : public command::Services {
   enum class Shutdown : uint8_t { kNo, kTransferring, kFlushing, kDone };
   Shutdown shutdown_ = Shutdown::kNo;
   uint64_t shutdown_deadline_us_ = 0;
+  bool applies_no_more_ = false;   // An entry of a newer version came: a flush would wait for it.
   std::function<void()> shutdown_done_;
 };
 

@@ -123,6 +123,23 @@ test "behind the raise a plain program is refused at the directory, which stays 
     assert_same_digest $nodes
 }
 
+test "a plain program that finds the raise only in its log ends at that entry, with a sentence" -timeout 60 {
+    need_both
+    set name [start_node -nowait]
+    wait_serving $name
+    exchange_program $name $::level2
+    wait_for_condition "the level is raised" 10000 {[raft_field $name semantics_level] == 2}
+    stop $name
+    # As it is with a kill between the log's commit and the flush: the keys file says nothing of it.
+    file delete {*}[glob $node::dir($name)/keys-*]
+    set words [lreplace $node::command($name) 0 0 $node::binary]
+    lassign [process::run $words 8000 $harness::directory] status out err
+    assert_equal $status "exit 1" [string trim $err]
+    assert_match $err "*entry * of the log cannot be applied: the entry needs semantics 2, this version knows up to 1; upgrade this node*"
+    restart $name
+    wait_for_condition "the raised one goes on" 10000 {[raft_field $name semantics_level] == 2}
+}
+
 test "behind the raise a plain node cannot JOIN and says who is to be upgraded" -timeout 60 {
     need_both
     set nodes [start_level2_cluster]

@@ -142,6 +142,11 @@ TEST_CASE("an entry of a level that is not supported ends the node with a senten
                                                 "version knows up to 1; upgrade this node"});
   CHECK(it.test.node->raft().applied_index() == 2);
   CHECK(it.test.node->keyspace().size() == 1);
+  // Nor does the end wait for it.
+  bool ended = false;
+  it.test.node->begin_shutdown([&ended] { ended = true; });
+  it.test.turn();
+  CHECK(ended);
 }
 
 TEST_CASE("the level rises where its entry is in the log, and does not fall by one that was proposed before") {
