@@ -1,5 +1,5 @@
-// -join, and the way back after a repair: asks a node of a cluster, over its client port, to take this one in; finds the leader by ROLE; tries
-// again until it is done. Refuses to know how the cluster takes a node in.
+// -join, and the way back after a repair: asks a node of a cluster, over its client port, to take this one in; finds the
+// leader by ROLE; tries again until it is done. Refuses to know how the cluster takes a node in.
 #pragma once
 
 #include <cstdint>

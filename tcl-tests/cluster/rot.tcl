@@ -47,11 +47,13 @@ proc wait_repaired {name nodes old} {
     wait_for_condition "it knows that it is back" 10000 {![file exists $node::dir($name)/rejoin]}
 }
 
-# Three nodes under load; `damage` (a script, $victim is the follower, which has ended) is done, and repaired.
+# Three nodes under load; `damage` (a script, $victim is a follower, which has ended) is done, and repaired.
 proc scenario {ends damage expected {prepare {}}} {
     set nodes [start_cluster 3]
-    set leader [leader_of $nodes]
-    set victim [lindex [others $nodes $leader] 0]
+    # The founder: it was started without -join, and knows the others from its files alone.
+    set victim [lindex $nodes 0]
+    if {[leader_of $nodes] eq $victim} { assert_equal [node_ask $victim TRANSFER] OK }
+    set leader [leader_of [others $nodes $victim]]
     eval $prepare
     set load [start_load [others $nodes $victim]]
     for {set i 0} {$i < 10} {incr i} { call_node $leader SET canary$i rotten-value-$i }
@@ -209,4 +211,26 @@ test "repair no: refused, and nothing is moved" {
     wait_for_condition "it ends" 10000 {![runs $victim]}
     assert_match [errors_of $victim] "*it is not repaired: repair is no*"
     assert_equal [folders $victim] {}
+}
+
+test "a node that is started on a full disk gives the ballast away, and says so" {
+    set mount $harness::directory/mount
+    file mkdir $mount
+    if {[catch {exec mount -t tmpfs -o size=64m tmpfs $mount}]} { skip "needs the right to mount a tmpfs" }
+    try {
+        set node [start_node -dir $mount/data]
+        for {set i 0} {$i < 100} {incr i} { call_node $node SET key$i [string repeat x 40000] }
+        kill9 $node
+        assert {[file exists $mount/data/ballast]}
+        # All that is left but the ballast.
+        catch {exec dd if=/dev/zero of=$mount/filling bs=64k 2>@1}
+        restart $node
+        assert {[regexp {disk is full.*; the ballast is given away} [log_of $node]]}
+        assert {![file exists $mount/data/ballast]}
+        wait_for_condition "it serves what it had" 5000 {[string length [node_ask $node GET key99]] == 40000}
+        stop $node
+    } finally {
+        process::end_all
+        exec umount $mount
+    }
 }
