@@ -171,18 +171,10 @@ std::optional<Rejoin> read_rejoin(const std::string& directory) {
   return parse_rejoin(storage::read_note(rejoin_path(directory)));
 }
 
-void forget_rejoin(const std::string& directory) {
-  // What stays makes the next start ask to join once more, which does no harm.
-  if (const Status status = storage::remove_note(rejoin_path(directory)); !status.is_ok()) {
-    LETO_LOG(kWarning, "%s", status.text().c_str());
-  }
-}
+Status forget_rejoin(const std::string& directory) { return storage::remove_note(rejoin_path(directory)); }
 
-void mark_damaged(const std::string& directory, const std::string& sentence) {
-  // Without the mark the next start sees only what it looks at itself.
-  if (const Status status = storage::write_note(mark_path(directory), sentence + "\n"); !status.is_ok()) {
-    LETO_LOG(kWarning, "%s", status.text().c_str());
-  }
+Status mark_damaged(const std::string& directory, const std::string& sentence) {
+  return storage::write_note(mark_path(directory), sentence + "\n");
 }
 
 Status look_for_damage(const std::string& directory) {

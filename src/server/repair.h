@@ -38,11 +38,12 @@ std::optional<Rejoin> parse_rejoin(const std::string& text);
 
 // Nothing if this node is to rejoin nobody.
 std::optional<Rejoin> read_rejoin(const std::string& directory);
-// It is a member again.
-void forget_rejoin(const std::string& directory);
+// It is a member again: no error if it had nobody to rejoin. What stays after an error makes the next start ask once more,
+// which does no harm.
+base::Status forget_rejoin(const std::string& directory);
 
-// Remembers damage that only a running node saw. Any thread.
-void mark_damaged(const std::string& directory, const std::string& sentence);
+// Remembers damage that only a running node saw. Any thread. After an error the next start sees only what it looks at itself.
+base::Status mark_damaged(const std::string& directory, const std::string& sentence);
 
 // What can be seen of damage before the stores are opened: the mark, a raft.db that is gone, a WAL that lost commits. OK if
 // there is none. A move that was cut off is finished first.

@@ -136,8 +136,9 @@ void Server::say_hello() const {
 void Server::end_on_broken_disk() const {
   storage::set_fatal_handler([directory = directory_.lock.path(), repairs = options_.repair](const std::string& text) {
     const bool damaged = storage::is_damage(text);
-    if (damaged) mark_damaged(directory, text);
-    storage::end_process(text, damaged && repairs ? kDamageExitStatus : storage::kFatalExitStatus);
+    const base::Status marked = damaged ? mark_damaged(directory, text) : base::Status();
+    storage::end_process(marked.is_ok() ? text : text + "; " + marked.text(),
+                         damaged && repairs ? kDamageExitStatus : storage::kFatalExitStatus);
   });
 }
 
@@ -270,7 +271,8 @@ void Server::on_unusable(const std::string& why) {
   if (std::exchange(unusable_, true)) return;
   std::string text = why;
   if (storage::is_damage(why)) {
-    mark_damaged(directory_.lock.path(), why);
+    const base::Status marked = mark_damaged(directory_.lock.path(), why);
+    if (!marked.is_ok()) LETO_LOG(kWarning, "%s", marked.text().c_str());
     if (options_.repair) exit_status_ = kDamageExitStatus;
     text += options_.repair ? "; start this node again, and it is repaired if it can be" : "; repair is no";
   }
@@ -324,7 +326,11 @@ void Server::start_joining() {
 
 void Server::on_joined() {
   joiner_.reset();
-  if (read_rejoin(directory_.lock.path())) forget_rejoin(directory_.lock.path());
+  auto status = std::make_shared<base::Status>();
+  coming_jobs_.run([status, directory = directory_.lock.path()] { *status = forget_rejoin(directory); },
+                   [status] {
+                     if (!status->is_ok()) LETO_LOG(kWarning, "%s", status->text().c_str());
+                   });
 }
 
 // --- Turns -----------------------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ Status settle_cluster(const Options& options, OpenedDirectory& opened) {
     // Taken in, but not yet in the configuration when it stopped: it asks again, which does no harm.
     const bool member = is_member(start.recovered, start.identity.node);
     opened.joins = !opened.targets.empty() && !member;
-    if (member && read_rejoin(opened.lock.path())) forget_rejoin(opened.lock.path());
+    if (Status status = member ? forget_rejoin(opened.lock.path()) : Status(); !status.is_ok()) return status;
     if (options.join.is_set() && !opened.joins) {
       LETO_LOG(kNotice, "-join %s is ignored: %s is a member of its cluster already", options.join.text().c_str(),
                start.identity.id.c_str());

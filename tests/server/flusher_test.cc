@@ -84,6 +84,24 @@ TEST_CASE("changed keys are flushed once flush-bytes have changed") {
   CHECK(test.keys.busy());
 }
 
+TEST_CASE("a flush that meets a damaged page ends the node") {
+  NodeUnderTest test;
+  test.lead();
+  std::string said;
+  test.node->on_unusable = [&said](const std::string& why) { said = why; };
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.finish_all_disk();
+  test.ticks(100);
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::error("keys-1.db: the disk is full"));
+  CHECK(said.empty());
+  for (int tick = 0; tick < 300 && !test.keys.busy(); ++tick) test.ticks(1);
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::error("keys-1.db: damaged: cannot write"));
+  CHECK(said == "keys-1.db: damaged: cannot write");
+}
+
 TEST_CASE("a failed flush is not tried again at once") {
   NodeUnderTest test;
   test.lead();

@@ -110,7 +110,7 @@ TEST_CASE("a damaged member of three starts as a new node that asks the others")
   }
   SUBCASE("what only a running node saw") {
     survivor.make();
-    mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: entry 2 has a wrong checksum");
+    REQUIRE(mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: entry 2 has a wrong checksum").is_ok());
     check_rejoins(survivor);
     CHECK_FALSE(has(survivor, "damaged"));
   }
@@ -160,7 +160,7 @@ TEST_CASE("keys that are damaged are made anew by a node alone whose log has eve
   SUBCASE("found at start") { survivor.rot("keys-1.db", "SQLite format 3"); }
   SUBCASE("found beside the loop") {
     survivor.rot("keys-1.db", "precious");
-    mark_damaged(survivor.path, survivor.path + "/keys-1.db: damaged: key \"key\" of database 0 has a wrong checksum");
+    REQUIRE(mark_damaged(survivor.path, survivor.path + "/keys-1.db: damaged: key \"key\" of database 0 has a wrong checksum").is_ok());
   }
   base::Result<OpenedDirectory> opened = survivor.open();
   REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
@@ -175,7 +175,7 @@ TEST_CASE("a mark about damage that is not there is removed by a node that canno
   Survivor survivor;
   survivor.make();
   REQUIRE(survivor.recover().is_ok());
-  mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: entry 2 has a wrong checksum");
+  REQUIRE(mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: entry 2 has a wrong checksum").is_ok());
   CHECK(survivor.visit().start.recovered.last.index == 6);
   CHECK_FALSE(has(survivor, "damaged"));
 }
