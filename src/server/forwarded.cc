@@ -222,6 +222,17 @@ void Forwarded::send(Outgoing& out) {
 
 // --- Time ------------------------------------------------------------------------------------------------
 
+// One frame more may have been taken than there was room for.
+void Forwarded::check_bounds() const {
+  LETO_ASSERT(inboxes_.size() <= kProcessesMax && spare_.size() <= kSpareMax,
+              base::format("I15: %zu processes, %zu spare sessions", inboxes_.size(), spare_.size()));
+  for (const auto& [process, inbox] : inboxes_) {
+    const size_t count = inbox.running + inbox.held.size(), bytes = inbox.running_bytes + inbox.held_bytes;
+    LETO_ASSERT(count <= kCountMax + peer::kForwardRequestsMax && bytes <= kBytesMax + peer::kPartedBodyBytesMax,
+                base::format("I15: %zu requests of one process, %zu bytes", count, bytes));
+  }
+}
+
 void Forwarded::expire(uint64_t now_us) {
   for (const auto& [client, running] : running_) replica_.expire_requests(*running.session, now_us);
   const uint64_t gap_us = kGapElections * options_.election_timeout_ms * 1000;

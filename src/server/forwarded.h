@@ -40,6 +40,8 @@ class Forwarded {
   void advance();
   // What waits too long is answered or given up. Call every 100 ms or so.
   void expire(uint64_t now_us);
+  // Panics if it holds more than its bounds (I15). Between turns.
+  void check_bounds() const;
 
  private:
   using Process = std::pair<raft::NodeId, uint64_t>;   // Node and life.

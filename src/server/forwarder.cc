@@ -158,6 +158,12 @@ void Forwarder::give_up_overdue_streams(uint64_t now_us) {
 }
 
 // The front of the line may be sent: what has to be before it is.
+// One request more may be under way than there was room for.
+void Forwarder::check_bounds() const {
+  const bool within = under_way_ <= kUnderWayMax && under_way_bytes_ <= kUnderWayBytesMax + peer::kPartedBodyBytesMax;
+  LETO_ASSERT(within, base::format("I15: %zu requests under way, %zu bytes", under_way_, under_way_bytes_));
+}
+
 bool Forwarder::may_go(const Line& line) const {
   if (line.under_way > 0 && line.stream != current_) return false;
   Session& session = *line.session;

@@ -49,6 +49,8 @@ class Forwarder {
   void on_unreachable(raft::NodeId node);
   // Answers what has waited longer than request-timeout. Call every 100 ms or so.
   void expire(uint64_t now_us);
+  // Panics if it holds more than its bounds (I15). Between turns.
+  void check_bounds() const;
   size_t bytes() const { return bytes_; }
   bool overloaded() const { return bytes_ > kOverloadBytes; }
 

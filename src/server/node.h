@@ -108,6 +108,8 @@ class Node final : public command::Services {
   bool loading() const { return loading_; }   // The keys file is still being loaded.
   Membership& membership() { return *membership_; }
   uint16_t semantics_level() const;           // Of the cluster, at applied_index.
+  // Panics if it holds more than its bounds (I15). Between turns.
+  void check_bounds() const;
 
   // command::Services --------------------------------------------------------------------------
   std::string info(const std::vector<std::string>& sections) override;

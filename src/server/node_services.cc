@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/sha256.h"
 #include "server/flusher.h"
+#include "server/forwarded.h"
+#include "server/forwarder.h"
 #include "server/info.h"
 #include "server/membership.h"
 #include "server/node.h"
@@ -24,6 +26,14 @@ std::pair<std::string, uint64_t> split_address(const std::string& text) {
 }
 
 }  // namespace
+
+void Node::check_bounds() const {
+  replica_->check_bounds();
+  forwarded_->check_bounds();
+  forwarder_->check_bounds();
+  snapshot_receiver_->check_bounds();
+  snapshot_sender_->check_bounds();
+}
 
 std::string Node::info(const std::vector<std::string>& sections) {
   return info_text({.node = *this, .stats = stats_, .replica = *replica_, .flusher = *flusher_,

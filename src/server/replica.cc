@@ -138,6 +138,11 @@ void Replica::send(std::vector<raft::Message> messages) {
   }
 }
 
+void Replica::check_bounds() const {
+  LETO_ASSERT(held_acknowledgements_.size() <= kHeldMax,
+              base::format("I15: %zu acknowledgements are kept back", held_acknowledgements_.size()));
+}
+
 void Replica::hold_acknowledgements(bool held) {
   acknowledgements_held_ = held;
   if (held || held_acknowledgements_.empty()) return;

@@ -76,6 +76,8 @@ class Replica {
   // A command was taken in, proposed or applied since the start: this node has, or may have, data.
   bool has_commands() const { return !batch_.empty() || has_commands_; }
   bool disk_full() const { return disk_full_; }
+  // Panics if it holds more than its bounds (I15). Between turns.
+  void check_bounds() const;
   // Of the payloads of all entries applied by this process.
   uint64_t applied_bytes() const { return applied_bytes_; }
   // The keyspace that a keys file holds, read at start or come as a snapshot, takes the place of the present one.

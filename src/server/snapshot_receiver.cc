@@ -123,6 +123,11 @@ void SnapshotReceiver::on_installed() {
   on_swapped();
 }
 
+void SnapshotReceiver::check_bounds() const {
+  LETO_ASSERT(expected_ - offset_ <= kWaitingBytesMax && expected_ <= size_,
+              base::format("I15: chunks up to %llu of %llu wait, written are %llu", Number{expected_}, Number{size_}, Number{offset_}));
+}
+
 void SnapshotReceiver::on_tick() {
   const bool silent = environment_.clock.monotonic_us() - heard_us_ > kSilentUs;
   if (state_ != State::kReceiving || !silent) return;

@@ -31,6 +31,8 @@ class SnapshotReceiver {
   // The core's switch is durable (Replica::on_installed).
   void on_installed();
   void on_tick();
+  // Panics if it holds more than its bounds (I15). Between turns.
+  void check_bounds() const;
   // A snapshot is under way: bytes that have come, of so many.
   bool receiving() const { return state_ != State::kIdle; }
   uint64_t received() const { return offset_; }

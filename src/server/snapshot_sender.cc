@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/hash.h"
+#include "base/assert.h"
+#include "base/format.h"
 #include "base/log.h"
 
 namespace leto::server {
@@ -114,6 +116,15 @@ void SnapshotSender::refill(uint64_t now_us) {
   budget_bytes_ += options_.snapshot_rate * elapsed_us / kMicroseconds;
   if (options_.snapshot_rate == 0) budget_bytes_ = kBudgetBytesMax;
   budget_bytes_ = std::min(budget_bytes_, kBudgetBytesMax);
+}
+
+void SnapshotSender::check_bounds() const {
+  LETO_ASSERT(transfers_.size() <= kTransfersMax, base::format("I15: %zu transfers", transfers_.size()));
+  for (const Transfer& each : transfers_) {
+    LETO_ASSERT(each.next <= each.acknowledged + kWindowBytes,
+                base::format("I15: sent up to %llu, acknowledged %llu", static_cast<unsigned long long>(each.next),
+                             static_cast<unsigned long long>(each.acknowledged)));
+  }
 }
 
 void SnapshotSender::on_tick() {

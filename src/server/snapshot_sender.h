@@ -42,6 +42,8 @@ class SnapshotSender {
   void leadership_lost();
   // Call it every tick: refills the rate, looks after what takes too long, sends.
   void on_tick();
+  // Panics if it holds more than its bounds (I15). Between turns.
+  void check_bounds() const;
 
   // The log behind this index is needed by followers that are being sent a snapshot; nothing if there are none.
   std::optional<raft::Index> keeps_log_after() const;

@@ -223,7 +223,9 @@ void Invariants::check_digest(Machine& machine) {
 void Invariants::check_all() {
   for (Machine* machine : machines_) {
     check_configurations(*machine);
-    if (machine->process() != nullptr && !machine->dying()) check_matches(*machine);
+    if (machine->process() == nullptr || machine->dying()) continue;
+    check_matches(*machine);
+    machine->process()->node().check_bounds();
   }
 }
 
