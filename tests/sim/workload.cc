@@ -14,8 +14,8 @@ using checker::Answer;
 using checker::Outcome;
 
 constexpr uint64_t kStream = 0x776f726b;
-// A key is left behind after so many uses, or so many unknown outcomes: the checker's search grows with both.
-constexpr uint64_t kUsesMax = 120, kUnknownMax = 5;
+// A key is left behind after so many uses, unknown outcomes, or writes under way at once: the checker's search grows with them.
+constexpr uint64_t kUsesMax = 120, kUnknownMax = 5, kOpenMax = 16;
 
 constexpr const char* kUnknownError = "UNKNOWN";
 
@@ -50,10 +50,12 @@ Action Workload::draw_action(const Slot& slot, bool reads_only) {
 
 Workload::Asked Workload::draw(const Who& who, bool reads_only) {
   const size_t chosen = random_.below(slots_.size());
-  if (slots_[chosen].uses >= kUsesMax || slots_[chosen].unknown >= kUnknownMax) renew(chosen);
+  const Slot& present = slots_[chosen];
+  if (present.uses >= kUsesMax || present.unknown >= kUnknownMax || present.open >= kOpenMax) renew(chosen);
   Slot& slot = slots_[chosen];
   ++slot.uses;
   const Action action = draw_action(slot, reads_only);
+  slot.open += checker::is_write(action);
   std::string value;
   if (action == Action::kSet) {
     ++values_;
@@ -81,9 +83,11 @@ void Workload::end(Number number, Outcome outcome, const Answer& answer) {
   world_.trace.add({.kind = EventKind::kReturn, .a = history_.operations()[number].client, .b = number,
                     .c = static_cast<uint64_t>(outcome)});
   history_.end(number, outcome, answer);
-  if (outcome != Outcome::kUnknown) return;
+  if (!is_write(number)) return;
   for (Slot& slot : slots_) {
-    if (is_write(number) && slot.key == history_.operations()[number].key) ++slot.unknown;
+    if (slot.key != history_.operations()[number].key) continue;
+    --slot.open;
+    slot.unknown += outcome == Outcome::kUnknown;
   }
 }
 

@@ -59,6 +59,7 @@ class Workload {
     bool counter = false;
     uint64_t uses = 0;
     uint64_t unknown = 0;
+    uint64_t open = 0;      // Writes that were not answered yet: all may come to be of unknown outcome.
   };
   void renew(size_t slot);
   void end(Number number, checker::Outcome outcome, const checker::Answer& answer);
