@@ -59,12 +59,16 @@ void Machine::start() {
   after(random.between(kStartLow, kStartHigh), [this] { open_and_run(); });
 }
 
+uint64_t Machine::disk_faults() const {
+  uint64_t faults = 0;
+  for (size_t i = 0; i < storage::kEffects; ++i) faults += disk.times_reached(static_cast<storage::Effect>(i));
+  return faults;
+}
+
 void Machine::open_and_run() {
-  uint64_t faults_before = 0;
-  for (size_t i = 0; i < storage::kEffects; ++i) faults_before += disk.times_reached(static_cast<storage::Effect>(i));
+  const uint64_t faults_before = disk_faults();
   const base::Status status = in_store([this] { return process_->open(); });
-  uint64_t faults_after = 0;
-  for (size_t i = 0; i < storage::kEffects; ++i) faults_after += disk.times_reached(static_cast<storage::Effect>(i));
+  const uint64_t faults_after = disk_faults();
   if (status.is_ok() && !dying()) {
     process_->begin();
     observer_.on_started(*this);

@@ -90,6 +90,8 @@ class Machine {
   void arm_stop(uint64_t operations);
   // Falls when it next comes to that step, at once or at an operation of its disk soon after.
   void lie_in_wait(Ambush step) { ambush_ = step; }
+  // So many operations of its disk went wrong, since the beginning.
+  uint64_t disk_faults() const;
   // It has come to a step.
   void reaches(Ambush step);
   // Between events: buries the dead. True if a process ended.

@@ -28,7 +28,8 @@ Process::Process(Machine& machine)
       semantics_supported_(machine.semantics_supported),
       keys_jobs_(machine),
       leaving_jobs_(machine),
-      coming_jobs_(machine) {}
+      coming_jobs_(machine),
+      faults_at_start_(machine.disk_faults()) {}
 
 Process::~Process() {
   if (node_ && node_->stats().forward_retries > 0) machine_.world().coverage.note(Reached::kForwardRetried);
@@ -149,7 +150,14 @@ void Process::make_node() {
                           .seed = machine_.random.next(),
                           .semantics_supported = semantics_supported_};
   node_ = std::make_unique<server::Node>(machine_.options, environment, std::move(start));
-  node_->on_unusable = [this](const std::string& why) { machine_.world().fail("I12", "a node cannot go on: " + why); };
+  node_->on_unusable = [this](const std::string& why) { on_unusable(why); };
+}
+
+// As the real server, it ends; on a disk that did what it was told that must not be.
+void Process::on_unusable(const std::string& why) {
+  machine_.world().trace.text(machine_.number, "cannot go on: " + why);
+  if (machine_.disk_faults() == faults_at_start_) machine_.world().fail("I12", "a node cannot go on: " + why);
+  machine_.die(Death::kKill);
 }
 
 // --- The loop ----------------------------------------------------------------------------------------

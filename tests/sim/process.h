@@ -82,6 +82,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   void turn();
   void deliver_output();
   bool disks_are_quiet() const;
+  void on_unusable(const std::string& why);
   void close_line(const Line& line);
   void end_cleanly();
 
@@ -97,6 +98,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   std::unique_ptr<server::Node> node_;
   std::map<uint64_t, Line> lines_;   // By client id.
   uint16_t semantics_level_ = 1;   // Who supports less is refused.
+  uint64_t faults_at_start_ = 0;     // Of the disk, before this process.
   bool turn_waits_ = false;
   Microseconds wish_ = 0;   // When the earliest delayed turn is due; 0: none.
 };
