@@ -62,8 +62,9 @@ void Steady::shake_one() {
   cluster_.network().mend_all();
   const Machine* now = cluster_.leader();
   const bool same = now == leader && now->process()->node().raft().term() == term;
-  if (!same && !lost_another_than(victim)) world_.fail("I17", base::format("machine %zu was %s, and the leader of term %llu leads no more", victim->number,
-                                             kNames[kind], Number{term}));
+  if (same || lost_another_than(victim)) return;
+  world_.fail("I17", base::format("machine %zu was %s, and the leader of term %llu leads no more", victim->number, kNames[kind],
+                                  Number{term}));
 }
 
 void Steady::set_links(const Machine& victim, bool cut, bool deaf_only) {
