@@ -13,6 +13,10 @@ namespace leto::server {
 
 namespace {
 
+// Of thread time, or a little less where the machine is busy, that one turn of the loop has for carrying out
+// requests, and for sending replies.
+constexpr uint64_t kRequestsUsMax = 1000;
+constexpr uint64_t kFlushUsMax = 1500;
 constexpr const char* kTooMany = "-ERR max number of clients reached\r\n";
 constexpr const char* kDenied =
     "-DENIED Leto is running in protected mode because no password is set: only clients on the same machine "
@@ -74,12 +78,35 @@ void Clients::on_turn_end() {
   if (node_ == nullptr) return;
   for (const SessionRef& session : node_->take_sessions_with_output()) {
     const auto found = connections_.find(session->client.id);
-    if (found != connections_.end()) found->second->flush();
+    if (found != connections_.end()) note_output(*found->second);
   }
-  for (Connection* connection : std::exchange(dirty_, {})) connection->flush();
+  flush_dirty();
+  // Those that waited are the first of the next turn.
+  ++turn_;
   if (!paused_.empty()) resume_paused();
   forget_closed();
-  ++turn_;
+}
+
+void Clients::note_output(Connection& connection) {
+  if (connection.flush_becomes_due()) dirty_.push_back(&connection);
+}
+
+bool Clients::time_is_up() {
+  const uint64_t now_us = loop_.monotonic_us();
+  if (timed_turn_ != turn_) began_us_ = now_us;
+  timed_turn_ = turn_;
+  return now_us - began_us_ >= kRequestsUsMax;
+}
+
+void Clients::flush_dirty() {
+  const uint64_t began_us = loop_.monotonic_us();
+  size_t flushed = 0;
+  while (flushed < dirty_.size()) {
+    dirty_[flushed++]->flush();
+    if (loop_.monotonic_us() - began_us >= kFlushUsMax) break;
+  }
+  dirty_.erase(dirty_.begin(), dirty_.begin() + static_cast<std::ptrdiff_t>(flushed));
+  if (!dirty_.empty()) loop_.wake();
 }
 
 void Clients::forget_closed() {
@@ -92,14 +119,18 @@ void Clients::forget_closed() {
 
 void Clients::resume_paused() {
   bool executed = false;
+  std::vector<Connection*> waiting;
   for (Connection* connection : std::exchange(paused_, {})) {
     if (connection->closed()) continue;
-    if (connection->resume()) {
-      executed = true;
+    if ((executed && time_is_up()) || !connection->resume()) {
+      waiting.push_back(connection);
     } else {
-      paused_.push_back(connection);
+      executed = true;
     }
   }
+  // Those that were paused again come behind those that did not come to it.
+  waiting.insert(waiting.end(), paused_.begin(), paused_.end());
+  paused_ = std::move(waiting);
   // What was executed wants a turn before the loop sleeps.
   if (executed) loop_.wake();
 }
@@ -129,6 +160,7 @@ void Clients::close_all() {
 }
 
 bool Clients::all_sent() const {
+  if (!dirty_.empty()) return false;
   for (const auto& [id, connection] : connections_) {
     if (connection->session()->client.output_buffer_bytes != 0) return false;
   }

@@ -1,5 +1,7 @@
 // All client connections of a node: accepts them or says why not, flushes them once per turn, resumes those
 // that were paused, closes those that idle. Refuses to know commands.
+//
+// Invariant: what clients ask and get in one turn takes bounded time; whoever did not come to it is first in the next.
 #pragma once
 
 #include <uv.h>
@@ -42,11 +44,14 @@ class Clients {
   void note_paused(Connection& connection) { paused_.push_back(&connection); }
   void note_closed(Connection& connection);
   // Has something to flush that the node does not know of.
-  void note_output(Connection& connection) { dirty_.push_back(&connection); }
+  void note_output(Connection& connection);
+  // The turn's time for requests is over: whoever has more is paused.
+  bool time_is_up();
   uint64_t turn() const { return turn_; }
 
  private:
   const char* refusal(const Stream& stream) const;
+  void flush_dirty();
   void resume_paused();
   void forget_closed();
 
@@ -54,9 +59,11 @@ class Clients {
   const Options& options_;
   Node* node_ = nullptr;
   uint64_t turn_ = 1;
+  uint64_t timed_turn_ = 0;     // The turn whose requests began at:
+  uint64_t began_us_ = 0;
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;   // By client id.
-  std::vector<Connection*> paused_;
-  std::vector<Connection*> dirty_;
+  std::vector<Connection*> paused_;   // In the order in which they go on.
+  std::vector<Connection*> dirty_;    // The same for those to be flushed; each once.
   std::vector<std::unique_ptr<Connection>> closed_;   // Destroyed at the end of the turn.
 };
 

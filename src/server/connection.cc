@@ -45,13 +45,14 @@ void Connection::on_bytes(std::string_view bytes) {
   read_turn_ = clients_.turn();
   read_in_turn_ += bytes.size();
   parser_.feed(bytes);
+  if (clients_.time_is_up()) return pause_for_this_turn();
   run_requests();
   if (!closed() && !paused_ && read_in_turn_ >= kReadBytesPerTurn) pause();
 }
 
 void Connection::run_requests() {
   command::Client& client = session_->client;
-  while (!closed() && !ending_) {
+  for (size_t executed = 0; !closed() && !ending_;) {
     if (client.close_after_reply) {
       ending_ = true;
       stream_->stop_reading();
@@ -64,6 +65,7 @@ void Connection::run_requests() {
     if (outcome == resp::ParseOutcome::kIncomplete) break;
     clients_.node().execute(session_, parser_.arguments());
     if (unauthenticated_ == client.authenticated) update_limits();
+    if (++executed % kRequestsPerLook == 0 && clients_.time_is_up()) return pause_for_this_turn();
   }
   if (closed()) return;
   client.query_buffer_bytes = parser_.buffered_bytes();
@@ -113,9 +115,14 @@ void Connection::pause() {
   clients_.note_paused(*this);
 }
 
+void Connection::pause_for_this_turn() {
+  only_this_turn_ = true;
+  pause();
+}
+
 bool Connection::resume() {
-  if (closed() || crowded(2) || overloads()) return false;
-  paused_ = false;
+  if (closed() || crowded(only_this_turn_ ? 1 : 2) || overloads()) return false;
+  paused_ = only_this_turn_ = false;
   if (ending_) return true;
   read_in_turn_ = 0;
   run_requests();
@@ -124,6 +131,7 @@ bool Connection::resume() {
 }
 
 void Connection::flush() {
+  flush_due_ = false;
   if (closed()) return;
   std::string& output = session_->output();
   if (!output.empty()) {

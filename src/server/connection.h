@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "resp/request_parser.h"
 #include "server/node.h"
@@ -28,6 +29,8 @@ class Connection final : private StreamUser {
   static constexpr size_t kUnsentBytesMax = 1 << 20;
   // Read from one client before the others have their turn.
   static constexpr size_t kReadBytesPerTurn = 256 << 10;
+  // Executed before the turn's time is looked at again.
+  static constexpr size_t kRequestsPerLook = 8;
 
   Connection(Clients& clients, std::unique_ptr<Stream> stream, SessionRef session);
   ~Connection();
@@ -35,6 +38,8 @@ class Connection final : private StreamUser {
   void start();
   // Sends what the node wrote; enforces the output limit; ends a conversation that is over. Once per turn.
   void flush();
+  // True if nobody has asked since the last flush(): it is to be flushed once.
+  bool flush_becomes_due() { return !std::exchange(flush_due_, true); }
   // Goes on reading if it was paused and may; true if that executed requests.
   bool resume();
   // Once a second: idle time-out and the soft output limit.
@@ -55,6 +60,8 @@ class Connection final : private StreamUser {
   bool crowded(size_t divisor) const;
   bool overloads() const;
   void pause();
+  // Its client is no worse than others: it goes on as soon as it is its turn.
+  void pause_for_this_turn();
   size_t unsent_bytes() const;
   bool output_limit_passed(size_t unsent);
   void close_because(const char* reason);
@@ -65,6 +72,8 @@ class Connection final : private StreamUser {
   resp::RequestParser parser_;
   bool unauthenticated_ = false;     // As the parser was told.
   bool paused_ = false;
+  bool only_this_turn_ = false;      // Why it is paused.
+  bool flush_due_ = false;
   bool ending_ = false;              // Nothing more is read; closed once everything was answered and sent.
   uint64_t read_turn_ = 0;
   size_t read_in_turn_ = 0;

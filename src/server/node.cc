@@ -24,11 +24,14 @@ namespace {
 
 // Past so many bytes of writes on their way, clients that write are not read from.
 constexpr size_t kOverloadBytes = 128 << 20;
+// Of committed entries in one step of a turn, so that its time is looked at between.
+constexpr size_t kApplyBytesPerStep = 64 << 10;
 constexpr uint64_t kTicksPerSweep = 10;   // Of requests that have waited too long, and of statistics.
 
 raft::Options raft_options(const Options& options, const NodeStart& start) {
   raft::Options result;
   result.self = start.identity.node;
+  result.apply_bytes_max = kApplyBytesPerStep;
   result.seed = base::mix64(start.seed ^ start.identity.node);
   result.election_ticks = static_cast<uint32_t>(std::max<uint64_t>(2, options.election_timeout_ms / kTickMs));
   result.heartbeat_ticks =

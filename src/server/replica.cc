@@ -11,8 +11,9 @@
 namespace leto::server {
 namespace {
 
-// Rounds of one turn of the loop; what is left waits for the next, so that sockets are served between.
-constexpr int kTurnStepsMax = 16;
+// Rounds of one turn of the loop, and their time; what is left waits for the next, so that sockets are served between.
+constexpr int kTurnStepsMax = 64;
+constexpr uint64_t kTurnUsMax = 2000;
 // Acknowledgements that are kept back; a lost one is given again when the leader sends again.
 constexpr size_t kHeldMax = 1024;
 
@@ -51,8 +52,9 @@ Replica::Replica(const ReplicaParts& parts, raft::Options raft_options, raft::Re
 }
 
 void Replica::on_loop_turn() {
-  for (int steps = 0; steps < kTurnStepsMax; ++steps) {
-    if (!turn_step()) break;
+  const uint64_t began_us = environment_.clock.monotonic_us();
+  for (int steps = 0; steps < kTurnStepsMax && turn_step(); ++steps) {
+    if (environment_.clock.monotonic_us() - began_us >= kTurnUsMax) break;
   }
   set_members_if_changed();
   if (work_waits()) environment_.waker.wake();
@@ -64,7 +66,7 @@ bool Replica::turn_step() {
   route_waiting_writes();
   propose_pending();
   start_read_round();
-  if (!raft_.has_output()) return false;
+  if (!work_waits()) return false;
   raft::Output output = raft_.take();
   send(std::move(output.send_now));
   store(std::move(output.writes));
@@ -78,7 +80,7 @@ bool Replica::turn_step() {
   return true;
 }
 
-bool Replica::work_waits() const { return raft_.has_output(); }
+bool Replica::work_waits() const { return raft_.has_output() || reads_left_; }
 
 void Replica::on_tick() {
   const uint64_t now_us = environment_.clock.monotonic_us();

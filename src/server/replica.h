@@ -123,6 +123,7 @@ class Replica {
     raft::Index index = 0;
     bool confirmed = false;
     std::vector<Waiter> waiters;
+    size_t next = 0;              // To be served; those before it were.
   };
 
   // replica.cc
@@ -231,6 +232,7 @@ class Replica {
   uint64_t next_context_;                  // Begins elsewhere in each process: a late answer finds no namesake.
   std::vector<Waiter> round_collecting_;
   std::map<uint64_t, ReadRound> rounds_;   // By context: ordered by age.
+  bool reads_left_ = false;     // The turn's time ended before all that may be served was.
   std::vector<Waiter> reads_to_retry_;
   uint64_t last_tick_us_ = 0;
   uint64_t lease_distrusted_until_us_ = 0;

@@ -17,6 +17,8 @@ namespace leto::server {
 namespace {
 
 constexpr uint64_t kLateTicks = 2;
+// Of serving reads, before the rest of a turn's work has its turn again.
+constexpr uint64_t kServeUsMax = 1000;
 
 bool is_unserved_read(const Request& request) {
   return request.state == RequestState::kFollowsWrite || request.state == RequestState::kWaitsIndex ||
@@ -138,13 +140,21 @@ void Replica::serve(const std::vector<raft::ReadReady>& reads) {
   serve_applied_rounds();
 }
 
+// Those that the time does not suffice for stay where they are: they may run at any later state as well.
 void Replica::serve_applied_rounds() {
+  const uint64_t began_us = environment_.clock.monotonic_us();
+  reads_left_ = false;
   for (auto round = rounds_.begin(); round != rounds_.end();) {
     if (!round->second.confirmed || round->second.index > applied_.index) {
       ++round;
       continue;
     }
-    for (const Waiter& waiter : round->second.waiters) serve_waiter(waiter);
+    ReadRound& served = round->second;
+    while (served.next < served.waiters.size()) {
+      serve_waiter(served.waiters[served.next++]);
+      reads_left_ = environment_.clock.monotonic_us() - began_us >= kServeUsMax;
+      if (reads_left_) return;
+    }
     round = rounds_.erase(round);
   }
 }

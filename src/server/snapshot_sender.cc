@@ -12,8 +12,9 @@ namespace leto::server {
 namespace {
 
 // What was not sent in a moment of rest is not made up for beyond this.
-constexpr uint64_t kBudgetBytesMax = 2 << 20;
-// A budget may be overdrawn by one chunk.
+constexpr int64_t kBudgetBytesMax = 2 << 20;
+// However low the rate is.
+constexpr uint64_t kChunkBytesMin = 4096;
 constexpr uint64_t kMicroseconds = 1000000;
 
 }  // namespace
@@ -113,7 +114,7 @@ void SnapshotSender::drop_what_is_over() {
 void SnapshotSender::refill(uint64_t now_us) {
   const uint64_t elapsed_us = std::min(now_us - refilled_us_, kMicroseconds);
   refilled_us_ = now_us;
-  budget_bytes_ += options_.snapshot_rate * elapsed_us / kMicroseconds;
+  budget_bytes_ += static_cast<int64_t>(options_.snapshot_rate * elapsed_us / kMicroseconds);
   if (options_.snapshot_rate == 0) budget_bytes_ = kBudgetBytesMax;
   budget_bytes_ = std::min(budget_bytes_, kBudgetBytesMax);
 }
@@ -151,12 +152,15 @@ void SnapshotSender::resend_if_silent(Transfer& transfer, uint64_t now_us) {
 
 // The next chunk, if window and rate allow it: one is read at a time.
 void SnapshotSender::pump(Transfer& transfer) {
-  if (copy_state_ != CopyState::kReady || transfer.reading || transfer.installed || budget_bytes_ == 0) return;
+  if (copy_state_ != CopyState::kReady || transfer.reading || transfer.installed || budget_bytes_ <= 0) return;
   const uint64_t limit = std::min(copy_.size, transfer.acknowledged + kWindowBytes);
   if (transfer.next >= limit) return;
   transfer.reading = true;
-  const uint64_t bytes = std::min<uint64_t>(kChunkBytes, limit - transfer.next);
-  budget_bytes_ -= std::min(budget_bytes_, bytes);
+  uint64_t bytes = std::min<uint64_t>(kChunkBytes, limit - transfer.next);
+  // No more than a second's worth at once, or the follower takes the pause behind it for the end.
+  if (options_.snapshot_rate != 0) bytes = std::min(bytes, std::max(options_.snapshot_rate, kChunkBytesMin));
+  // Overdrawn by what is left of one chunk: that much later comes the next.
+  budget_bytes_ -= static_cast<int64_t>(bytes);
   environment_.snapshot_disk.read(
       transfer.next, bytes,
       [this, peer = transfer.peer, snapshot = snapshot_, offset = transfer.next](base::Result<std::string> read) {

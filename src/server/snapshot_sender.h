@@ -83,7 +83,7 @@ class SnapshotSender {
   CopyState copy_state_ = CopyState::kNone;
   uint64_t snapshot_;              // The number of the copy; never the same twice, in other processes either.
   SnapshotDisk::Copy copy_;
-  uint64_t budget_bytes_ = 0;      // May be sent now.
+  int64_t budget_bytes_ = 0;       // May be sent now; below 0: was sent ahead of its time.
   uint64_t refilled_us_ = 0;
 };
 

@@ -5,7 +5,8 @@ namespace leto::server {
 void TurnBatch::add(const SessionRef& session, Session::Sequence sequence, uint32_t database,
                     resp::Arguments arguments) {
   const size_t size = command::EntryBuilder::encoded_size(arguments);
-  const bool fits = !entries_.empty() && entries_.back().commands.bytes() + size <= kEntryBytesTarget;
+  const bool fits = !entries_.empty() && entries_.back().count < kEntryCommandsMax &&
+                    entries_.back().commands.bytes() + size <= kEntryBytesTarget;
   if (!fits) entries_.emplace_back();
   ReadyEntry& entry = entries_.back();
   entry.commands.add(database, arguments);

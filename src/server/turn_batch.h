@@ -1,5 +1,5 @@
-// The writes of a turn on their way into log entries: at most kEntryBytesTarget each, a larger command
-// alone. Remembers who waits for which position of which entry.
+// The writes of a turn on their way into log entries: at most kEntryBytesTarget and kEntryCommandsMax each, a
+// larger command alone. Remembers who waits for which position of which entry.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,8 @@
 namespace leto::server {
 
 inline constexpr size_t kEntryBytesTarget = 1 << 20;
+// An entry is applied whole, within one turn of the loop.
+inline constexpr size_t kEntryCommandsMax = 1024;
 
 struct Waiter {
   SessionRef session;

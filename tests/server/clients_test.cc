@@ -144,6 +144,27 @@ TEST_CASE("a pipeline longer than what may be outstanding is paused, not lost") 
   CHECK(client.receives(replies));
 }
 
+TEST_CASE("requests that take more than a turn's time are carried out over several turns, in order, and others between") {
+  ServerUnderTest server;
+  TestClient busy(server.loop, server.port), other(server.loop, server.port);
+  std::string requests, replies;
+  for (size_t count = 0; count < 9000; ++count) {
+    const std::string number = std::to_string(count);
+    requests += "ECHO " + number + "\r\n";
+    replies += "$" + std::to_string(number.size()) + "\r\n" + number + "\r\n";
+  }
+  const uint64_t turns_before = server.clients.turn();
+  busy.send(requests);
+  other.send(kPing);
+  CHECK(other.receives(kPong));
+  CHECK(busy.receives(replies));
+  CHECK(server.clients.turn() > turns_before + 1);
+  // Nobody is left behind paused.
+  busy.received.clear();
+  busy.send(kPing);
+  CHECK(busy.receives(kPong));
+}
+
 TEST_CASE("a client that does not read its replies is not read from, and passes the limit only if it is low") {
   ServerUnderTest server;
   TestClient client(server.loop, server.port);

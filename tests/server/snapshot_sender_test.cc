@@ -224,5 +224,17 @@ TEST_CASE("a follower that does not know frames of snapshots gets none, and one 
   CHECK(it.test.snapshots.copies.size() == 1);
 }
 
+TEST_CASE("a snapshot-rate that is less than a chunk a tick is kept as well") {
+  SenderTest it;
+  it.test.options.snapshot_rate = SnapshotSender::kChunkBytes / 4;
+  it.finish_copy();
+  for (int tick = 0; tick < 300; ++tick) {
+    it.test.ticks(1);
+    for (const raft::InstallSnapshot& chunk : it.chunks()) it.needs(chunk.snapshot, chunk.offset + chunk.data->size());
+  }
+  CHECK(it.test.node->stats().snapshot_bytes_sent >= SnapshotSender::kChunkBytes / 2);
+  CHECK(it.test.node->stats().snapshot_bytes_sent <= 2 * SnapshotSender::kChunkBytes);
+}
+
 }  // namespace
 }  // namespace leto::server::test

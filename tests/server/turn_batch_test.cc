@@ -40,6 +40,16 @@ TEST_CASE("an entry is cut at the target, and a larger command is an entry of it
   CHECK(batch.commands() == 1);
 }
 
+TEST_CASE("an entry has at most so many commands that applying it holds up nobody") {
+  TurnBatch batch;
+  const auto session = std::make_shared<Session>();
+  for (size_t write = 0; write < kEntryCommandsMax + 1; ++write) add(batch, session, 1);
+  CHECK(batch.first_is_full());
+  CHECK(batch.front().waiters.size() == kEntryCommandsMax);
+  batch.pop_front();
+  CHECK(batch.front().waiters.size() == 1);
+}
+
 TEST_CASE("the bytes of an entry that was taken away count no more") {
   TurnBatch batch;
   const auto session = std::make_shared<Session>();

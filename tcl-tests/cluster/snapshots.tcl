@@ -1,0 +1,263 @@
+# Followers that missed writes: those that the log reaches get the log, the others a snapshot of the leader's keys
+# while writes go on. Whoever dies or stops midway, afterwards all nodes hold the same, and no file is left behind.
+
+# A log that is short soon, so that a follower that is away for a moment needs a snapshot.
+set short_log {-log-segment 64kb -log-window 0 -flush-interval 200}
+
+# Sets `count` keys PREFIX:N to values of `size` bytes at the leader.
+proc fill {node prefix count size} {
+    set connection [connect $node]
+    set value [string repeat x $size]
+    for {set at 0} {$at < $count} {incr at 500} {
+        set requests {}
+        for {set i $at} {$i < $at + 500 && $i < $count} {incr i} { lappend requests [list SET $prefix:$i $i$value] }
+        foreach answer [ask_all $connection $requests] { assert_equal $answer OK }
+    }
+    resp::close $connection
+}
+
+# Has the node drop all log up to what it has now. Log leaves by whole segments, so the leader fills some more.
+proc compact {node leader} {
+    set last [raft_field $node last_index]
+    set value [string repeat c 100000]
+    wait_for_condition "the log of $node begins behind entry $last" 10000 {
+        [node_ask $leader SET compact $value] eq "OK" && [node_ask $node SNAPSHOT] eq "OK" && [raft_field $node log_first_index] > $last
+    }
+}
+
+# Has the follower, up or down, be down and behind the log again.
+proc fall_behind {leader follower} {
+    if {![runs $follower]} { restart $follower }
+    wait_for_condition "no snapshot is under way" 20000 {[is_even $leader $follower]}
+    kill9 $follower
+    compact $leader $leader
+}
+
+proc is_even {leader follower} {
+    return [expr {[raft_field $leader snapshots_sent_now] == 0 && [raft_field $follower applied_index] == [raft_field $leader applied_index]}]
+}
+
+# Three nodes, leader first, whose followers `away` (1 or 2 of them) were killed and need a snapshot now of about
+# `megabytes`. Returns the leader and its followers, those that are away last.
+proc followers_behind {megabytes {away 1} {options {}}} {
+    set size [expr {$away + 2 + ($away == 2)}]
+    set nodes [start_cluster $size [concat $::short_log $options]]
+    set leader [leader_of $nodes]
+    set followers [others $nodes $leader]
+    kill9 {*}[lrange $followers end-[expr {$away - 1}] end]
+    fill $leader big [expr {$megabytes * 100}] 10000
+    compact $leader $leader
+    return [list $leader {*}$followers]
+}
+
+proc receives {node} { return [expr {[raft_field $node snapshot_receiving_bytes] > 0}] }
+
+# No copy at the sender, no half file at a receiver: what is there is the lock, the log and one keys file.
+proc assert_no_file_left {nodes} {
+    foreach node $nodes {
+        wait_for_condition "only current files are in the directory of $node" 10000 {[left_files $node] eq ""}
+    }
+}
+
+proc left_files {node} {
+    set names [lmap path [glob -nocomplain -directory $node::dir($node) *] { file tail $path }]
+    set keys [lsearch -all -inline -regexp $names {^keys-\d+\.db$}]
+    set other [lsearch -all -inline -not -regexp $names {^(keys-\d+\.db(-wal|-shm)?|raft\.db(-wal|-shm)?|LOCK|ballast)$}]
+    if {[llength $keys] == 1 && $other eq "" && [lsearch -all -not -glob $names "keys-*"] ne ""} {
+        foreach name [lsearch -all -inline -glob $names keys-*] { if {![string match [lindex $keys 0]* $name]} { return $name } }
+        return ""
+    }
+    return [concat $keys $other]
+}
+
+proc assert_sound {nodes} {
+    wait_members $nodes
+    assert_same_digest $nodes
+    assert_no_file_left $nodes
+}
+
+# The 99th percentile of pairs of SET and GET, in microseconds.
+proc percentile_of {connection count} {
+    set times {}
+    for {set i 0} {$i < $count} {incr i} {
+        set started [clock microseconds]
+        assert_equal [ask_all $connection [list [list SET probe $i] [list GET probe]]] [list OK $i]
+        lappend times [expr {[clock microseconds] - $started}]
+    }
+    return [lindex [lsort -integer $times] [expr {$count * 99 / 100}]]
+}
+
+proc nearly_received {node} {
+    set fields [info_of $node raft]
+    set size [dict get $fields snapshot_receiving_size]
+    return [expr {$size > 0 && [dict get $fields snapshot_receiving_bytes] >= $size - 300000}]
+}
+
+test "1: a follower that was stopped while 100k writes happened catches up by the log alone" -timeout 60 {
+    set nodes [start_cluster 3]
+    set leader [leader_of $nodes]
+    set follower [lindex [others $nodes $leader] 0]
+    process::signal STOP $node::pid($follower)
+    fill $leader missed 100000 20
+    process::signal CONT $node::pid($follower)
+    wait_caught_up $nodes 20000
+    assert_equal [raft_field $follower snapshots_installed] 0
+    assert_same_digest $nodes
+}
+
+test "2: a follower that missed a compaction is brought back by one snapshot while writes go on" -timeout 60 {
+    set nodes [followers_behind 20]
+    lassign $nodes leader other follower
+    set load [start_load $leader -depth 16 -rate 2000]
+    wait_load_progress $load
+    restart $follower
+    wait_for_condition "the snapshot is installed" 20000 {[raft_field $follower snapshots_installed] == 1}
+    # It goes on by the log, with every compaction that happens meanwhile.
+    for {set i 0} {$i < 5} {incr i} {
+        wait_load_progress $load 3000
+        call_node $leader SNAPSHOT
+    }
+    wait_members $nodes
+    assert_equal [raft_field $follower snapshots_installed] 1
+    set result [stop_load $load]
+    wait_caught_up $nodes
+    assert_load_kept $load $result $nodes
+    assert_equal [raft_field $leader snapshots_made] 1
+    assert_sound $nodes
+}
+
+test "3: two followers at once are sent one copy" -timeout 60 {
+    set nodes [followers_behind 20 2 {-snapshot-rate 8mb}]
+    set leader [lindex $nodes 0]
+    set behind [lrange $nodes end-1 end]
+    foreach follower $behind { restart $follower -nowait }
+    foreach follower $behind {
+        wait_for_condition "$follower has the snapshot" 30000 {[raft_field $follower snapshots_installed] == 1}
+    }
+    assert_equal [raft_field $leader snapshots_made] 1
+    assert_sound $nodes
+}
+
+test "4: kill -9 of the leader midway: the next leader sends its own" -timeout 60 {
+    set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
+    lassign $nodes leader other follower
+    restart $follower
+    wait_for_condition "the snapshot is under way" 15000 {[receives $follower]}
+    compact $other $leader
+    kill9 $leader
+    # Its log reaches further than that of the follower: only it can lead.
+    assert_equal [leader_of [list $other $follower]] $other
+    call_node $other CONFIG SET snapshot-rate 0
+    wait_for_condition "the snapshot is installed" 20000 {[raft_field $follower snapshots_installed] == 1}
+    assert_equal [node_ask $other SET after leader] OK
+    restart $leader
+    assert_sound $nodes
+}
+
+test "5: kill -9 of the receiver at any moment of receiving and installing" -timeout 90 {
+    set nodes [followers_behind 10 1 {-snapshot-rate 16mb}]
+    lassign $nodes leader other follower
+    set rounds [expr {$harness::long ? 40 : 8}]
+    expr {srand(7)}
+    set switches 0
+    for {set i 0} {$i < $rounds} {incr i} {
+        set seen [string length [log_of $follower]]
+        restart $follower
+        # Every second one after the last byte, in the checks, the switch and the swap.
+        if {$i % 2 == 0} {
+            catch {wait_for_condition "it receives" 3000 {[receives $follower] || [raft_field $follower snapshots_installed] > 0}}
+            pause [expr {int(rand() * 700)}]
+        } else {
+            catch {wait_for_condition "it has it all" 5000 {[raft_field $follower snapshots_installed] > 0 || [nearly_received $follower]}}
+            pause [expr {int(rand() * 60)}]
+        }
+        kill9 $follower
+        call_node $leader SET round $i
+        set switched [regexp {switches to a snapshot} [string range [log_of $follower] $seen end]]
+        incr switches $switched
+        if {$switched} { fall_behind $leader $follower }
+    }
+    note "$rounds kills, $switches of them after the switch had begun"
+    restart $follower
+    assert_sound $nodes
+}
+
+test "6: a node joins a cluster whose log is compacted" -timeout 60 {
+    set nodes [start_cluster 3 $::short_log]
+    set leader [leader_of $nodes]
+    fill $leader key 1000 5000
+    compact $leader $leader
+    lappend nodes [start_node -join $leader -options $::short_log]
+    wait_members $nodes
+    assert_equal [raft_field [lindex $nodes end] snapshots_installed] 1
+    assert_equal [call_node [lindex $nodes end] GET key:7] 7[string repeat x 5000]
+    assert_sound $nodes
+}
+
+test "7: SIGSTOP of the receiver midway, longer and shorter than the sender waits for it" -timeout 90 {
+    set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
+    lassign $nodes leader other follower
+    restart $follower
+    wait_for_condition "the snapshot is under way" 15000 {[receives $follower]}
+    process::signal STOP $node::pid($follower)
+    # The interval is the subject: the others go on meanwhile.
+    fill $leader meanwhile 2000 500
+    if {$harness::long} { wait_for_condition "the sender gives it up" 30000 {[raft_field $leader snapshots_sent_now] == 0} }
+    process::signal CONT $node::pid($follower)
+    call_node $leader CONFIG SET snapshot-rate 0
+    wait_for_condition "the snapshot is installed" 20000 {[raft_field $follower snapshots_installed] == 1}
+    assert_sound $nodes
+}
+
+test "8: a snapshot whose bytes were changed on disk is refused, named, and the next one is taken" -timeout 60 {
+    set nodes [followers_behind 10 1 {-snapshot-rate 4mb}]
+    lassign $nodes leader other follower
+    restart $follower
+    wait_for_condition "some of it is on disk" 15000 {[raft_field $follower snapshot_receiving_bytes] > 2000000}
+    set part [lindex [lsort [lsearch -all -inline -not -regexp [glob -directory $node::dir($follower) keys-*] {keys-0*1\.db}]] end]
+    note "changed: [file tail $part]"
+    set file [open $part r+b]
+    chan seek $file 1000000
+    puts -nonewline $file [string repeat Z 5000]
+    close $file
+    call_node $leader CONFIG SET snapshot-rate 0
+    wait_log $follower {snapshot at entry \d+: refused: } 15000
+    note [regexp -inline -line {snapshot at entry.*refused:.*$} [log_of $follower]]
+    wait_for_condition "the next one is installed" 20000 {[raft_field $follower snapshots_installed] == 1}
+    assert_sound $nodes
+}
+
+test "9: snapshot-rate is kept, and clients of the leader hardly notice" -timeout 60 {
+    set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
+    lassign $nodes leader other follower
+    set connection [connect $leader]
+    set without [percentile_of $connection 600]
+    restart $follower
+    wait_for_condition "the snapshot is under way" 15000 {[receives $follower]}
+    set sent [raft_field $leader snapshot_bytes_sent]
+    set started [clock milliseconds]
+    set during [percentile_of $connection 600]
+    wait_for_condition "three seconds have passed" 5000 {[clock milliseconds] - $started > 3000}
+    assert_equal [raft_field $leader snapshots_sent_now] 1 "it is still being sent"
+    set rate [expr {([raft_field $leader snapshot_bytes_sent] - $sent) * 1000 / ([clock milliseconds] - $started)}]
+    note "sent $rate bytes a second of [expr {4 << 20}]; p99 of SET and GET: $without us without, $during us with it"
+    assert {$rate < (4 << 20) * 5 / 4 && $rate > (4 << 20) / 3}
+    # Tens of milliseconds belong to the machine, not to the snapshot.
+    assert {$during < 10 * $without + 30000}
+    call_node $leader CONFIG SET snapshot-rate 0
+    assert_sound $nodes
+}
+
+test "10: kill -9 of the sender leaves no copy behind once it is back" -timeout 60 {
+    set nodes [followers_behind 10 1 {-snapshot-rate 2mb}]
+    lassign $nodes leader other follower
+    restart $follower
+    wait_for_condition "the snapshot is under way" 15000 {[receives $follower]}
+    assert {[left_files $leader] ne ""} "the copy is a file of its own"
+    kill9 $leader
+    kill9 $follower
+    restart $leader
+    restart $follower
+    foreach node $nodes { catch {call_node $node CONFIG SET snapshot-rate 0} }
+    assert_sound $nodes
+}
