@@ -116,7 +116,9 @@ void SnapshotSender::refill(uint64_t now_us) {
   refilled_us_ = now_us;
   budget_bytes_ += static_cast<int64_t>(options_.snapshot_rate * elapsed_us / kMicroseconds);
   if (options_.snapshot_rate == 0) budget_bytes_ = kBudgetBytesMax;
-  budget_bytes_ = std::min(budget_bytes_, kBudgetBytesMax);
+  // Nor more than a second's worth, also of a rate that was higher a moment ago.
+  const uint64_t second = options_.snapshot_rate == 0 ? UINT64_MAX : options_.snapshot_rate;
+  budget_bytes_ = std::min(budget_bytes_, static_cast<int64_t>(std::min<uint64_t>(second, kBudgetBytesMax)));
 }
 
 void SnapshotSender::check_bounds() const {
