@@ -142,7 +142,15 @@ void Membership::drop_overdue() {
   }
 }
 
+// As long as an election may take: who lives has answered by then.
+bool Membership::has_led_for_long() const {
+  return environment_.clock.monotonic_us() - led_since_us_ >= options_.election_timeout_ms * 1000;
+}
+
 void Membership::advance() {
+  if (led_since_us_ == 0 && replica_.raft().role() == raft::Role::kLeader) {
+    led_since_us_ = environment_.clock.monotonic_us();
+  }
   handover_.advance();
   if (departure_ != 0 && replica_.raft().committed_configuration().find(self_) == nullptr) answer_departure({});
   // What is proposed now would be lost with the leadership.
@@ -281,6 +289,7 @@ void Membership::propose(Change& change) {
       finish("not leader");
       return;
     case raft::ChangeResult::kNoLiveQuorum:
+      if (!has_led_for_long()) return;  // It may not have heard yet from those that live.
       finish(kNoLiveQuorum);
       return;
     case raft::ChangeResult::kRemovesLeader:
@@ -331,6 +340,7 @@ void Membership::finish(const std::string& error) {
 }
 
 void Membership::leadership_lost() {
+  led_since_us_ = 0;
   for (const Change& change : std::exchange(changes_, {})) {
     answer_(change.ticket, change.stage == Stage::kCommitting
                                ? "UNKNOWN outcome: this node lost leadership during the change"

@@ -68,6 +68,7 @@ class Membership {
   void advance_changes();
   void propose_said();
   void propose(Change& change);
+  bool has_led_for_long() const;
   void leave_as_leader();
   void answer_departure(const std::string& error);
   bool is_done(const Change& change) const;
@@ -84,6 +85,7 @@ class Membership {
   Answer answer_;
   Handover handover_;
   std::map<raft::NodeId, Said> said_;
+  uint64_t led_since_us_ = 0;       // 0: it does not lead.
   uint64_t said_after_us_ = 0;      // When to propose it, at the earliest.
   command::Ticket departure_ = 0;   // Of this node's own LEAVE, once it began; 0: none.
   std::deque<Change> changes_;   // The first one is under way.

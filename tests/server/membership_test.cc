@@ -289,6 +289,20 @@ TEST_CASE("LEAVE names an id that is a member") {
   CHECK(test.node->members().members.size() == 2);
 }
 
+TEST_CASE("a leader that was just elected waits for the others to answer before it refuses a LEAVE") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"LEAVE", "id2"});
+  peers.exchange();
+  // Of nodes 1 and 3 the latter has not answered this leader yet.
+  CHECK(test.take(session).empty());
+  peers.answering = {2, 3};
+  peers.ticks(20);
+  CHECK(test.take(session) == "+OK\r\n");
+}
+
 TEST_CASE("LEAVE of the only node is refused") {
   NodeUnderTest test;
   test.lead();
