@@ -212,7 +212,8 @@ TEST_CASE("a keys file that is made anew has nothing of the one before") {
   header.applied_index = 5;
   {
     std::unique_ptr<storage::KeyStore> stale = std::move(make_keys(directory.path, 2).value());
-    REQUIRE(stale->flush(keyspace::Keyspace().freeze(header), {.index = 5, .term = 3}).is_ok());
+    const keyspace::Cut cut = keyspace::Keyspace().freeze(header);
+    REQUIRE(stale->flush(cut, {.index = 5, .term = 3}).is_ok());
   }
   std::unique_ptr<storage::KeyStore> fresh = std::move(make_keys(directory.path, 2).value());
   CHECK(fresh->header().applied_index == 0);
@@ -237,7 +238,8 @@ TEST_CASE("a directory of a higher semantics level is refused, by whoever opens 
     header.applied_index = header.applied_term = 1;
     header.semantics_level = command::kSemanticsSupported + 1;
     storage::KeyStore& store = *opened.value().keys;
-    REQUIRE(store.begin_flush(keys.freeze(header), {.index = 1, .term = 1}).is_ok());
+    const keyspace::Cut frozen = keys.freeze(header);
+    REQUIRE(store.begin_flush(frozen, {.index = 1, .term = 1}).is_ok());
     REQUIRE(store.step_flush(1 << 20).done);
     // Not in the file itself yet: then opening it tells.
     const base::Status seen = check_semantics(directory.path, store.header().semantics_level);
