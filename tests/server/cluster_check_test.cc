@@ -12,19 +12,10 @@ namespace {
 
 using test::wait_for_condition;
 
-// Takes one connection, keeps what it hears, and answers it with one text.
-class AnsweringPort final : private StreamUser {
+// Keeps what it hears, and answers it with one text.
+class AnsweringPort final : public test::TestPort {
  public:
-  explicit AnsweringPort(Loop& loop) : loop_(loop), listener_(loop) {
-    REQUIRE(listener_.bind_tcp({.host = "127.0.0.1", .port = 0}, "listen").is_ok());
-    REQUIRE(listener_.listen(8, [this](uv_stream_t* server, StreamKind kind) {
-      stream_ = std::make_unique<Stream>(loop_, kind);
-      REQUIRE(stream_->accept_from(server) == 0);
-      stream_->set_user(this);
-      stream_->start_reading();
-    }).is_ok());
-  }
-  uint16_t port() const { return listener_.port(); }
+  using TestPort::TestPort;
   std::string answer;
   std::string heard;
   bool ended = false;
@@ -34,15 +25,10 @@ class AnsweringPort final : private StreamUser {
     heard.append(bytes);
     stream_->write(answer);
   }
-  void on_end(int) override {
+  void on_end(int error) override {
     ended = true;
-    stream_.reset();
+    TestPort::on_end(error);
   }
-  void on_written() override {}
-
-  Loop& loop_;
-  Listener listener_;
-  std::unique_ptr<Stream> stream_;
 };
 
 struct CheckUnderTest {

@@ -16,18 +16,9 @@ namespace {
 using test::wait_for_condition;
 
 // A node of a cluster as a joiner sees it: takes requests, gives scripted answers.
-class ScriptedNode final : private StreamUser {
+class ScriptedNode final : public test::TestPort {
  public:
-  explicit ScriptedNode(Loop& loop) : loop_(loop), listener_(loop) {
-    REQUIRE(listener_.bind_tcp({.host = "127.0.0.1", .port = 0}, "listen").is_ok());
-    REQUIRE(listener_.listen(8, [this](uv_stream_t* server, StreamKind kind) {
-      stream_ = std::make_unique<Stream>(loop_, kind);
-      REQUIRE(stream_->accept_from(server) == 0);
-      stream_->set_user(this);
-      stream_->start_reading();
-    }).is_ok());
-  }
-  uint16_t port() const { return listener_.port(); }
+  using TestPort::TestPort;
   std::deque<std::string> answers;   // "": the connection is closed.
   std::vector<std::string> requests;
 
@@ -43,12 +34,6 @@ class ScriptedNode final : private StreamUser {
       stream_->write(answer);
     }
   }
-  void on_end(int) override { stream_.reset(); }
-  void on_written() override {}
-
-  Loop& loop_;
-  Listener listener_;
-  std::unique_ptr<Stream> stream_;
 };
 
 struct JoinerUnderTest {

@@ -77,4 +77,28 @@ class TestClient final : public StreamUser {
   uv_shutdown_t shutdown_{};
 };
 
+// A port of another node's: takes one connection at a time. What it says is its subclass's.
+class TestPort : protected StreamUser {
+ public:
+  explicit TestPort(Loop& loop) : loop_(loop), listener_(loop) {
+    REQUIRE(listener_.bind_tcp({.host = "127.0.0.1", .port = 0}, "listen").is_ok());
+    REQUIRE(listener_.listen(8, [this](uv_stream_t* server, StreamKind kind) {
+      stream_ = std::make_unique<Stream>(loop_, kind);
+      REQUIRE(stream_->accept_from(server) == 0);
+      stream_->set_user(this);
+      stream_->start_reading();
+    }).is_ok());
+  }
+  uint16_t port() const { return listener_.port(); }
+
+ protected:
+  void on_end(int) override { stream_.reset(); }
+  void on_written() override {}
+  std::unique_ptr<Stream> stream_;
+
+ private:
+  Loop& loop_;
+  Listener listener_;
+};
+
 }  // namespace leto::server::test

@@ -327,15 +327,21 @@ base::Result<Network::Found> adopt(Nodes& nodes, TestPeer& leader, TestPeer& joi
   return std::move(*answer);
 }
 
-TEST_CASE("a node that is in no cluster is taken in, and told where") {
-  Nodes nodes;
-  TestPeer& leader = nodes.add(1);
-  TestPeer& joiner = nodes.add(2);
+// A node that is in no cluster and may be taken in.
+TestPeer& add_homeless(Nodes& nodes, raft::NodeId node) {
+  TestPeer& joiner = nodes.add(node);
   storage::Identity empty = joiner.identity;
   empty.cluster_id.clear();
   empty.cluster_secret.clear();
   joiner.peers->set_self({.identity = empty, .raft_address = joiner.address(), .client_address = "127.0.0.1:2"});
   joiner.adoptable = true;
+  return joiner;
+}
+
+TEST_CASE("a node that is in no cluster is taken in, and told where") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& joiner = add_homeless(nodes, 2);
   base::Result<Network::Found> found = adopt(nodes, leader, joiner, 2);
   REQUIRE(found.is_ok());
   CHECK(found.value().member.node == 2);
@@ -455,12 +461,7 @@ TEST_CASE("a cluster at a higher semantics level refuses a member that does not 
 TEST_CASE("a node that does not reach the cluster's semantics level is not taken in") {
   Nodes nodes;
   TestPeer& leader = nodes.add(1);
-  TestPeer& joiner = nodes.add(2);
-  storage::Identity empty = joiner.identity;
-  empty.cluster_id.clear();
-  empty.cluster_secret.clear();
-  joiner.peers->set_self({.identity = empty, .raft_address = joiner.address(), .client_address = "127.0.0.1:2"});
-  joiner.adoptable = true;
+  TestPeer& joiner = add_homeless(nodes, 2);
   leader.peers->set_semantics_level(2);
   const base::Result<Network::Found> found = adopt(nodes, leader, joiner, 2);
   REQUIRE_FALSE(found.is_ok());

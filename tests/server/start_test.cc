@@ -2,49 +2,24 @@
 
 #include <doctest/doctest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <string>
 
-#include "base/log.h"
 #include "storage/load.h"
 #include "storage/peek.h"
+#include "tests/server/data_directory.h"
 
 namespace leto::server {
 namespace {
 
-struct DataDirectory {
-  DataDirectory() {
-    char pattern[] = "/tmp/leto-start-test-XXXXXX";
-    REQUIRE(mkdtemp(pattern) != nullptr);
-    path = pattern;
-    options.id = "id1";
-    base::set_log_sink([](base::LogLevel, std::string_view) {});
-  }
-  ~DataDirectory() {
-    base::set_log_sink(nullptr);
-    std::filesystem::remove_all(path);
-  }
-  base::Result<OpenedDirectory> open() {
-    base::Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire(path, "");
-    REQUIRE(lock.is_ok());
-    return open_directory(options, std::move(lock.value()));
-  }
-  // Opened, looked at, and closed again.
-  OpenedDirectory visit() {
-    base::Result<OpenedDirectory> opened = open();
-    REQUIRE(opened.is_ok());
-    OpenedDirectory result = std::move(opened.value());
-    CHECK(result.keys->close().is_ok());
-    CHECK(result.log->close().is_ok());
-    result.keys.reset();
-    result.log.reset();
-    result.lock = {};
-    return result;
-  }
-  std::string path;
-  Options options;
-};
+// What a node would be started with; everything is closed again.
+OpenedDirectory visit(DataDirectory& directory) {
+  base::Result<OpenedDirectory> opened = directory.open();
+  REQUIRE(opened.is_ok());
+  OpenedDirectory result = std::move(opened.value());
+  DataDirectory::close(result);
+  return result;
+}
 
 TEST_CASE("a learner founds no cluster, and leaves no trace of having tried") {
   DataDirectory directory;
@@ -57,7 +32,7 @@ TEST_CASE("a learner founds no cluster, and leaves no trace of having tried") {
 
 TEST_CASE("an empty directory founds a cluster of one, and goes on in it") {
   DataDirectory directory;
-  const OpenedDirectory founded = directory.visit();
+  const OpenedDirectory founded = visit(directory);
   const storage::Identity& identity = founded.start.identity;
   CHECK(identity.id == "id1");
   CHECK(identity.node != 0);
@@ -65,7 +40,7 @@ TEST_CASE("an empty directory founds a cluster of one, and goes on in it") {
   CHECK(identity.cluster_secret.size() == 32);
   CHECK(founded.start.founding);
   CHECK_FALSE(founded.joins);
-  const OpenedDirectory again = directory.visit();
+  const OpenedDirectory again = visit(directory);
   CHECK(again.start.identity.node == identity.node);
   CHECK(again.start.identity.cluster_id == identity.cluster_id);
   CHECK(again.start.identity.cluster_secret == identity.cluster_secret);
@@ -90,14 +65,14 @@ TEST_CASE("an empty directory founds a cluster of one, and goes on in it") {
 TEST_CASE("without -id one is made, once") {
   DataDirectory directory;
   directory.options.id.clear();
-  const std::string made = directory.visit().start.identity.id;
+  const std::string made = visit(directory).start.identity.id;
   CHECK(made.starts_with("node-"));
-  CHECK(directory.visit().start.identity.id == made);
+  CHECK(visit(directory).start.identity.id == made);
 }
 
 TEST_CASE("another -id than the one kept is refused, naming both") {
   DataDirectory directory;
-  directory.visit();
+  visit(directory);
   directory.options.id = "id2";
   base::Result<OpenedDirectory> opened = directory.open();
   REQUIRE_FALSE(opened.is_ok());
@@ -109,7 +84,7 @@ TEST_CASE("with -join no cluster is founded") {
   DataDirectory directory;
   directory.options.join = {.host = "127.0.0.1", .port = 5379};
   for (int start = 0; start < 2; ++start) {
-    const OpenedDirectory opened = directory.visit();
+    const OpenedDirectory opened = visit(directory);
     CHECK(opened.joins);
     CHECK(opened.start.identity.cluster_id.empty());
     CHECK(opened.start.recovered.last.index == 0);
@@ -118,9 +93,9 @@ TEST_CASE("with -join no cluster is founded") {
 
 TEST_CASE("on a directory with a cluster -join is ignored") {
   DataDirectory directory;
-  const std::string cluster = directory.visit().start.identity.cluster_id;
+  const std::string cluster = visit(directory).start.identity.cluster_id;
   directory.options.join = {.host = "127.0.0.1", .port = 5379};
-  const OpenedDirectory opened = directory.visit();
+  const OpenedDirectory opened = visit(directory);
   CHECK_FALSE(opened.joins);
   CHECK(opened.start.identity.cluster_id == cluster);
 }
@@ -137,11 +112,11 @@ void cut_founding_off(DataDirectory& directory) {
 TEST_CASE("a founding that was cut off is finished by the next start") {
   DataDirectory directory;
   cut_founding_off(directory);
-  const OpenedDirectory opened = directory.visit();
+  const OpenedDirectory opened = visit(directory);
   CHECK(opened.start.founding);
   CHECK(opened.start.identity.cluster_id.size() == 16);
   CHECK(opened.start.recovered.last.index == 1);
-  CHECK_FALSE(directory.visit().start.founding);
+  CHECK_FALSE(visit(directory).start.founding);
 }
 
 TEST_CASE("a founding that was cut off is forgotten if the node is to join") {
@@ -149,7 +124,7 @@ TEST_CASE("a founding that was cut off is forgotten if the node is to join") {
   cut_founding_off(directory);
   directory.options.join = {.host = "127.0.0.1", .port = 5379};
   for (int start = 0; start < 2; ++start) {
-    const OpenedDirectory opened = directory.visit();
+    const OpenedDirectory opened = visit(directory);
     CHECK(opened.joins);
     CHECK(opened.start.recovered.last.index == 0);
     CHECK(opened.start.recovered.configurations.empty());
@@ -166,7 +141,7 @@ TEST_CASE("a node that was taken in but is no member yet asks again") {
     identity.cluster_secret = std::string(32, 's');
     REQUIRE(opened.log->reset(identity).is_ok());
   }
-  const OpenedDirectory opened = directory.visit();
+  const OpenedDirectory opened = visit(directory);
   CHECK(opened.joins);
   CHECK(opened.start.identity.cluster_id == std::string(16, 'c'));
 }

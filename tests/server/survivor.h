@@ -4,38 +4,20 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 
-#include "base/log.h"
 #include "server/recover.h"
-#include "server/start.h"
 #include "storage/load.h"
+#include "tests/server/data_directory.h"
 
 namespace leto::server {
 
 inline constexpr raft::Term kTerm = 7;
 
-struct Survivor {
-  Survivor() {
-    char pattern[] = "/tmp/leto-survivor-test-XXXXXX";
-    REQUIRE(mkdtemp(pattern) != nullptr);
-    path = pattern;
-    options.id = "id1";
-    base::set_log_sink([](base::LogLevel, std::string_view) {});
-  }
-  ~Survivor() {
-    base::set_log_sink(nullptr);
-    std::filesystem::remove_all(path);
-  }
-  base::Result<OpenedDirectory> open() {
-    base::Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire(path, "");
-    REQUIRE(lock.is_ok());
-    return open_directory(options, std::move(lock.value()));
-  }
+struct Survivor : DataDirectory {
   // One of three, with entries up to 5, keys as of 3, and a witness that may be ahead of the log.
   void make(storage::Witness witness = {.index = 4, .term = kTerm}) {
     base::Result<OpenedDirectory> opened = open();
@@ -73,11 +55,7 @@ struct Survivor {
     keyspace::Keyspace keys;
     CHECK(storage::load_keyspace(*result.keys, keys).is_ok());
     CHECK(keys.size() == 1);
-    CHECK(result.keys->close().is_ok());
-    CHECK(result.log->close().is_ok());
-    result.keys.reset();
-    result.log.reset();
-    result.lock = {};
+    close(result);
     return result;
   }
   base::Status recover() { return recover_as_new_cluster(path, report); }
@@ -94,8 +72,7 @@ struct Survivor {
     stream.put('X');
   }
 
-  std::string path, report;
-  Options options;
+  std::string report;
   storage::Identity before;
   raft::Index applied = 3;
 };

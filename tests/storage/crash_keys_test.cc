@@ -6,7 +6,7 @@
 #include "keyspace/keyspace.h"
 #include "storage/key_tables.h"
 #include "storage/load.h"
-#include "tests/storage/support.h"
+#include "tests/storage/crash_loop.h"
 
 namespace leto::storage {
 
@@ -141,31 +141,18 @@ void check_recovery(TestDisk& disk, const Life& life, base::Random& random) {
   CHECK_FALSE(disk.had_two_writers());
 }
 
-bool survive(const Fault& fault, bool power_cut, uint64_t seed) {
+bool survive(const Fault& fault, Crash crash, uint64_t seed) {
   TestDisk disk("crash_keys");
   base::Random random(seed);
   disk.add_fault(fault);
   Life life(disk);
   const bool finished = life.run();
-  const bool met = disk.times_reached(fault.effect) > 0;
-  if (!met) CHECK(finished);
-  if (power_cut) disk.power_cut(random);
-  else disk.kill();
+  const bool met = was_met(disk, fault, finished);
+  crash_disk(disk, crash, random);
   life.end();
   disk.clear_faults();
   check_recovery(disk, life, random);
   return met;
-}
-
-uint64_t survive_each(Fault fault, bool power_cut, uint64_t seed) {
-  uint64_t met = 0;
-  for (fault.at = 1;; ++fault.at) {
-    CAPTURE(fault.at);
-    CAPTURE(effect_name(fault.effect));
-    CAPTURE(seed);
-    if (!survive(fault, power_cut, seed + fault.at)) return met;
-    ++met;
-  }
 }
 
 }  // namespace
@@ -174,9 +161,9 @@ TEST_CASE("whichever operation of the keys file's disk fails, it holds one flush
   const FatalThrows throws;
   for (const Effect effect : {Effect::kIoError, Effect::kFull, Effect::kShortWrite}) {
     Fault fault{.at = 1, .kinds = kAnyOperation, .effect = effect};
-    CHECK(survive_each(fault, false, 1) > 100);
+    CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
     fault.sticky = true;
-    CHECK(survive_each(fault, true, 2) > 100);
+    CHECK(survive_each(survive, fault, Crash::kPowerCut, 2) > 100);
   }
 }
 
@@ -184,8 +171,8 @@ TEST_CASE("whichever operation the power is cut at, the keys file holds one flus
   const FatalThrows throws;
   const Fault fault{
       .at = 1, .kinds = kAnyChange, .effect = Effect::kStop};
-  CHECK(survive_each(fault, false, 1) > 100);
-  for (uint64_t seed = 1; seed <= 2; ++seed) CHECK(survive_each(fault, true, seed * 1000) > 100);
+  CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
+  for (uint64_t seed = 1; seed <= 2; ++seed) CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 100);
 }
 
 TEST_CASE("whichever sync of the keys file the power is cut at or fails, it holds one flush whole") {
@@ -193,7 +180,7 @@ TEST_CASE("whichever sync of the keys file the power is cut at or fails, it hold
   for (const Effect effect : {Effect::kStop, Effect::kIoError, Effect::kForgetfulSync}) {
     const Fault fault{
         .at = 1, .kinds = operations(Operation::kSync), .effect = effect};
-    for (uint64_t seed = 1; seed <= 4; ++seed) CHECK(survive_each(fault, true, seed * 1000) > 12);
+    for (uint64_t seed = 1; seed <= 4; ++seed) CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 12);
   }
 }
 

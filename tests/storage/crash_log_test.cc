@@ -5,7 +5,7 @@
 
 #include "base/format.h"
 #include "base/random.h"
-#include "tests/storage/support.h"
+#include "tests/storage/crash_loop.h"
 
 namespace leto::storage {
 
@@ -243,35 +243,19 @@ void check_recovery(TestDisk& disk, const Life& life, base::Random& random) {
   CHECK_FALSE(disk.had_two_writers());
 }
 
-enum class Crash : uint8_t { kKill, kPowerCut };
-
 // Runs the workload with `fault` and the crash; false if the fault was not met any more.
-bool survive(Fault fault, Crash crash, uint64_t seed) {
+bool survive(const Fault& fault, Crash crash, uint64_t seed) {
   TestDisk disk("crash_log");
   base::Random random(seed);
   disk.add_fault(fault);
   Life life(disk);
   const bool finished = life.run();
-  const bool met = disk.times_reached(fault.effect) > 0;
-  if (!met) CHECK(finished);
-  if (crash == Crash::kKill) disk.kill();
-  else disk.power_cut(random);
+  const bool met = was_met(disk, fault, finished);
+  crash_disk(disk, crash, random);
   life.end();
   disk.clear_faults();
   check_recovery(disk, life, random);
   return met;
-}
-
-// `at` = 1, 2, 3 ... until the workload is too short; how many there were.
-uint64_t survive_each(Fault fault, Crash crash, uint64_t seed) {
-  uint64_t met = 0;
-  for (fault.at = 1;; ++fault.at) {
-    CAPTURE(fault.at);
-    CAPTURE(effect_name(fault.effect));
-    CAPTURE(seed);
-    if (!survive(fault, crash, seed + fault.at)) return met;
-    ++met;
-  }
 }
 
 }  // namespace
@@ -292,9 +276,9 @@ TEST_CASE(
   const FatalThrows throws;
   for (const Effect effect : {Effect::kIoError, Effect::kFull, Effect::kShortWrite}) {
     Fault fault{.at = 1, .kinds = kAnyOperation, .effect = effect};
-    CHECK(survive_each(fault, Crash::kKill, 1) > 100);
+    CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
     fault.sticky = true;
-    CHECK(survive_each(fault, Crash::kPowerCut, 2) > 100);
+    CHECK(survive_each(survive, fault, Crash::kPowerCut, 2) > 100);
   }
 }
 
@@ -302,9 +286,9 @@ TEST_CASE("whichever operation the power is cut at, the log is whole") {
   const FatalThrows throws;
   const Fault fault{
       .at = 1, .kinds = kAnyChange, .effect = Effect::kStop};
-  CHECK(survive_each(fault, Crash::kKill, 1) > 100);
+  CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
   for (uint64_t seed = 1; seed <= 3; ++seed) {
-    CHECK(survive_each(fault, Crash::kPowerCut, seed * 1000) > 100);
+    CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 100);
   }
 }
 
@@ -314,7 +298,7 @@ TEST_CASE("whichever sync the power is cut at or fails, the log is whole") {
     const Fault fault{
         .at = 1, .kinds = operations(Operation::kSync), .effect = effect};
     for (uint64_t seed = 1; seed <= 10; ++seed) {
-      CHECK(survive_each(fault, Crash::kPowerCut, seed * 1000) > 15);
+      CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 15);
     }
   }
 }

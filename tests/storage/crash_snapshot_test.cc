@@ -9,7 +9,7 @@
 #include "storage/load.h"
 #include "storage/lost_tail.h"
 #include "storage/snapshot_file.h"
-#include "tests/storage/support.h"
+#include "tests/storage/crash_loop.h"
 
 namespace leto::storage {
 
@@ -187,33 +187,20 @@ void check_recovery(TestDisk& disk, bool switched, base::Random& random) {
   CHECK_FALSE(disk.had_two_writers());
 }
 
-bool survive(const Fault& fault, bool power_cut, uint64_t seed) {
+bool survive(const Fault& fault, Crash crash, uint64_t seed) {
   TestDisk disk("crash_snapshot");
   base::Random random(seed);
   prepare(disk);
   disk.add_fault(fault);
   Life life(disk);
   const bool finished = life.run();
-  const bool met = disk.times_reached(fault.effect) > 0;
-  if (!met) CHECK(finished);
+  const bool met = was_met(disk, fault, finished);
   disk.stop();
   life.end();
-  if (power_cut) disk.power_cut(random);
-  else disk.kill();
+  crash_disk(disk, crash, random);
   disk.clear_faults();
   check_recovery(disk, life.switched(), random);
   return met;
-}
-
-uint64_t survive_each(Fault fault, bool power_cut, uint64_t seed) {
-  uint64_t met = 0;
-  for (fault.at = 1;; ++fault.at) {
-    CAPTURE(fault.at);
-    CAPTURE(effect_name(fault.effect));
-    CAPTURE(seed);
-    if (!survive(fault, power_cut, seed + fault.at)) return met;
-    ++met;
-  }
 }
 
 }  // namespace
@@ -222,24 +209,24 @@ TEST_CASE("whichever operation fails while a snapshot is copied, received and sw
   const FatalThrows throws;
   for (const Effect effect : {Effect::kIoError, Effect::kFull, Effect::kShortWrite}) {
     Fault fault{.at = 1, .kinds = kAnyOperation, .effect = effect};
-    CHECK(survive_each(fault, false, 1) > 100);
+    CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
     fault.sticky = true;
-    CHECK(survive_each(fault, true, 2) > 100);
+    CHECK(survive_each(survive, fault, Crash::kPowerCut, 2) > 100);
   }
 }
 
 TEST_CASE("whichever operation the power is cut at while a snapshot is under way, keys and log fit") {
   const FatalThrows throws;
   const Fault fault{.at = 1, .kinds = kAnyChange, .effect = Effect::kStop};
-  CHECK(survive_each(fault, false, 1) > 100);
-  for (uint64_t seed = 1; seed <= 3; ++seed) CHECK(survive_each(fault, true, seed * 1000) > 100);
+  CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
+  for (uint64_t seed = 1; seed <= 3; ++seed) CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 100);
 }
 
 TEST_CASE("whichever sync the power is cut at or fails while a snapshot is under way, keys and log fit") {
   const FatalThrows throws;
   for (const Effect effect : {Effect::kStop, Effect::kIoError, Effect::kForgetfulSync}) {
     const Fault fault{.at = 1, .kinds = operations(Operation::kSync), .effect = effect};
-    for (uint64_t seed = 1; seed <= 8; ++seed) CHECK(survive_each(fault, true, seed * 1000) > 10);
+    for (uint64_t seed = 1; seed <= 8; ++seed) CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 10);
   }
 }
 
