@@ -46,6 +46,7 @@ void Connection::on_bytes(std::string_view bytes) {
   read_in_turn_ += bytes.size();
   parser_.feed(bytes);
   if (clients_.time_is_up()) return pause_for_this_turn();
+  if (overloads()) return pause();
   run_requests();
   if (!closed() && !paused_ && read_in_turn_ >= kReadBytesPerTurn) pause();
 }
@@ -104,8 +105,9 @@ bool Connection::crowded(size_t divisor) const {
   return session_->outstanding() >= kOutstandingMax / divisor || unsent_bytes() >= kUnsentBytesMax / divisor;
 }
 
+// Also when its last write was answered: else a client that waits for each answer would never be held back.
 bool Connection::overloads() const {
-  return (is_write(session_->front()) || is_write(session_->back())) && clients_.node().overloaded();
+  return (session_->wrote_last() || is_write(session_->front())) && clients_.node().overloaded();
 }
 
 void Connection::pause() {
@@ -162,7 +164,7 @@ void Connection::on_second() {
   if (closed()) return;
   if (output_limit_passed(unsent_bytes())) return close_because("it passed client-output-buffer-limit");
   const uint64_t timeout_ms = clients_.options().timeout_seconds * 1000;
-  if (timeout_ms == 0 || !session_->idle()) return;
+  if (timeout_ms == 0 || paused_ || !session_->idle()) return;
   // The node notes activity by a finer clock, which may be ahead.
   if (clients_.loop().now_ms() > session_->client.last_active_ms + timeout_ms) close_because("it was idle");
 }

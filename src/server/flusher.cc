@@ -71,7 +71,7 @@ bool Flusher::is_due() {
   if (keyspace_.dirty_keys() == 0 || now_us < retry_us_) return false;
   const uint64_t bytes = std::max<uint64_t>(keyspace_.dirty_bytes(), replica_.applied_bytes() - frozen_applied_bytes_);
   return now_us - changed_us_ >= kIdleUs || now_us - started_us_ >= options_.flush_interval_ms * 1000 ||
-         bytes >= options_.flush_bytes;
+         bytes >= options_.flush_bytes || behind();
 }
 
 uint64_t Flusher::lag_ms() const {

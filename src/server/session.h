@@ -74,6 +74,8 @@ class Session : public std::enable_shared_from_this<Session> {
   Sequence front_sequence() const { return first_; }
   // The youngest write, or null if it was answered. Writes are answered in order: then all were.
   Request* last_write();
+  // Whether the youngest request, answered or not, was a write.
+  bool wrote_last() const { return last_write_ != 0 && last_write_ + 1 == first_ + outstanding_.size(); }
 
   // Where the reply of the request must be written: output() itself if it is the first outstanding one,
   // else the request's own buffer. Then call answered().

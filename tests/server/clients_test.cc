@@ -83,6 +83,27 @@ TEST_CASE("a write is not answered before the disk has it, and those behind it w
   CHECK(client.receives("+OK\r\n+PONG\r\n"));
 }
 
+TEST_CASE("past flush-lag-bytes a client that waits for each answer is held back too, and those that only read are not") {
+  ServerUnderTest server;
+  server.it.options.flush_lag_bytes = 1;
+  TestClient writer(server.loop, server.port);
+  TestClient reader(server.loop, server.port);
+  writer.send(kSet);
+  REQUIRE(writer.receives("+OK\r\n"));
+  REQUIRE(server.it.keys.busy());
+  writer.send(kSet);
+  const std::string get = "*2\r\n$3\r\nGET\r\n$1\r\na\r\n", value = "$1\r\nb\r\n";
+  std::string expected;
+  for (int round = 0; round < 3; ++round) {
+    reader.send(get);
+    CHECK(reader.receives(expected += value));
+  }
+  CHECK(writer.received == "+OK\r\n");
+  server.it.keys.finish(base::Status::ok());
+  server.loop.wake();
+  CHECK(writer.receives("+OK\r\n+OK\r\n"));
+}
+
 TEST_CASE("after QUIT nothing is executed, and the connection is closed once everything was answered") {
   ServerUnderTest server;
   TestClient client(server.loop, server.port);

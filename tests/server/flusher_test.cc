@@ -211,6 +211,24 @@ TEST_CASE("past flush-lag-bytes clients that write are not read from, until the 
   CHECK(!test.node->overloaded());
 }
 
+TEST_CASE("what is behind is flushed at once, also where the lag's bounds are below those of a flush") {
+  for (const bool by_bytes : {true, false}) {
+    NodeUnderTest test;
+    test.lead();
+    (by_bytes ? test.options.flush_lag_bytes : test.options.flush_lag_ms) = 100;
+    const SessionRef session = test.node->open_session();
+    uint64_t ticks = 0;
+    // It changes all the time, so that it is not idle.
+    for (; ticks < 20 && !test.keys.busy(); ++ticks) {
+      test.send(session, {"SET", "k", "some value that has more than a few bytes"});
+      test.finish_all_disk();
+      test.ticks(1);
+    }
+    CHECK(test.keys.busy());
+    CHECK(ticks < 20);
+  }
+}
+
 TEST_CASE("log that overwrites few keys counts as lag too, for a start would replay it") {
   NodeUnderTest test;
   test.lead();
