@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/heap.h"
 #include "server/check.h"
 #include "server/options.h"
 #include "server/recover.h"
@@ -12,6 +13,7 @@
 int main(int argc, char** argv) {
   // Before any call of libuv: two database files and names being looked up share these threads.
   setenv("UV_THREADPOOL_SIZE", "6", 1);
+  leto::base::keep_freed_memory();
   std::signal(SIGPIPE, SIG_IGN);
   leto::base::Result<leto::server::CommandLine> line = leto::server::parse_command_line(argc, argv);
   if (!line.is_ok()) {
