@@ -75,29 +75,31 @@ PartCutter::PartCutter(Encoded encoded, uint64_t stream) : encoded_(std::move(en
 
 void PartCutter::put_next(std::string& out) {
   LETO_ASSERT(!done(), base::format("stream %llu is done", wide(part_.stream)));
-  std::string payload;
-  payload.reserve(kPartBytes + 128);
-  FieldWriter writer(payload);
+  std::string head;
+  FieldWriter writer(head);
   fields(writer, std::as_const(part_));
-  append_bytes(payload, std::min(kPartBytes, encoded_.size() - sent_));
-  put_frame(out, FrameType::kPart, payload);
+  const size_t size = std::min(kPartBytes, encoded_.size() - sent_);
+  std::vector<std::string_view> pieces = {head};
+  take_pieces(pieces, size);
+  out.reserve(out.size() + kHeaderBytes + head.size() + size);
+  put_frame_header(out, FrameType::kPart, pieces);
+  for (const std::string_view piece : pieces) out.append(piece);
   ++part_.number;
 }
 
-void PartCutter::append_bytes(std::string& out, size_t size) {
+void PartCutter::take_pieces(std::vector<std::string_view>& pieces, size_t size) {
   if (sent_ < encoded_.head.size()) {
-    const size_t taken = std::min(size, encoded_.head.size() - sent_);
-    out.append(encoded_.head, sent_, taken);
-    sent_ += taken;
-    size -= taken;
+    pieces.push_back(std::string_view(encoded_.head).substr(sent_, size));
+    sent_ += pieces.back().size();
+    size -= pieces.back().size();
   }
   while (size > 0) {
-    const std::string& payload = *encoded_.body[payload_];
-    const size_t taken = std::min(size, payload.size() - payload_offset_);
-    out.append(payload, payload_offset_, taken);
-    payload_offset_ += taken;
-    sent_ += taken;
-    size -= taken;
+    const std::string_view payload = *encoded_.body[payload_];
+    const std::string_view piece = payload.substr(payload_offset_, size);
+    pieces.push_back(piece);
+    payload_offset_ += piece.size();
+    sent_ += piece.size();
+    size -= piece.size();
     if (payload_offset_ < payload.size()) continue;
     ++payload_;
     payload_offset_ = 0;

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "peer/codec.h"
@@ -37,7 +38,8 @@ class PartCutter {
   void put_next(std::string& out);
 
  private:
-  void append_bytes(std::string& out, size_t size);
+  // The next `size` bytes of head and body, in pieces; moves on behind them.
+  void take_pieces(std::vector<std::string_view>& pieces, size_t size);
 
   Encoded encoded_;
   Part part_;
