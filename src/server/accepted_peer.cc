@@ -1,5 +1,6 @@
 #include "server/accepted_peer.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/format.h"
@@ -28,11 +29,17 @@ void AcceptedPeer::on_tick(uint64_t now_ms) {
 }
 
 void AcceptedPeer::on_bytes(std::string_view bytes) {
+  read_in_turn_ += bytes.size();
   if (parting_) return;
   frames_.feed(bytes);
   peer::Frame frame;
   while (!closed() && !parting_ && frames_.next(frame)) on_frame(frame);
   if (!closed() && frames_.error() != peer::FrameError::kNone) reject(frames_.error_text());
+}
+
+size_t AcceptedPeer::bytes_wanted() {
+  if (std::exchange(read_turn_, peers_.turn()) != peers_.turn()) read_in_turn_ = 0;
+  return Peers::kReadBytesPerTurn - std::min(Peers::kReadBytesPerTurn, read_in_turn_);
 }
 
 void AcceptedPeer::on_frame(const peer::Frame& frame) {

@@ -42,6 +42,7 @@ class AcceptedPeer final : private StreamUser {
   void on_bytes(std::string_view bytes) override;
   void on_end(int error) override;
   void on_written() override {}
+  size_t bytes_wanted() override;
 
   void on_frame(const peer::Frame& frame);
   void on_handshake_frame(const peer::Frame& frame);
@@ -63,6 +64,8 @@ class AcceptedPeer final : private StreamUser {
   bool proved_ = false;
   bool parting_ = false;       // Everything was said; closed at the deadline, or when the peer closes.
   uint64_t deadline_ms_ = 0;   // Of the handshake.
+  uint64_t read_turn_ = 0;     // The turn in which it last wanted to read;
+  size_t read_in_turn_ = 0;    // what it has read in it.
 };
 
 }  // namespace leto::server

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -83,6 +84,8 @@ void Clients::on_turn_end() {
   flush_dirty();
   // Those that waited are the first of the next turn.
   ++turn_;
+  read_in_turn_ = 0;
+  readers_before_ = std::exchange(readers_, 0);
   if (!paused_.empty()) resume_paused();
   forget_closed();
 }
@@ -96,6 +99,14 @@ bool Clients::time_is_up() {
   if (timed_turn_ != turn_) began_us_ = now_us;
   timed_turn_ = turn_;
   return now_us - began_us_ >= kRequestsUsMax;
+}
+
+// The kernel tells of them in an order of its own, which is ever the same while all have more: so none may take the
+// share of those behind it.
+size_t Clients::read_share() const {
+  if (read_in_turn_ >= kReadBytesPerTurn) return kReadBytesMin;
+  const size_t sharers = std::max({readers_, readers_before_, size_t{1}});
+  return std::clamp(kReadBytesPerTurn / sharers, kReadBytesMin, kReadBytesMax);
 }
 
 void Clients::flush_dirty() {

@@ -21,6 +21,10 @@ namespace leto::server {
 
 class Clients {
  public:
+  static constexpr size_t kReadBytesPerTurn = 512 << 10;
+  static constexpr size_t kReadBytesMin = 4 << 10;
+  static constexpr size_t kReadBytesMax = 256 << 10;   // By one, if it is alone.
+
   // Both outlive this.
   Clients(Loop& loop, const Options& options);
   ~Clients();
@@ -45,6 +49,11 @@ class Clients {
   void note_closed(Connection& connection);
   // Has something to flush that the node does not know of.
   void note_output(Connection& connection);
+  // One more client has bytes to read in this turn. What each of them may read in it, so that all together stay within
+  // kReadBytesPerTurn, or kReadBytesMin each if they are many.
+  void note_reader() { ++readers_; }
+  void note_read(size_t bytes) { read_in_turn_ += bytes; }
+  size_t read_share() const;
   // The turn's time for requests is over: whoever has more is paused.
   bool time_is_up();
   uint64_t turn() const { return turn_; }
@@ -61,6 +70,9 @@ class Clients {
   uint64_t turn_ = 1;
   uint64_t timed_turn_ = 0;     // The turn whose requests began at:
   uint64_t began_us_ = 0;
+  size_t read_in_turn_ = 0;     // Bytes, from all.
+  size_t readers_ = 0;          // In this turn,
+  size_t readers_before_ = 0;   // and in the one before.
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;   // By client id.
   std::vector<Connection*> paused_;   // In the order in which they go on.
   std::vector<Connection*> dirty_;    // The same for those to be flushed; each once.

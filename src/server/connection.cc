@@ -1,5 +1,6 @@
 #include "server/connection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/format.h"
@@ -41,15 +42,26 @@ void Connection::start() { stream_->start_reading(); }
 void Connection::on_bytes(std::string_view bytes) {
   clients_.node().stats().input_bytes += bytes.size();
   session_->client.last_active_ms = clients_.loop().now_ms();
-  if (read_turn_ != clients_.turn()) read_in_turn_ = 0;
-  read_turn_ = clients_.turn();
   read_in_turn_ += bytes.size();
+  clients_.note_read(bytes.size());
   parser_.feed(bytes);
   if (clients_.time_is_up()) return pause_for_this_turn();
   if (overloads()) return pause();
   run_requests();
-  if (!closed() && !paused_ && read_in_turn_ >= kReadBytesPerTurn) pause();
 }
+
+size_t Connection::bytes_wanted() {
+  if (read_turn_ != clients_.turn()) {
+    read_turn_ = clients_.turn();
+    read_in_turn_ = 0;
+    clients_.note_reader();
+  }
+  const size_t share = clients_.read_share();
+  return share - std::min(share, read_in_turn_);
+}
+
+// Not at once: a turn may find many that can take bytes again.
+void Connection::on_written() { clients_.note_output(*this); }
 
 void Connection::run_requests() {
   command::Client& client = session_->client;
@@ -126,7 +138,6 @@ bool Connection::resume() {
   if (closed() || crowded(only_this_turn_ ? 1 : 2) || overloads()) return false;
   paused_ = only_this_turn_ = false;
   if (ending_) return true;
-  read_in_turn_ = 0;
   run_requests();
   if (!closed() && !paused_ && !ending_) stream_->start_reading();
   return true;
@@ -135,14 +146,13 @@ bool Connection::resume() {
 void Connection::flush() {
   flush_due_ = false;
   if (closed()) return;
-  std::string& output = session_->output();
-  if (!output.empty()) {
-    const size_t size = output.size();
-    const int code = stream_->write(output);
-    if (code != 0 && code != UV_EAGAIN) return close();
-    if (code == 0) clients_.node().stats().output_bytes += size;
-  }
+  const size_t before = unsent_bytes();
+  const int code = stream_->may_go_on() ? stream_->go_on() : stream_->write(session_->output());
+  if (code != 0 && code != UV_EAGAIN) return close();
   const size_t unsent = unsent_bytes();
+  clients_.node().stats().output_bytes += before - unsent;
+  // The rest behind the others that wait.
+  if (stream_->may_go_on() || (!stream_->write_in_flight() && unsent > 0)) clients_.note_output(*this);
   session_->client.output_buffer_bytes = unsent;
   if (output_limit_passed(unsent)) return close_because("it passed client-output-buffer-limit");
   if (ending_ && unsent == 0 && session_->idle()) close();

@@ -27,8 +27,6 @@ class Connection final : private StreamUser {
   // it; below half of that again.
   static constexpr size_t kOutstandingMax = 10000;
   static constexpr size_t kUnsentBytesMax = 1 << 20;
-  // Read from one client before the others have their turn.
-  static constexpr size_t kReadBytesPerTurn = 256 << 10;
   // Executed before the turn's time is looked at again.
   static constexpr size_t kRequestsPerLook = 8;
 
@@ -36,7 +34,7 @@ class Connection final : private StreamUser {
   ~Connection();
 
   void start();
-  // Sends what the node wrote; enforces the output limit; ends a conversation that is over. Once per turn.
+  // Sends of what the node wrote what one turn allows; enforces the output limit; ends a conversation that is over.
   void flush();
   // True if nobody has asked since the last flush(): it is to be flushed once.
   bool flush_becomes_due() { return !std::exchange(flush_due_, true); }
@@ -52,7 +50,8 @@ class Connection final : private StreamUser {
  private:
   void on_bytes(std::string_view bytes) override;
   void on_end(int error) override;
-  void on_written() override { flush(); }
+  void on_written() override;
+  size_t bytes_wanted() override;
 
   void run_requests();
   void protocol_error(const std::string& text);
@@ -75,8 +74,8 @@ class Connection final : private StreamUser {
   bool only_this_turn_ = false;      // Why it is paused.
   bool flush_due_ = false;
   bool ending_ = false;              // Nothing more is read; closed once everything was answered and sent.
-  uint64_t read_turn_ = 0;
-  size_t read_in_turn_ = 0;
+  uint64_t read_turn_ = 0;           // The turn in which it last wanted to read;
+  size_t read_in_turn_ = 0;          // what it has read in it.
   uint64_t over_soft_since_ms_ = 0;  // 0: it is not.
 };
 

@@ -51,21 +51,18 @@ void PeerConnection::fill() {
   }
 }
 
-void PeerConnection::flush() {
-  size_t written = 0;
-  while (state_ == State::kUp && !stream_->write_in_flight() && written < kBytesPerTurn) {
-    fill();
-    if (bytes_.empty()) return;
-    written += bytes_.size();
-    if (const int code = stream_->write(bytes_); code != 0) return broke(uv_strerror(code));
+void PeerConnection::flush(size_t& budget) {
+  while (state_ == State::kUp && budget > 0) {
+    const bool goes_on = stream_->write_in_flight();
+    if (goes_on && !stream_->may_go_on()) return;
+    if (!goes_on) fill();
+    if (!goes_on && bytes_.empty()) return;
+    const size_t before = bytes_.size() + stream_->unsent_bytes();
+    if (const int code = goes_on ? stream_->go_on() : stream_->write(bytes_); code != 0) return broke(uv_strerror(code));
+    budget -= std::min(budget, before - stream_->unsent_bytes());
   }
   // The rest has its turn when the others had theirs.
-  if (state_ == State::kUp && !stream_->write_in_flight() && (cutter_ || !queue_.empty())) peers_.loop().wake();
-}
-
-void PeerConnection::on_written() {
-  unmoved_since_ms_ = 0;
-  flush();
+  if (state_ == State::kUp && has_unsent()) peers_.loop().wake();
 }
 
 void PeerConnection::dial_soon() {
@@ -100,7 +97,7 @@ void PeerConnection::connected(base::Result<std::unique_ptr<Stream>> result) {
   if (!result.is_ok()) return broke(result.status().text());
   stream_ = std::move(result.value());
   stream_->set_user(this);
-  stream_->set_kept_capacity(2 * kWriteBytes);
+  stream_->set_kept_capacity(Stream::kBytesPerWrite);
   peers_.tune(*stream_);
   state_ = State::kHandshake;
   deadline_ms_ = peers_.loop().now_ms() + kHandshakeTimeoutMs;
@@ -142,11 +139,9 @@ void PeerConnection::came_up() {
   features_ = handshake_->challenge().features;
   handshake_.reset();
   unmoved_since_ms_ = 0;
-  if (kind_ == peer::ConnectionKind::kControl) {
-    peers_.reached_from(stream_->local_host());
-    LETO_LOG(kNotice, "connected to %s at %s", peer_.id.c_str(), peer_.raft_address.c_str());
-  }
-  flush();
+  if (kind_ != peer::ConnectionKind::kControl) return;
+  peers_.reached_from(stream_->local_host());
+  LETO_LOG(kNotice, "connected to %s at %s", peer_.id.c_str(), peer_.raft_address.c_str());
 }
 
 void PeerConnection::on_end(int error) { broke(error == UV_EOF ? "it closed the connection" : uv_strerror(error)); }

@@ -36,17 +36,17 @@ class PeerConnection final : private StreamUser {
   // Messages that wait to be sent; one message always fits.
   static constexpr size_t kControlQueueBytesMax = 4 << 20;
   static constexpr size_t kBulkQueueBytesMax = 16 << 20;
-  // Put into bytes at once.
-  static constexpr size_t kWriteBytes = 512 << 10;
-  static constexpr size_t kBytesPerTurn = 1 << 20;
+  // Put into bytes at once, and one message more: together no more than one write of the stream takes.
+  static constexpr size_t kWriteBytes = 128 << 10;
 
   PeerConnection(Peers& peers, raft::Member peer, peer::ConnectionKind kind);
   ~PeerConnection();
 
   // False if it was dropped.
   bool send(peer::Encoded message);
-  // Sends what is queued, as far as the socket takes it. At the end of the turn.
-  void flush();
+  // Sends what is queued, as far as the socket and `budget` take it, which is lowered by the bytes sent; what is left
+  // wakes the loop. At the end of the turn.
+  void flush(size_t& budget);
   // Every tick: dials when the time has come, gives up what takes too long.
   void on_tick(uint64_t now_ms);
   // The peer was just heard of: no need to wait longer before dialing.
@@ -63,7 +63,8 @@ class PeerConnection final : private StreamUser {
 
   void on_bytes(std::string_view bytes) override;
   void on_end(int error) override;
-  void on_written() override;
+  // What is left goes at the end of the turn.
+  void on_written() override { unmoved_since_ms_ = 0; }
 
   void dial(uint64_t now_ms);
   void connected(base::Result<std::unique_ptr<Stream>> result);

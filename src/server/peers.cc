@@ -109,11 +109,26 @@ void Peers::note_lost(raft::NodeId node, uint64_t messages) {
 }
 
 void Peers::on_turn_end() {
+  ++turn_;
   for (auto& [node, peer] : peers_) {
-    peer.control->flush();
-    peer.bulk->flush();
+    size_t budget = kControlBytesPerTurn;
+    peer.control->flush(budget);
   }
+  flush_bulk();
   if (some_closed_) forget_closed();
+}
+
+// In a circle: the one that had the last of a turn's bytes is the last of the next turn.
+void Peers::flush_bulk() {
+  size_t budget = kBulkBytesPerTurn;
+  auto next = peers_.lower_bound(bulk_next_);
+  for (size_t left = peers_.size(); left > 0; --left) {
+    if (next == peers_.end()) next = peers_.begin();
+    next->second.bulk->flush(budget);
+    bulk_next_ = next->first + 1;
+    if (budget == 0) return loop_.wake();
+    ++next;
+  }
 }
 
 void Peers::on_tick() {

@@ -67,6 +67,11 @@ class Peers final : public Network {
   static constexpr size_t kAdoptionsMax = 16;
   // What is forwarded for clients and is larger does not go before Raft's own small messages.
   static constexpr size_t kControlForwardBytes = 16 << 10;
+  // Entries, snapshots and large forwards that leave in one turn, over all connections; and what one turn reads from
+  // one connection. The small messages of a peer have a budget of their own, so heartbeats always leave.
+  static constexpr size_t kBulkBytesPerTurn = 1 << 20;
+  static constexpr size_t kControlBytesPerTurn = 512 << 10;
+  static constexpr size_t kReadBytesPerTurn = 512 << 10;
   // A member that left is still told so for a while.
   static constexpr uint64_t kPartingMs = 2000;
   // One that is in no configuration known here is answered as long as it speaks, and so much longer.
@@ -95,6 +100,7 @@ class Peers final : public Network {
   void accept(uv_stream_t* listener, StreamKind kind);
   // Sends what the turn has queued.
   void on_turn_end();
+  uint64_t turn() const { return turn_; }
   void on_tick();
   void close_all();
   // Nothing waits to be sent over connections that are up.
@@ -138,6 +144,7 @@ class Peers final : public Network {
   template <typename Message>
   bool send_if_up(const Message& message);
   void note_received(raft::NodeId from);
+  void flush_bulk();
   Peer& make_peer(const raft::Member& member);
   void connect(Peer& peer);
   std::string dialed_text(const Peer& peer) const;
@@ -164,6 +171,8 @@ class Peers final : public Network {
   std::vector<std::unique_ptr<AcceptedPeer>> accepted_;
   std::vector<std::unique_ptr<Adoption>> adoptions_;
   bool some_closed_ = false;
+  uint64_t turn_ = 1;
+  raft::NodeId bulk_next_ = raft::kNobody;   // From this one on the bulk connections have their turn.
 };
 
 }  // namespace leto::server

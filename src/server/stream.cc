@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -21,8 +22,9 @@ struct Stream::Body {
     uv_pipe_t pipe;
   } socket;
   uv_write_t write_request;
-  std::string writing;        // Of the write in flight.
-  bool in_flight = false;
+  std::string writing;        // Of the write in flight; empty if there is none.
+  size_t written = 0;         // Of it.
+  size_t awaited = 0;         // Behind that: given to libuv, which waits for the other side.
   Stream* stream;             // Null once it is destroyed.
 
   uv_stream_t* handle() { return reinterpret_cast<uv_stream_t*>(&socket); }
@@ -100,13 +102,15 @@ void Stream::start_reading() {
   const auto allocate = [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
     Stream* stream = static_cast<Body*>(handle->data)->stream;
     *buffer = uv_buf_init(nullptr, 0);
-    if (stream == nullptr) return;
+    if (stream == nullptr || stream->user_ == nullptr) return;
     const Loop::ReadBuffer shared = stream->loop_.read_buffer();
-    *buffer = uv_buf_init(shared.data, static_cast<unsigned>(shared.size));
+    const size_t size = std::min(shared.size, stream->user_->bytes_wanted());
+    if (size > 0) *buffer = uv_buf_init(shared.data, static_cast<unsigned>(size));
   };
   const auto read = [](uv_stream_t* handle, ssize_t count, const uv_buf_t* buffer) {
     Stream* stream = static_cast<Body*>(handle->data)->stream;
-    if (stream == nullptr || stream->user_ == nullptr || count == 0) return;
+    // UV_ENOBUFS: nothing is wanted now. The bytes stay where they are, and the next poll tells of them again.
+    if (stream == nullptr || stream->user_ == nullptr || count == 0 || count == UV_ENOBUFS) return;
     if (count < 0) return stream->ended(static_cast<int>(count));
     stream->user_->on_bytes({buffer->base, static_cast<size_t>(count)});
   };
@@ -121,42 +125,73 @@ void Stream::stop_reading() {
   reading_ = false;
 }
 
+ssize_t Stream::send_some(const char* bytes, size_t size) {
+  uv_buf_t buffer = uv_buf_init(const_cast<char*>(bytes), static_cast<unsigned>(std::min(size, kBytesPerWrite)));
+  const int sent = uv_try_write(body_->handle(), &buffer, 1);
+  return sent == UV_EAGAIN ? 0 : sent;
+}
+
 int Stream::write(std::string& bytes) {
   if (bytes.empty()) return 0;
-  if (body_->in_flight) return UV_EAGAIN;
-  uv_buf_t buffer = uv_buf_init(bytes.data(), static_cast<unsigned>(bytes.size()));
-  const int sent = uv_try_write(body_->handle(), &buffer, 1);
-  const size_t taken = sent > 0 ? static_cast<size_t>(sent) : 0;
-  int code = sent < 0 && sent != UV_EAGAIN ? sent : 0;
-  if (code == 0 && taken < bytes.size()) code = start_write(bytes, taken);
+  if (write_in_flight()) return UV_EAGAIN;
+  const ssize_t sent = send_some(bytes.data(), bytes.size());
+  int code = sent < 0 ? static_cast<int>(sent) : 0;
+  const size_t taken = sent < 0 ? 0 : static_cast<size_t>(sent);
+  if (code == 0 && taken < bytes.size()) {
+    body_->writing = std::exchange(bytes, {});
+    body_->written = taken;
+    if (taken < kBytesPerWrite) code = wait_until_writable();
+  }
   if (code != 0) user_ = nullptr;
   bytes.clear();
   if (bytes.capacity() > kept_capacity_) bytes.shrink_to_fit();
   return code;
 }
 
-int Stream::start_write(std::string& bytes, size_t offset) {
-  body_->writing = std::move(bytes);
-  bytes = std::string();
-  uv_buf_t buffer =
-      uv_buf_init(body_->writing.data() + offset, static_cast<unsigned>(body_->writing.size() - offset));
-  body_->write_request.data = body_;
-  const auto written = [](uv_write_t* request, int status) {
-    Body* body = static_cast<Body*>(request->data);
-    body->in_flight = false;
-    body->writing = std::string();
-    if (body->stream == nullptr || body->stream->user_ == nullptr) return;
-    if (status != 0) return body->stream->ended(status);
-    body->stream->user_->on_written();
-  };
-  const int code = uv_write(&body_->write_request, body_->handle(), &buffer, 1, written);
-  body_->in_flight = code == 0;
+bool Stream::may_go_on() const { return write_in_flight() && body_->awaited == 0; }
+
+int Stream::go_on() {
+  if (!may_go_on()) return 0;
+  const size_t left = body_->writing.size() - body_->written;
+  const ssize_t sent = send_some(body_->writing.data() + body_->written, left);
+  int code = sent < 0 ? static_cast<int>(sent) : 0;
+  if (code == 0) {
+    body_->written += static_cast<size_t>(sent);
+    if (body_->written == body_->writing.size()) {
+      body_->writing = std::string();
+    } else if (static_cast<size_t>(sent) < std::min(left, kBytesPerWrite)) {
+      code = wait_until_writable();
+    }
+  }
+  if (code != 0) user_ = nullptr;
   return code;
 }
 
-bool Stream::write_in_flight() const { return body_->in_flight; }
+// libuv sends what it was given as soon as it can, whatever else the turn has to do: so it is given little.
+int Stream::wait_until_writable() {
+  const size_t size = std::min(body_->writing.size() - body_->written, kBytesPerWakening);
+  uv_buf_t buffer = uv_buf_init(body_->writing.data() + body_->written, static_cast<unsigned>(size));
+  body_->write_request.data = body_;
+  const auto done = [](uv_write_t* request, int status) {
+    Body* body = static_cast<Body*>(request->data);
+    if (body->stream != nullptr) body->stream->written(status);
+  };
+  const int code = uv_write(&body_->write_request, body_->handle(), &buffer, 1, done);
+  if (code == 0) body_->awaited = size;
+  return code;
+}
 
-size_t Stream::unsent_bytes() const { return uv_stream_get_write_queue_size(body_->handle()); }
+void Stream::written(int status) {
+  body_->written += std::exchange(body_->awaited, 0);
+  if (body_->written == body_->writing.size()) body_->writing = std::string();
+  if (user_ == nullptr) return;
+  if (status != 0) return ended(status);
+  user_->on_written();
+}
+
+bool Stream::write_in_flight() const { return !body_->writing.empty(); }
+
+size_t Stream::unsent_bytes() const { return write_in_flight() ? body_->writing.size() - body_->written : 0; }
 
 void Stream::ended(int error) {
   if (user_ == nullptr) return;

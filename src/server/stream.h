@@ -1,8 +1,9 @@
 // One byte stream to somebody else: a TCP or unix socket. The only place that reads and writes sockets, so
 // that TLS can be put under it. Refuses to know what the bytes mean.
 //
-// Invariants: at most one write is in flight; what it does not take stays with the caller; after on_end()
-// nothing is called any more. A Stream may be destroyed at any time, also in its own callbacks.
+// Invariants: at most one write is in flight; no call copies more than kBytesPerWrite into the kernel, and the kernel
+// taking bytes again by itself no more than kBytesPerWakening; after on_end() nothing is called any more. A Stream may
+// be destroyed at any time, also in its own callbacks.
 #pragma once
 
 #include <uv.h>
@@ -23,8 +24,10 @@ class StreamUser {
   virtual void on_bytes(std::string_view bytes) = 0;
   // UV_EOF, or why the stream broke. No call follows.
   virtual void on_end(int error) = 0;
-  // The write that was in flight is done: the next may follow.
+  // The kernel takes bytes again, or has them all: go_on(), or the next write, may follow.
   virtual void on_written() = 0;
+  // How many bytes may be read now. 0: none before the next turn, in which it is asked again.
+  virtual size_t bytes_wanted() { return SIZE_MAX; }
 
  protected:
   ~StreamUser() = default;
@@ -34,6 +37,9 @@ enum class StreamKind : uint8_t { kTcp, kUnix };
 
 class Stream {
  public:
+  static constexpr size_t kBytesPerWrite = 512 << 10;
+  static constexpr size_t kBytesPerWakening = 16 << 10;
+
   Stream(Loop& loop, StreamKind kind);
   ~Stream();
   Stream(const Stream&) = delete;
@@ -51,10 +57,15 @@ class Stream {
   void stop_reading();
   bool reading() const { return reading_; }
 
-  // Takes all of `bytes` and leaves it empty: what the socket takes at once is sent, the rest goes into the write
-  // in flight. 0; UV_EAGAIN if one is in flight already, then nothing was taken; or why the stream is broken: the
-  // caller closes it, no on_end() follows.
+  // Takes all of `bytes` and leaves it empty: what the socket takes at once is sent, up to kBytesPerWrite, the rest
+  // becomes the write in flight. 0; UV_EAGAIN if one is in flight already, then nothing was taken; or why the stream
+  // is broken: the caller closes it, no on_end() follows.
   int write(std::string& bytes);
+  // Whether the write in flight waits for go_on(), not for the other side.
+  bool may_go_on() const;
+  // Sends up to kBytesPerWrite more of the write in flight. 0, or why the stream is broken, as write(). Who writes more
+  // than kBytesPerWakening at once calls this until nothing is in flight, in on_written() or when it has the time.
+  int go_on();
   // What `bytes` may keep of its memory for the next time; 16 KiB if nothing was said.
   void set_kept_capacity(size_t bytes) { kept_capacity_ = bytes; }
   bool write_in_flight() const;
@@ -76,7 +87,10 @@ class Stream {
  private:
   struct Body;
   void ended(int error);
-  int start_write(std::string& bytes, size_t offset);
+  // Bytes that the socket took, at most kBytesPerWrite; or an error. Less than it could: it is full.
+  ssize_t send_some(const char* bytes, size_t size);
+  int wait_until_writable();
+  void written(int status);
 
   Body* body_;
   StreamUser* user_ = nullptr;

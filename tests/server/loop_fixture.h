@@ -67,7 +67,11 @@ class TestClient final : public StreamUser {
   void on_bytes(std::string_view bytes) override { received.append(bytes); }
   void on_end(int) override { ended = true; }
   void on_written() override {
-    if (!stream_->write_in_flight() && stream_->write(unsent_) != 0) ended = true;
+    int code = 0;
+    while (code == 0 && (stream_->may_go_on() || (!stream_->write_in_flight() && !unsent_.empty()))) {
+      code = stream_->may_go_on() ? stream_->go_on() : stream_->write(unsent_);
+    }
+    if (code != 0) ended = true;
   }
 
   Loop& loop_;
