@@ -63,6 +63,8 @@ void Replica::on_loop_turn() {
 
 // One round: propose, then carry out what the core says. False if there was nothing to do.
 bool Replica::turn_step() {
+  fail_lost();
+  writes_left_ = false;
   route_waiting_writes();
   propose_pending();
   start_read_round();
@@ -80,7 +82,9 @@ bool Replica::turn_step() {
   return true;
 }
 
-bool Replica::work_waits() const { return raft_.has_output() || reads_left_; }
+bool Replica::work_waits() const {
+  return raft_.has_output() || reads_left_ || writes_left_ || !lost_.empty();
+}
 
 void Replica::on_tick() {
   const uint64_t now_us = environment_.clock.monotonic_us();
@@ -111,10 +115,10 @@ void Replica::note_role(const raft::RoleChange& change) {
   const bool other_term = !pending_.empty() && pending_.front().id.term != change.term;
   if (change.role != raft::Role::kLeader || other_term) {
     // D14: what was proposed may still be committed by another leader.
-    fail_pending("UNKNOWN outcome: this node lost leadership before the write was committed");
+    lose_pending("UNKNOWN outcome: this node lost leadership before the write was committed");
   }
   if (change.role != raft::Role::kLeader) {
-    fail_unproposed(change.leader == raft::kNobody ? "CLUSTERDOWN leader lost its majority"
+    lose_unproposed(change.leader == raft::kNobody ? "CLUSTERDOWN leader lost its majority"
                                                    : "not leader");
   }
   if (on_role_change) on_role_change();

@@ -72,7 +72,7 @@ class Replica {
   // The log index that holds or precedes every write accepted so far, once nothing is unproposed.
   bool all_proposed() const { return batch_.empty(); }
   // Every write that was accepted here is applied, or waits.
-  bool drained() const { return batch_.empty() && pending_.empty(); }
+  bool drained() const { return batch_.empty() && pending_.empty() && lost_.empty(); }
   // A command was taken in, proposed or applied since the start: this node has, or may have, data.
   bool has_commands() const { return !batch_.empty() || has_commands_; }
   bool disk_full() const { return disk_full_; }
@@ -115,6 +115,12 @@ class Replica {
     raft::EntryId id;
     std::vector<Waiter> waiters;
   };
+  // Writes that are still to be told that they were lost: those before `next` were.
+  struct LostWrites {
+    std::string error;
+    std::vector<Waiter> waiters;
+    size_t next = 0;
+  };
   struct WaitingWrite {
     Waiter waiter;
     size_t bytes = 0;
@@ -143,8 +149,9 @@ class Replica {
   // The oldest of them; null if it was answered meanwhile.
   Request* front_waiting_write();
   void forget_waiting_write();
-  void fail_unproposed(const std::string& error);
-  void fail_pending(const std::string& error);
+  void lose_unproposed(const std::string& error);
+  void lose_pending(const std::string& error);
+  void fail_lost();
   std::string write_refusal() const;
   std::string refusal_for(const command::Command& command, resp::Arguments arguments) const;
   // replica_store.cc
@@ -200,6 +207,8 @@ class Replica {
   std::deque<WaitingWrite> waiting_writes_;   // No leader is known; in order of arrival.
   size_t waiting_bytes_ = 0;               // Of their arguments.
   std::deque<PendingEntry> pending_;       // Proposed here, by index.
+  std::deque<LostWrites> lost_;            // No write that waits is taken up while there are any.
+  bool writes_left_ = false;               // More may be taken up or proposed than one step does.
   size_t crowd_expected_ = 0;              // Writes answered in the last round: who may come back.
   uint64_t linger_until_us_ = 0;
   std::string refusal_;

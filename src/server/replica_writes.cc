@@ -14,6 +14,10 @@ namespace {
 // The crowd of clients that was just answered gets this part of a commit's time to come back.
 constexpr uint64_t kLingerDivisor = 3;
 constexpr uint64_t kLingerUsMax = 2000;
+// Of one step of a turn, so that its time is looked at between: waiting writes taken up or answered, and bytes of
+// commands copied into entries. One write, and one entry, always goes.
+constexpr size_t kWritesPerStep = 256;
+constexpr size_t kBytesPerStep = 512 << 10;
 constexpr const char* kNotLeader = "not leader";
 
 }  // namespace
@@ -53,7 +57,7 @@ void Replica::write(const SessionRef& session, const command::Command& command,
                   .database = session->client.database,
                   .command = &command,
                   .arrived_us = environment_.clock.monotonic_us()};
-  const bool waits = raft_.role() != raft::Role::kLeader || writes_held_ || !waiting_writes_.empty();
+  const bool waits = raft_.role() != raft::Role::kLeader || writes_held_ || !waiting_writes_.empty() || !lost_.empty();
   if (waits) {
     request.state = RequestState::kWaitsLeader;
     request.arguments = OwnedArguments(arguments);
@@ -96,11 +100,16 @@ void Replica::forget_waiting_write() {
 // Writes that arrived while no leader was known go on once one is. Those that were answered meanwhile go at
 // once: without a leader for long they would be many.
 void Replica::route_waiting_writes() {
-  while (!waiting_writes_.empty()) {
+  if (!lost_.empty()) return;
+  size_t bytes = 0;
+  for (size_t writes = 0; !waiting_writes_.empty(); ++writes) {
     Request* request = front_waiting_write();
     const std::string refusal = write_refusal();
     const bool waits_on = raft_.role() != raft::Role::kLeader || writes_held_;
     if (request != nullptr && refusal.empty() && waits_on) return;
+    writes_left_ = writes == kWritesPerStep || bytes >= kBytesPerStep;
+    if (writes_left_) return;
+    bytes += waiting_writes_.front().bytes;
     const Waiter waiter = std::move(waiting_writes_.front().waiter);
     forget_waiting_write();
     if (request == nullptr) continue;
@@ -118,7 +127,12 @@ void Replica::route_waiting_writes() {
 // they wait a moment more, so that the crowd that was just answered is not split in two cohorts.
 void Replica::propose_pending() {
   if (batch_.empty() || raft_.role() != raft::Role::kLeader) return;
-  while (batch_.first_is_full()) {
+  for (size_t bytes = 0; batch_.first_is_full();) {
+    if (bytes >= kBytesPerStep) {
+      writes_left_ = true;
+      return;
+    }
+    bytes += batch_.front().bytes;
     if (!propose_front()) return;
   }
   if (!job_.empty() || !store_queue_.empty()) return;
@@ -181,18 +195,28 @@ bool Replica::raise_semantics(uint16_t level) {
          raft::ProposeResult::kAccepted;
 }
 
-void Replica::fail_unproposed(const std::string& error) {
+void Replica::lose_unproposed(const std::string& error) {
   while (!batch_.empty()) {
-    const std::vector<Waiter> waiters = batch_.front().waiters;
+    lost_.push_back({.error = error, .waiters = std::move(batch_.front().waiters)});
     batch_.pop_front();
-    for (const Waiter& waiter : waiters) fail_write(waiter, error);
   }
 }
 
-void Replica::fail_pending(const std::string& error) {
-  std::deque<PendingEntry> lost = std::exchange(pending_, {});
-  for (const PendingEntry& entry : lost) {
-    for (const Waiter& waiter : entry.waiters) fail_write(waiter, error);
+void Replica::lose_pending(const std::string& error) {
+  for (PendingEntry& entry : std::exchange(pending_, {})) {
+    lost_.push_back({.error = error, .waiters = std::move(entry.waiters)});
+  }
+}
+
+void Replica::fail_lost() {
+  for (size_t writes = 0; !lost_.empty() && writes < kWritesPerStep;) {
+    LostWrites& lost = lost_.front();
+    if (lost.next < lost.waiters.size()) {
+      fail_write(lost.waiters[lost.next++], lost.error);
+      ++writes;
+    } else {
+      lost_.pop_front();
+    }
   }
 }
 
