@@ -3,7 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/listener.h"
 #include "tests/server/fake_environment.h"
@@ -28,6 +32,11 @@ struct ServerUnderTest {
     REQUIRE(listener.listen(128, [this](uv_stream_t* stream, StreamKind kind) { clients.accept(stream, kind); }).is_ok());
     loop.start({.turn =
                     [this] {
+                      const Stats& stats = it.node->stats();
+                      most_processed_in_a_turn =
+                          std::max(most_processed_in_a_turn, stats.commands_processed - std::exchange(processed, stats.commands_processed));
+                      most_read_in_a_turn =
+                          std::max(most_read_in_a_turn, stats.input_bytes - std::exchange(read, stats.input_bytes));
                       it.turn();
                       if (disk_answers && it.disk.busy()) it.finish_all_disk();
                       clients.on_turn_end();
@@ -49,6 +58,8 @@ struct ServerUnderTest {
   Listener listener{loop};
   uint16_t port = 0;
   bool disk_answers = true;
+  uint64_t processed = 0, read = 0;
+  uint64_t most_processed_in_a_turn = 0, most_read_in_a_turn = 0;   // From turn to turn.
 };
 
 TEST_CASE("a pipeline is answered in order") {
@@ -166,24 +177,41 @@ TEST_CASE("a pipeline longer than what may be outstanding is paused, not lost") 
 }
 
 TEST_CASE("requests that take more than a turn's time are carried out over several turns, in order, and others between") {
+  constexpr size_t kRequests = 20000;
   ServerUnderTest server;
   TestClient busy(server.loop, server.port), other(server.loop, server.port);
   std::string requests, replies;
-  for (size_t count = 0; count < 9000; ++count) {
+  for (size_t count = 0; count < kRequests; ++count) {
     const std::string number = std::to_string(count);
     requests += "ECHO " + number + "\r\n";
     replies += "$" + std::to_string(number.size()) + "\r\n" + number + "\r\n";
   }
-  const uint64_t turns_before = server.clients.turn();
+  REQUIRE(requests.size() < Clients::kReadBytesMax);
   busy.send(requests);
   other.send(kPing);
   CHECK(other.receives(kPong));
   CHECK(busy.receives(replies));
-  CHECK(server.clients.turn() > turns_before + 1);
+  CHECK(server.most_processed_in_a_turn < kRequests);
   // Nobody is left behind paused.
   busy.received.clear();
   busy.send(kPing);
   CHECK(busy.receives(kPong));
+}
+
+TEST_CASE("many clients with large values share what is read in a turn") {
+  constexpr size_t kClients = 24;
+  ServerUnderTest server;
+  const std::string value(400000, 'v');
+  const std::string set = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$400000\r\n" + value + "\r\n";
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (size_t count = 0; count < kClients; ++count) {
+    clients.push_back(std::make_unique<TestClient>(server.loop, server.port));
+  }
+  for (const auto& client : clients) client->send(set);
+  CHECK(server.wait([&] {
+    return std::all_of(clients.begin(), clients.end(), [](const auto& client) { return client->received == "+OK\r\n"; });
+  }));
+  CHECK(server.most_read_in_a_turn <= 2 * Clients::kReadBytesPerTurn);
 }
 
 TEST_CASE("a client that does not read its replies is not read from, and passes the limit only if it is low") {
