@@ -65,3 +65,50 @@ test "GET at a leader whose log's fsyncs take 200 ms is as fast as at a healthy 
     note "p99 of GET: $healthy us, with fsyncs of 200 ms $slow us"
     assert {$slow < 5 * $healthy + 20000} "a read waited for the log's disk"
 }
+
+test "values of 1 MiB of many clients at once do not hold up the loop, at leader and followers" -timeout 120 {
+    set nodes [start_cluster 3]
+    set leader [leader_of $nodes]
+    foreach command {set get} {
+        reset_turns $nodes
+        benchmark $leader -t $command -c 50 -d 1048576 -r 50 -n [expr {$harness::long ? 2000 : 150}]
+        assert_turns_short $nodes "$command of 1 MiB, 50 clients"
+    }
+    assert_equal [leader_of $nodes] $leader "nobody else was elected meanwhile"
+}
+
+# Has the node drop all log up to what it has now; log leaves by whole segments, so some more is written.
+proc compact_log {node} {
+    set last [raft_field $node last_index]
+    set value [string repeat c 100000]
+    wait_for_condition "the log of $node begins behind entry $last" 60000 {
+        [node_ask $node SET compact $value] eq "OK" && [node_ask $node SNAPSHOT] eq "OK" && [raft_field $node log_first_index] > $last
+    }
+}
+
+test "flushing, compacting, sending and installing many keys does not hold up the loop, nor does starting with them" -timeout 240 {
+    set count [expr {$harness::long ? 1600000 : 100000}]
+    # Nothing is flushed before it is asked for.
+    set nodes [start_cluster 3 {-flush-interval 100000 -flush-bytes 1gb -flush-lag 300000 -flush-lag-bytes 4gb
+        -log-segment 64kb -log-window 0}]
+    set leader [leader_of $nodes]
+    set away [lindex [others $nodes $leader] 0]
+    set present [others $nodes $away]
+    set fill [list -t set -c 20 -P 100 -d 30 -r $count -n $count]
+    benchmark $leader {*}$fill
+    wait_caught_up $nodes 60000
+    reset_turns $nodes
+    call_node $away SNAPSHOT
+    assert_turns_short $nodes "a flush of [call_node $away DBSIZE] keys"
+    kill9 $away
+    benchmark $leader {*}$fill
+    reset_turns $present
+    compact_log $leader
+    restart $away
+    wait_for_condition "a snapshot takes the place of the keys" 120000 {[node_ask $away GET compact] ne "" &&
+        [raft_field $away snapshots_installed] == 1}
+    wait_caught_up $nodes 60000
+    # Of the one that was away: from its start, with the keys it had, to the end of what it had before.
+    assert_turns_short $nodes "[call_node $away DBSIZE] keys flushed, compacted, sent, loaded and swapped in"
+    assert_same_digest $nodes
+}

@@ -191,7 +191,6 @@ TEST_CASE("requests that take more than a turn's time are carried out over sever
   other.send(kPing);
   CHECK(other.receives(kPong));
   CHECK(busy.receives(replies));
-  CHECK(server.most_processed_in_a_turn < kRequests);
   // Nobody is left behind paused.
   busy.received.clear();
   busy.send(kPing);
