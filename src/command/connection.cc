@@ -81,10 +81,10 @@ void select_command(Context& context) {
     context.reply.error(kNotAnInteger);
   } else if (*index < INT_MIN || *index > INT_MAX) {
     context.reply.error("ERR value is out of range, value must between -2147483648 and 2147483647");
-  } else if (*index != 0) {
-    context.reply.error("ERR DB index is out of range");
+  } else if (!is_database(*index)) {
+    context.reply.error(kNoSuchDatabase);
   } else {
-    context.client->database = 0;
+    context.client->database = static_cast<uint32_t>(*index);
     context.reply.ok();
   }
 }

@@ -13,7 +13,19 @@ void incr_command(Context& context);
 // generic.cc
 void del_command(Context& context);
 void exists_command(Context& context);
+void rename_command(Context& context);
+void renamenx_command(Context& context);
+
+// database.cc
+inline constexpr std::string_view kNoSuchDatabase = "ERR DB index is out of range";
+inline bool is_database(int64_t index) { return index >= 0 && index < int64_t{keyspace::kDatabases}; }
 void dbsize_command(Context& context);
+void flushall_command(Context& context);
+void flushdb_command(Context& context);
+void swapdb_command(Context& context);
+// What is wrong with the arguments, whatever the state is; empty if nothing.
+std::string flush_refusal(Arguments arguments);
+std::string swap_refusal(Arguments arguments);
 
 // connection.cc
 void ping_command(Context& context);

@@ -15,9 +15,9 @@ bool is_one_of(std::string_view name, std::span<const std::string_view> names) {
 }
 
 // In no admin group by its flags, yet of the category.
-constexpr std::string_view kDangerous[] = {"info", "role"};
+constexpr std::string_view kDangerous[] = {"flushall", "flushdb", "info", "role", "swapdb"};
 constexpr std::string_view kAdministrative[] = {"role"};
-constexpr std::string_view kKeyspace[] = {"dbsize"};
+constexpr std::string_view kKeyspace[] = {"dbsize", "flushall", "flushdb", "swapdb"};
 
 struct FlagName {
   uint32_t flag;

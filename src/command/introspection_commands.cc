@@ -21,6 +21,8 @@ struct KeyUse {
   std::span<const std::string_view> flags;
   std::span<const std::string_view> flags_of_request;
   std::string_view notes;
+  // Of the second key, where it is used otherwise than the first: then each has a specification of its own.
+  std::span<const std::string_view> flags_of_second = {};
 };
 constexpr std::string_view kReads[] = {"RO", "access"};
 constexpr std::string_view kLooks[] = {"RO"};
@@ -28,12 +30,16 @@ constexpr std::string_view kUpdates[] = {"RW", "access", "update"};
 constexpr std::string_view kSets[] = {"RW", "access", "update", "variable_flags"};
 constexpr std::string_view kOverwrites[] = {"OW", "update"};
 constexpr std::string_view kDeletes[] = {"RM", "delete"};
+constexpr std::string_view kTakes[] = {"RW", "access", "delete"};
+constexpr std::string_view kInserts[] = {"OW", "insert"};
 constexpr KeyUse kKeyUses[] = {
     {"del", kDeletes, kDeletes, ""},
     {"delete", kDeletes, kDeletes, ""},
     {"exists", kLooks, kLooks, ""},
     {"get", kReads, kReads, ""},
     {"incr", kUpdates, kUpdates, ""},
+    {"rename", kTakes, kTakes, "", kOverwrites},
+    {"renamenx", kTakes, kTakes, "", kInserts},
     {"set", kSets, kOverwrites, "RW and ACCESS due to the optional `GET` argument"},
 };
 
@@ -53,7 +59,8 @@ constexpr Tips kTips[] = {
     {"client|info", kNondeterministic}, {"client|list", kNondeterministic}, {"command", kUnordered},
     {"command|docs", kUnordered},       {"command|info", kUnordered},       {"command|list", kUnordered},
     {"config|set", kAllNodes},          {"dbsize", kAllShardsSum},          {"del", kShardSum},
-    {"delete", kShardSum},              {"exists", kShardSum},              {"info", kInfoTips},
+    {"delete", kShardSum},              {"exists", kShardSum},              {"flushall", kAllShards},
+    {"flushdb", kAllShards},            {"info", kInfoTips},
     {"ping", kAllShards},
 };
 
@@ -81,8 +88,12 @@ void reply_named_integer(resp::Reply& reply, std::string_view name, int value) {
   reply.integer(value);
 }
 
-void reply_key_specification(resp::Reply& reply, const Shown& shown, const KeyUse& use) {
-  reply.set(1);
+// One that begins at `first_key`; `last_key` is relative to it, but from the end of the arguments if negative.
+struct KeyRange {
+  int first_key, last_key, key_step;
+};
+
+void reply_key_specification(resp::Reply& reply, const KeyRange& range, const KeyUse& use) {
   reply.map(use.notes.empty() ? 3 : 4);
   if (!use.notes.empty()) {
     reply.bulk("notes");
@@ -92,13 +103,25 @@ void reply_key_specification(resp::Reply& reply, const Shown& shown, const KeyUs
   reply_statuses(reply, use.flags);
   reply_named_type(reply, "begin_search", "index");
   reply.map(1);
-  reply_named_integer(reply, "index", shown.first_key);
+  reply_named_integer(reply, "index", range.first_key);
   reply_named_type(reply, "find_keys", "range");
   reply.map(3);
-  // Relative to the first key, but from the end of the arguments if negative.
-  reply_named_integer(reply, "lastkey", shown.last_key < 0 ? shown.last_key : shown.last_key - shown.first_key);
-  reply_named_integer(reply, "keystep", shown.key_step);
+  reply_named_integer(reply, "lastkey", range.last_key);
+  reply_named_integer(reply, "keystep", range.key_step);
   reply_named_integer(reply, "limit", 0);
+}
+
+void reply_key_specifications(resp::Reply& reply, const Shown& shown, const KeyUse& use) {
+  if (!use.flags_of_second.empty()) {
+    reply.set(2);
+    reply_key_specification(reply, {shown.first_key, 0, shown.key_step}, use);
+    KeyUse second = use;
+    second.flags = use.flags_of_second;
+    return reply_key_specification(reply, {shown.last_key, 0, shown.key_step}, second);
+  }
+  reply.set(1);
+  const int last_key = shown.last_key < 0 ? shown.last_key : shown.last_key - shown.first_key;
+  reply_key_specification(reply, {shown.first_key, last_key, shown.key_step}, use);
 }
 
 void reply_info(resp::Reply& reply, const Shown& shown) {
@@ -118,7 +141,7 @@ void reply_info(resp::Reply& reply, const Shown& shown) {
   if (use == nullptr) {
     reply.set(0);
   } else {
-    reply_key_specification(reply, shown, *use);
+    reply_key_specifications(reply, shown, *use);
   }
   reply.set(shown.subcommands.size());
   for (const Subcommand& subcommand : shown.subcommands) reply_info(reply, shown_subcommand(subcommand));
@@ -220,10 +243,11 @@ void command_getkeysandflags_command(Context& context) {
   const KeyUse* const use = find_row(kKeyUses, find_command(context.arguments[2])->name);
   LETO_ASSERT(use != nullptr, "a command with keys has no row in kKeyUses");
   context.reply.array(keys.size());
-  for (const std::string_view key : keys) {
+  for (const std::string_view& key : keys) {
     context.reply.array(2);
     context.reply.bulk(key);
-    reply_statuses(context.reply, use->flags_of_request);
+    const bool is_second = !use->flags_of_second.empty() && &key != &keys.front();
+    reply_statuses(context.reply, is_second ? use->flags_of_second : use->flags_of_request);
   }
 }
 

@@ -35,6 +35,10 @@ constexpr Command kCommands[] = {
      "Echo the given string"},
     {"exists", exists_command, -2, kReadOnly | kFast, 1, -1, 1, "generic", "1.0.0",
      "O(N) where N is the number of keys to check.", "Determine if a key exists"},
+    {"flushall", flushall_command, -1, kWrite, 0, 0, 0, "server", "1.0.0",
+     "O(N) where N is the total number of keys in all databases", "Remove all keys from all databases"},
+    {"flushdb", flushdb_command, -1, kWrite, 0, 0, 0, "server", "1.0.0",
+     "O(N) where N is the number of keys in the selected database", "Remove all keys from the current database"},
     {"get", get_command, 2, kReadOnly | kFast, 1, 1, 1, "string", "1.0.0", "O(1)",
      "Get the value of a key"},
     {"hello", hello_command, -1, kNoScript | kLoading | kFast | kNoAuth, 0, 0, 0, "connection", "6.0.0",
@@ -55,6 +59,9 @@ constexpr Command kCommands[] = {
      "Enables reads from this node's own state for a connection"},
     {"readwrite", readwrite_command, 1, kLoading | kFast, 0, 0, 0, "connection", "3.0.0", "O(1)",
      "Disables reads from this node's own state for a connection"},
+    {"rename", rename_command, 3, kWrite, 1, 2, 1, "generic", "1.0.0", "O(1)", "Rename a key"},
+    {"renamenx", renamenx_command, 3, kWrite | kFast, 1, 2, 1, "generic", "1.0.0", "O(1)",
+     "Rename a key, only if the new key does not exist"},
     {"reset", reset_command, 1, kNoScript | kLoading | kFast | kNoAuth, 0, 0, 0, "connection", "6.2.0",
      "O(1)", "Reset the connection"},
     {"role", role_command, 1, kNoScript | kLoading | kFast, 0, 0, 0, "server", "2.8.12", "O(1)",
@@ -69,6 +76,8 @@ constexpr Command kCommands[] = {
     {"snapshot", snapshot_command, 1, kAdmin | kNoScript | kDeferred, 0, 0, 0, "server", kLetoVersion,
      "O(N) where N is the number of changed keys",
      "Write what changed to the key tables, durably"},
+    {"swapdb", swapdb_command, 3, kWrite | kFast, 0, 0, 0, "server", "4.0.0",
+     "O(N) where N is the count of clients watching or blocking on keys from both databases", "Swaps two Redis databases"},
     {"transfer", transfer_command, -1, kAdmin | kNoScript | kDeferred | kLeaderOnly, 0, 0, 0, "server",
      kLetoVersion, "O(1)", "Hand leadership over to another node"},
 };
@@ -176,6 +185,8 @@ std::string check_request(const Command* command, Arguments arguments) {
 std::string check_write(const Command& command, Arguments arguments) {
   constexpr size_t kPlainSetArguments = 3;
   if (command.handler == set_command && arguments.size() > kPlainSetArguments) return std::string(kSyntaxError);
+  if (command.handler == flushall_command || command.handler == flushdb_command) return flush_refusal(arguments);
+  if (command.handler == swapdb_command) return swap_refusal(arguments);
   return "";
 }
 

@@ -27,7 +27,9 @@ size_t Cut::size() const { return dirty_ == nullptr ? 0 : dirty_->set->size(); }
 void Cut::for_each(const std::function<void(const Change&)>& visit) const {
   if (dirty_ == nullptr) return;
   dirty_->set->for_each([&](const DirtyRecord& record) {
-    visit({.database = record.database, .key = {record.key, record.key_size}, .item = &record.item});
+    Change change{.space = record.space, .key = {record.key, record.key_size}, .item = &record.item, .origin = {}};
+    if (record.origin != nullptr) change.origin = std::string_view(record.origin->key, record.origin->key_size);
+    visit(change);
   });
 }
 

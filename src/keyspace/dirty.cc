@@ -25,7 +25,7 @@ std::string_view DirtySet::copy_key(std::string_view key) {
   return {place, key.size()};
 }
 
-DirtyRecord* DirtySet::add(uint32_t database, std::string_view key) {
+DirtyRecord* DirtySet::add(uint64_t space, std::string_view key) {
   if (size_ / kRecordsPerChunk == chunks_.size()) {
     chunks_.push_back(std::make_unique<Chunk>());
     bytes_ += sizeof(Chunk);
@@ -34,9 +34,19 @@ DirtyRecord* DirtySet::add(uint32_t database, std::string_view key) {
   DirtyRecord* const record = &chunks_[size_ / kRecordsPerChunk]->records[size_ % kRecordsPerChunk];
   record->key = copy.data();
   record->key_size = static_cast<uint32_t>(copy.size());
-  record->database = database;
+  record->space = space;
   ++size_;
   return record;
+}
+
+void DirtySet::set_origin(DirtyRecord* record, const DirtyRecord* origin) {
+  record->origin = origin;
+  if (origin != nullptr) moved_.push_back(record);
+}
+
+void DirtySet::forget_origins() {
+  for (DirtyRecord* const record : moved_) record->origin = nullptr;
+  moved_.clear();
 }
 
 bool DirtySet::remove_some(size_t count) {

@@ -17,14 +17,20 @@ namespace leto::keyspace {
 struct DirtyRecord {
   const char* key = nullptr;
   uint32_t key_size = 0;
-  uint32_t database = 0;
-  Item item;   // value null: erased.
+  uint64_t space = 0;   // Number of the key's namespace.
+  Item item;            // value null: erased.
+  // The key (perhaps this one) that had this value at the cut before; null if no key of this namespace had.
+  const DirtyRecord* origin = nullptr;
 };
 
 class DirtySet {
  public:
   // A record without a value, with a copy of `key`.
-  DirtyRecord* add(uint32_t database, std::string_view key);
+  DirtyRecord* add(uint64_t space, std::string_view key);
+  // Says where the value of a record is from. Null is no origin. REQUIRES: both are of this set and of one namespace.
+  void set_origin(DirtyRecord* record, const DirtyRecord* origin);
+  // No record has an origin any more.
+  void forget_origins();
   // Frees up to `count` of the last records with their values; true if none is left.
   bool remove_some(size_t count);
 
@@ -45,6 +51,7 @@ class DirtySet {
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::vector<std::unique_ptr<char[]>> key_blocks_;
+  std::vector<DirtyRecord*> moved_;   // All that have an origin, and perhaps some that had.
   char* free_ = nullptr;
   size_t free_bytes_ = 0;
   size_t size_ = 0;
@@ -59,6 +66,7 @@ void DirtySet::for_each(Visit visit) const {
 struct Cut::Dirty {
   std::unique_ptr<DirtySet> set;
   std::shared_ptr<Graveyard> graveyard;   // Where the set goes with the cut.
+  bool names_changed = false;             // Databases were flushed or swapped since the cut before.
 };
 
 }  // namespace leto::keyspace

@@ -1,10 +1,14 @@
-// The keyspace: sixteen dictionaries, the digest over them, and the dirty set that follows every change.
+// The keyspace: sixteen namespaces of one dictionary each, and the dirty set that follows every change.
 //
 // An erased key keeps its node, without a value, until the dirty set that tells of it is frozen: so
 // the node always knows its record and a key has one record at most. Nodes are freed by on_turn() alone.
 //
-// Invariants: a node without a value is in erased_ or erased_before_, once; a node's epoch is that of the
-// current dirty set iff its record is in it; digest_ is the sum of the nodes' digests.
+// FLUSHDB hands the dictionary to the graveyard with all its nodes; what is said of them elsewhere, in the dirty set and
+// the lists of erased nodes, names the namespace, and is passed over once that is gone.
+//
+// Invariants: a node without a value is in `erased` or `erased_before`, once; a node's epoch is that of the
+// current dirty set iff its record is in it; a namespace's digest is the sum of its nodes'; `names` are the numbers of
+// `spaces`.
 #include "keyspace/keyspace.h"
 
 #include <deque>
@@ -25,6 +29,8 @@ namespace {
 // Freed in one turn: some 100 to 200 microseconds' worth.
 constexpr size_t kItemsPerTurn = 1024;
 
+using Number = unsigned long long;
+
 size_t value_bytes(const ValueRef& value) {
   // The control block, and what a string has beyond its own 15 bytes, as malloc rounds it.
   constexpr size_t kControlBlock = 24;
@@ -38,36 +44,75 @@ size_t value_bytes(const ValueRef& value) {
 
 size_t payload_bytes(const Item& item) { return item.value == nullptr ? 0 : item.value->string.size(); }
 
+// The keys of one database, as long as they are its keys.
+struct Space {
+  uint64_t number = 0;
+  std::unique_ptr<Dictionary> dictionary = std::make_unique<Dictionary>();
+  uint64_t keys = 0;
+  uint64_t expires = 0;
+  size_t memory = 0;   // Of nodes and values.
+  Digest digest;       // Sum of the nodes' digests.
+
+  Node* find_or_insert(std::string_view key);
+  void assign(Node* node, Item item);
+  void clear(Node* node);
+};
+
+Node* Space::find_or_insert(std::string_view key) {
+  const uint32_t hash = Dictionary::hash_of(key);
+  if (Node* const found = dictionary->find(key, hash)) return found;
+  memory += Dictionary::node_bytes(key.size());
+  return dictionary->insert(key, hash);
+}
+
+void Space::assign(Node* node, Item item) {
+  LETO_ASSERT(item.value != nullptr, base::format("a key of namespace %llu without a value", Number{number}));
+  clear(node);
+  ++keys;
+  expires += item.deadline_ms != kNoDeadline;
+  memory += value_bytes(item.value);
+  node->digest = key_digest(node->key(), item);
+  digest = digest + node->digest;
+  node->item = std::move(item);
+}
+
+void Space::clear(Node* node) {
+  if (node->item.value == nullptr) return;
+  --keys;
+  expires -= node->item.deadline_ms != kNoDeadline;
+  memory -= value_bytes(node->item.value);
+  digest = digest - node->digest;
+  node->digest = {};
+  node->item = {};
+}
+
 }  // namespace
 
 struct Keyspace::State {
-  struct Database {
-    std::unique_ptr<Dictionary> dictionary = std::make_unique<Dictionary>();
-    uint64_t keys = 0;
-    uint64_t expires = 0;
-  };
   struct Erased {
-    uint32_t database = 0;
-    Node* node = nullptr;
+    uint64_t space = 0;
+    Node* node = nullptr;   // Dangling once the namespace is gone.
   };
 
-  Database& at(uint32_t database) {
-    LETO_ASSERT(database < kDatabases, base::format("database %u", database));
-    return databases[database];
+  State() {
+    for (uint32_t database = 0; database < kDatabases; ++database) spaces[database].number = names.spaces[database];
   }
-  Node* find_or_insert(uint32_t database, std::string_view key);
-  void assign(uint32_t database, Node* node, Item item);
-  void clear(uint32_t database, Node* node);
-  void mark(uint32_t database, Node* node);
-  void list_erased(uint32_t database, Node* node);
+  Space& at(uint32_t database) {
+    LETO_ASSERT(database < kDatabases, base::format("database %u", database));
+    return spaces[database];
+  }
+  Space* find_space(uint64_t number);
+  void name(uint32_t database, uint64_t number);
+  void mark(const Space& space, Node* node);
+  void list_erased(const Space& space, Node* node);
   void free_erased(size_t count);
   void bury_in(Graveyard& other);
 
-  std::array<Database, kDatabases> databases;
-  Digest digest;
+  std::array<Space, kDatabases> spaces;   // By database.
+  Databases names;                        // Their numbers.
+  bool names_changed = false;             // Since the last cut.
   uint64_t hits = 0;
   uint64_t misses = 0;
-  size_t memory = 0;   // Of nodes and values.
   std::unique_ptr<DirtySet> dirty = std::make_unique<DirtySet>();
   uint64_t epoch = 1;  // Of `dirty`.
   size_t dirty_bytes = 0;
@@ -76,53 +121,31 @@ struct Keyspace::State {
   std::shared_ptr<Graveyard> graveyard = std::make_shared<Graveyard>();
 };
 
-Node* Keyspace::State::find_or_insert(uint32_t database, std::string_view key) {
-  Dictionary& dictionary = *at(database).dictionary;
-  const uint32_t hash = Dictionary::hash_of(key);
-  if (Node* const found = dictionary.find(key, hash)) return found;
-  memory += Dictionary::node_bytes(key.size());
-  return dictionary.insert(key, hash);
+// Null once it was flushed.
+Space* Keyspace::State::find_space(uint64_t number) {
+  for (Space& space : spaces) {
+    if (space.number == number) return &space;
+  }
+  return nullptr;
 }
 
-void Keyspace::State::assign(uint32_t database, Node* node, Item item) {
-  LETO_ASSERT(item.value != nullptr, base::format("a key of database %u without a value", database));
-  clear(database, node);
-  Database& home = at(database);
-  ++home.keys;
-  home.expires += item.deadline_ms != kNoDeadline;
-  memory += value_bytes(item.value);
-  node->digest = item_digest(database, node->key(), item);
-  digest = digest + node->digest;
-  node->item = std::move(item);
-}
-
-void Keyspace::State::clear(uint32_t database, Node* node) {
-  if (node->item.value == nullptr) return;
-  Database& home = at(database);
-  --home.keys;
-  home.expires -= node->item.deadline_ms != kNoDeadline;
-  memory -= value_bytes(node->item.value);
-  digest = digest - node->digest;
-  node->digest = {};
-  node->item = {};
-}
-
-void Keyspace::State::mark(uint32_t database, Node* node) {
+void Keyspace::State::mark(const Space& space, Node* node) {
   if (node->epoch != epoch) {
-    node->record = dirty->add(database, node->key());
+    node->record = dirty->add(space.number, node->key());
     node->epoch = epoch;
     dirty_bytes += node->key_size;
   }
   dirty_bytes -= payload_bytes(node->record->item);
   node->record->item = node->item;
+  dirty->set_origin(node->record, nullptr);
   dirty_bytes += payload_bytes(node->item);
-  if (node->item.value == nullptr) list_erased(database, node);
+  if (node->item.value == nullptr) list_erased(space, node);
 }
 
-void Keyspace::State::list_erased(uint32_t database, Node* node) {
+void Keyspace::State::list_erased(const Space& space, Node* node) {
   if (node->is_listed) return;
   node->is_listed = true;
-  erased.push_back({database, node});
+  erased.push_back({space.number, node});
 }
 
 void Keyspace::State::free_erased(size_t count) {
@@ -134,19 +157,21 @@ void Keyspace::State::free_erased(size_t count) {
     }
     const Erased last = oldest.back();
     oldest.pop_back();
+    Space* const space = find_space(last.space);
+    if (space == nullptr) continue;
     last.node->is_listed = false;
     if (last.node->item.value != nullptr) continue;
     if (last.node->epoch == epoch) {
-      list_erased(last.database, last.node);
+      list_erased(*space, last.node);
       continue;
     }
-    memory -= Dictionary::node_bytes(last.node->key_size);
-    at(last.database).dictionary->remove(last.node);
+    space->memory -= Dictionary::node_bytes(last.node->key_size);
+    space->dictionary->remove(last.node);
   }
 }
 
 void Keyspace::State::bury_in(Graveyard& other) {
-  for (Database& database : databases) other.bury(std::move(database.dictionary));
+  for (Space& space : spaces) other.bury(std::move(space.dictionary));
   other.bury(std::move(dirty));
   other.adopt(std::move(graveyard));
 }
@@ -186,32 +211,77 @@ const Item* Keyspace::find(uint32_t database, std::string_view key) const {
 }
 
 void Keyspace::set(uint32_t database, std::string_view key, Item item) {
-  Node* const node = state_->find_or_insert(database, key);
-  state_->assign(database, node, std::move(item));
-  state_->mark(database, node);
+  Space& space = state_->at(database);
+  Node* const node = space.find_or_insert(key);
+  space.assign(node, std::move(item));
+  state_->mark(space, node);
 }
 
 bool Keyspace::erase(uint32_t database, std::string_view key) {
-  Node* const node = state_->at(database).dictionary->find(key);
+  Space& space = state_->at(database);
+  Node* const node = space.dictionary->find(key);
   if (node == nullptr || node->item.value == nullptr) return false;
-  state_->clear(database, node);
-  state_->mark(database, node);
+  space.clear(node);
+  state_->mark(space, node);
   return true;
 }
+
+void Keyspace::rename(uint32_t database, const Rename& rename) {
+  Space& space = state_->at(database);
+  Node* const source = space.dictionary->find(rename.from);
+  LETO_ASSERT(source != nullptr && source->item.value != nullptr && rename.from != rename.to,
+              base::format("a rename within database %u: %d", database, source != nullptr));
+  Item item = source->item;
+  item.version = rename.version;
+  // Unless it was changed since the cut before, that one has the value under this key.
+  const bool changed = source->epoch == state_->epoch;
+  const DirtyRecord* const origin = changed ? source->record->origin : nullptr;
+  space.clear(source);
+  state_->mark(space, source);
+  Node* const target = space.find_or_insert(rename.to);
+  space.assign(target, std::move(item));
+  state_->mark(space, target);
+  state_->dirty->set_origin(target->record, changed ? origin : source->record);
+}
+
+void Keyspace::State::name(uint32_t database, uint64_t number) {
+  spaces[database].number = names.spaces[database] = number;
+  names_changed = true;
+}
+
+// Whether it has keys is the same on every node; whether erased ones are still remembered is not.
+void Keyspace::flush(uint32_t database) {
+  Space& space = state_->at(database);
+  if (space.keys == 0) return;
+  state_->graveyard->bury(std::move(space.dictionary));
+  space = Space();
+  state_->name(database, state_->names.next_space++);
+}
+
+void Keyspace::swap(uint32_t first, uint32_t second) {
+  Space& left = state_->at(first);
+  Space& right = state_->at(second);
+  if (first == second) return;
+  std::swap(left, right);
+  state_->name(first, left.number);
+  state_->name(second, right.number);
+}
+
+const Databases& Keyspace::databases() const { return state_->names; }
 
 uint64_t Keyspace::size(uint32_t database) const { return state_->at(database).keys; }
 
 uint64_t Keyspace::size() const {
   uint64_t sum = 0;
-  for (const State::Database& database : state_->databases) sum += database.keys;
+  for (const Space& space : state_->spaces) sum += space.keys;
   return sum;
 }
 
 uint64_t Keyspace::expires(uint32_t database) const { return state_->at(database).expires; }
 
 size_t Keyspace::memory_used() const {
-  size_t sum = state_->memory + state_->dirty->bytes();
-  for (const State::Database& database : state_->databases) sum += database.dictionary->table_bytes();
+  size_t sum = state_->dirty->bytes();
+  for (const Space& space : state_->spaces) sum += space.memory + space.dictionary->table_bytes();
   return sum;
 }
 
@@ -222,7 +292,13 @@ void Keyspace::for_each(uint32_t database,
   });
 }
 
-Digest Keyspace::digest() const { return state_->digest; }
+Digest Keyspace::digest() const {
+  Digest sum;
+  for (uint32_t database = 0; database < kDatabases; ++database) {
+    sum = sum + in_database(database, state_->spaces[database].digest);
+  }
+  return sum;
+}
 
 Digest Keyspace::recompute_digest() const {
   Digest sum;
@@ -234,18 +310,34 @@ Digest Keyspace::recompute_digest() const {
   return sum;
 }
 
+void Keyspace::name_spaces(const Databases& databases) {
+  State& state = *state_;
+  LETO_ASSERT(size() == 0 && state.dirty->size() == 0 && !state.names_changed,
+              base::format("namespaces are named among %llu keys", Number{size()}));
+  for (uint32_t database = 0; database < kDatabases; ++database) {
+    LETO_ASSERT(databases.spaces[database] != 0 && databases.spaces[database] < databases.next_space,
+                base::format("namespace %llu of %llu", Number{databases.spaces[database]}, Number{databases.next_space}));
+    state.spaces[database].number = databases.spaces[database];
+  }
+  state.names = databases;
+}
+
 void Keyspace::reserve(uint32_t database, uint64_t keys) { state_->at(database).dictionary->reserve(keys); }
 
 void Keyspace::load(uint32_t database, std::string_view key, Item item) {
-  state_->memory += Dictionary::node_bytes(key.size());
-  state_->assign(database, state_->at(database).dictionary->insert(key, Dictionary::hash_of(key)), std::move(item));
+  Space& space = state_->at(database);
+  space.memory += Dictionary::node_bytes(key.size());
+  space.assign(space.dictionary->insert(key, Dictionary::hash_of(key)), std::move(item));
 }
 
 Cut Keyspace::freeze(StateHeader header) {
   State& state = *state_;
   Cut cut;
   cut.header = std::move(header);
-  cut.dirty_ = std::make_unique<Cut::Dirty>(Cut::Dirty{std::move(state.dirty), state.graveyard});
+  cut.header.databases = state.names;
+  cut.dirty_ = std::make_unique<Cut::Dirty>(
+      Cut::Dirty{.set = std::move(state.dirty), .graveyard = state.graveyard,
+                 .names_changed = std::exchange(state.names_changed, false)});
   state.dirty = std::make_unique<DirtySet>();
   state.dirty_bytes = 0;
   ++state.epoch;
@@ -255,14 +347,19 @@ Cut Keyspace::freeze(StateHeader header) {
 
 void Keyspace::restore(Cut cut) {
   if (cut.dirty_ == nullptr) return;
+  state_->names_changed |= cut.dirty_->names_changed;
+  // They were said of the cut that failed: what it should have brought to the disk is not there.
+  state_->dirty->forget_origins();
   cut.dirty_->set->for_each([&](const DirtyRecord& record) {
-    Node* const node = state_->find_or_insert(record.database, {record.key, record.key_size});
+    Space* const space = state_->find_space(record.space);
+    if (space == nullptr) return;
+    Node* const node = space->find_or_insert({record.key, record.key_size});
     // What the key holds now, which is what the cut says unless a later cut has it too.
-    if (node->epoch != state_->epoch) state_->mark(record.database, node);
+    if (node->epoch != state_->epoch) state_->mark(*space, node);
   });
 }
 
-size_t Keyspace::dirty_keys() const { return state_->dirty->size(); }
+size_t Keyspace::dirty_keys() const { return state_->dirty->size() + state_->names_changed; }
 size_t Keyspace::dirty_bytes() const { return state_->dirty_bytes; }
 
 void Keyspace::on_turn() {

@@ -2,14 +2,19 @@
 // Deterministic: the same changes in the same order give the same digest on every node, whatever the
 // table layout. Refuses to know of logs, disks, clients and clocks.
 //
+// The keys of a database are in a namespace, whose number no other keys ever had or will have. FLUSHDB gives the
+// database a new one, SWAPDB exchanges two: so both cost the same whatever the databases hold. The numbers are part of
+// the state, the same on every node; they are not under the digest, which is of what clients can see.
+//
 // Invariants: digest() equals recompute_digest(); a key is in the dirty set iff it was changed since the
-// last freeze(); values are never changed in place.
+// last freeze(), unless its namespace is gone; values are never changed in place.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +32,13 @@ struct Digest {
   std::string hex() const;  // 32 digits.
 };
 
+// Which namespace the keys of each database are in. Before the first FLUSHDB or SWAPDB, database 0 is namespace 1 and so on.
+struct Databases {
+  std::array<uint64_t, kDatabases> spaces = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+  uint64_t next_space = kDatabases + 1;   // No namespace has or had this number or a higher one.
+  bool operator==(const Databases&) const = default;
+};
+
 // Replicated state beside the keys; in the same transaction as they, and with them in a snapshot.
 struct StateHeader {
   uint64_t applied_index = 0;
@@ -37,6 +49,7 @@ struct StateHeader {
   uint64_t configuration_index = 0;
   Digest digest;                   // Of the keys at applied_index.
   uint64_t semantics_level = 1;    // In force behind applied_index.
+  Databases databases = {};        // Set by freeze().
 };
 
 // What changed since the cut before, frozen at one applied index. Read by a worker thread while the loop
@@ -44,11 +57,15 @@ struct StateHeader {
 class Cut {
  public:
   StateHeader header;
-  // Changed keys: item.value null means erased. Iterated in any order; sort before writing.
+  // Changed keys: item.value null means erased. Iterated in any order; sort before writing. Those of a namespace that
+  // is none of header.databases are to be left out: they are gone with it.
   struct Change {
-    uint32_t database = 0;
+    uint64_t space = 0;     // The namespace's number.
     std::string_view key;   // Lives as long as the cut.
     const Item* item = nullptr;
+    // The key of the same namespace that had this very value (not its version) at the cut before, if it was only
+    // renamed since. That key is a change of this cut, too, and perhaps this one. No two changes have the same origin.
+    std::optional<std::string_view> origin;
   };
   size_t size() const;
   void for_each(const std::function<void(const Change&)>& visit) const;
@@ -79,6 +96,17 @@ class Keyspace {
   void set(uint32_t database, std::string_view key, Item item);
   // False if it did not exist.
   bool erase(uint32_t database, std::string_view key);
+  // Moves the value and deadline of `from` to `to`, which is replaced if it exists. REQUIRES: `from` exists; they differ.
+  struct Rename {
+    std::string_view from, to;
+    Version version;   // Of `to` afterwards.
+  };
+  void rename(uint32_t database, const Rename& rename);
+  // Erases all keys of a database, in constant time: they are freed by on_turn().
+  void flush(uint32_t database);
+  // Exchanges the keys of two databases, in constant time.
+  void swap(uint32_t first, uint32_t second);
+  const Databases& databases() const;
   uint64_t size(uint32_t database) const;   // Keys.
   uint64_t size() const;                    // Keys of all databases.
   uint64_t expires(uint32_t database) const;  // Keys with a deadline.
@@ -94,6 +122,9 @@ class Keyspace {
   Digest digest() const;             // Kept up to date by every change.
   Digest recompute_digest() const;   // From the keys; for DEBUG DIGEST and tests.
 
+  // Before loading: which namespace each database is. REQUIRES: no key and no change since construction; all numbers
+  // differ, and are below next_space.
+  void name_spaces(const Databases& databases);
   // Before loading so many keys into a database: spares their insertion the growing. REQUIRES: it has none.
   void reserve(uint32_t database, uint64_t keys);
   // While loading from the keys file: like set() of a new key, without marking it as changed. REQUIRES: the key is not
@@ -104,6 +135,8 @@ class Keyspace {
   Cut freeze(StateHeader header);
   // A cut whose flush failed: its keys count as changed again (unless changed since). Linear in the cut.
   void restore(Cut cut);
+  // Not 0 if the next cut says anything that the one before did not: changed keys, and one more if databases were
+  // flushed or swapped.
   size_t dirty_keys() const;
   size_t dirty_bytes() const;   // Key and value bytes, estimated.
 

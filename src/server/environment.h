@@ -76,6 +76,8 @@ class KeysDisk {
   using Flushed = std::function<void(const base::Status&, keyspace::Cut)>;
   virtual ~KeysDisk() = default;
   virtual bool busy() const = 0;
+  // Old values or flushed databases are still in the file: each flush removes a bounded part of them.
+  virtual bool garbage_waits() const { return false; }
   // All of these REQUIRE !busy().
   virtual void flush(keyspace::Cut cut, storage::Witness witness, Flushed done) = 0;
   virtual void write_witness(storage::Witness witness, StatusDone done) = 0;

@@ -13,6 +13,8 @@ constexpr uint64_t kWitnessRetryUs = 500000;
 constexpr uint64_t kFlushRetryUs = 1000000;
 // Nothing was applied for so long: what changed is flushed within a second.
 constexpr uint64_t kIdleUs = 500000;
+// With nothing to write, what flushed databases left in the file goes in steps so far apart.
+constexpr uint64_t kGarbageUs = 100000;
 
 }  // namespace
 
@@ -68,7 +70,10 @@ void Flusher::note_changes(uint64_t now_us) {
 
 bool Flusher::is_due() {
   const uint64_t now_us = environment_.clock.monotonic_us();
-  if (keyspace_.dirty_keys() == 0 || now_us < retry_us_) return false;
+  if (now_us < retry_us_) return false;
+  if (keyspace_.dirty_keys() == 0) {
+    return environment_.keys_disk.garbage_waits() && now_us - started_us_ >= kGarbageUs && now_us - changed_us_ >= kIdleUs;
+  }
   const uint64_t bytes = std::max<uint64_t>(keyspace_.dirty_bytes(), replica_.applied_bytes() - frozen_applied_bytes_);
   return now_us - changed_us_ >= kIdleUs || now_us - started_us_ >= options_.flush_interval_ms * 1000 ||
          bytes >= options_.flush_bytes || behind();

@@ -16,6 +16,7 @@ struct KeysFile::FlushJob {
   Flushed done;
   bool begun = false;
   bool committed = false;
+  bool leaves_garbage = false;
   base::Status status = {};
   base::Status checkpoint = {};
 };
@@ -61,9 +62,11 @@ void KeysFile::step_flush(const std::shared_ptr<FlushJob>& job) {
 void KeysFile::end_flush(const std::shared_ptr<FlushJob>& job) {
   const auto work = [this, job] {
     if (job->status.is_ok()) job->checkpoint = store_->checkpoint();
+    job->leaves_garbage = store_->has_garbage();
   };
   jobs_.run(work, [this, job] {
     busy_ = false;
+    garbage_waits_ = job->leaves_garbage;
     if (!job->checkpoint.is_ok()) {
       LETO_LOG(kWarning, "keys file: the checkpoint failed and is tried again after the next flush: %s",
                job->checkpoint.text().c_str());
@@ -87,14 +90,17 @@ void KeysFile::load(LoadDone done) {
   struct Job {
     LoadedKeys loaded;
     base::Status status;
+    bool finds_garbage = false;
   };
   auto job = std::make_shared<Job>();
   const auto work = [this, job] {
     job->loaded.header = store_->header();
     job->status = storage::load_keyspace(*store_, job->loaded.keyspace);
+    job->finds_garbage = store_->has_garbage();
   };
   jobs_.run(work, [this, job, done = std::move(done)] {
     busy_ = false;
+    garbage_waits_ = job->finds_garbage;
     if (!job->status.is_ok()) return done(std::move(job->status));
     done(std::move(job->loaded));
   });

@@ -30,6 +30,7 @@ class KeysFile : public KeysDisk {
   base::Status close();
 
   bool busy() const override { return busy_; }
+  bool garbage_waits() const override { return garbage_waits_; }
   void flush(keyspace::Cut cut, storage::Witness witness, Flushed done) override;
   void write_witness(storage::Witness witness, StatusDone done) override;
   void load(LoadDone done) override;
@@ -45,6 +46,7 @@ class KeysFile : public KeysDisk {
   const KeysPlace place_;
   std::unique_ptr<storage::KeyStore> store_;   // Touched by the job in flight alone.
   bool busy_ = false;
+  bool garbage_waits_ = false;   // As of the last flush or load.
 };
 
 }  // namespace leto::server

@@ -36,6 +36,8 @@ std::string Replica::refusal_for(const command::Command& command, resp::Argument
   if (refusal == kNotLeader && options_.follower_writes == FollowerWrites::kRedirect) {
     const raft::Member* leader = raft_.configuration().find(raft_.leader());
     if (leader == nullptr || leader->client_address.empty()) return refusal;
+    // FLUSHALL has no slot to point to.
+    if (command.first_key == 0) return refusal;
     const std::string_view key = arguments[static_cast<size_t>(command.first_key)];
     return base::format("MOVED %u %s", command::key_slot(key), leader->client_address.c_str());
   }

@@ -13,6 +13,7 @@
 #include "storage/log_tables.h"
 #include "storage/lost_tail.h"
 #include "storage/meta.h"
+#include "storage/namespaces.h"
 #include "storage/sqlite.h"
 #include "storage/state_rows.h"
 #include "storage/vfs_file.h"
@@ -165,12 +166,12 @@ void Checker::check_keys(uint64_t generation) {
 
 void Checker::check_values(Database& database) {
   Namespaces namespaces;
-  if (!is_sound(namespaces.open_for_reading(database))) return;
+  if (!is_sound(namespaces.open_for_reading(database, state_->header.databases.next_space))) return;
   keyspace::Digest digest;
   Number keys = 0;
   bool sound = true;
   for (uint32_t db = 0; db < keyspace::kDatabases; ++db) {
-    KeyTables* const tables = namespaces.find(db);
+    KeyTables* const tables = namespaces.find_database(db);
     if (tables == nullptr) continue;
     sound &= is_sound(tables->load(database, db, [&](std::string_view key, const keyspace::Item& item) {
       digest = digest + keyspace::item_digest(db, key, item);

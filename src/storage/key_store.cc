@@ -1,4 +1,4 @@
-// keys-<generation>.db's read-write connection: opening, flushing, loading. The rows are in key_tables.cc and
+// keys-<generation>.db's read-write connection: opening, flushing, loading. The rows are in key_tables.cc, namespaces.cc and
 // state_rows.cc.
 // Invariants: state_'s header and witness say what the file holds as of the last commit; flush_ is there iff a
 // transaction is open between two calls.
@@ -17,6 +17,7 @@
 #include "storage/fatal.h"
 #include "storage/key_tables.h"
 #include "storage/meta.h"
+#include "storage/namespaces.h"
 #include "storage/sqlite.h"
 #include "storage/state_rows.h"
 #include "storage/vfs_file.h"
@@ -30,15 +31,26 @@ using keyspace::StateHeader;
 
 constexpr size_t kCacheBytes = 16 << 20;
 constexpr size_t kStepBytes = 4 << 20;      // Of flush(), which has nobody to give way to.
-constexpr size_t kSweptBytesMax = 4 << 20;  // By one checkpoint().
+constexpr size_t kSweptBytesMax = 4 << 20;  // By one checkpoint(), unless more was written since the one before.
+constexpr size_t kTakeBytes = 4 << 10;      // What a renamed value counts in a step: the page its row is on.
 
-// By database and key, so that each page of a table is met once.
-std::vector<Cut::Change> sorted_changes(const Cut& cut) {
-  std::vector<Cut::Change> changes;
+struct Planned {
+  Cut::Change change;
+  uint64_t object = 0;   // Where its value is in the file already; 0: nowhere.
+};
+
+bool is_erased(const Cut::Change& change) { return change.item == nullptr || change.item->value == nullptr; }
+
+// By namespace and key, so that each page of a table is met once; without those of namespaces that are gone.
+std::vector<Planned> sorted_changes(const Cut& cut) {
+  const auto& spaces = cut.header.databases.spaces;
+  std::vector<Planned> changes;
   changes.reserve(cut.size());
-  cut.for_each([&](const Cut::Change& change) { changes.push_back(change); });
-  std::sort(changes.begin(), changes.end(), [](const Cut::Change& left, const Cut::Change& right) {
-    return std::tie(left.database, left.key) < std::tie(right.database, right.key);
+  cut.for_each([&](const Cut::Change& change) {
+    if (std::find(spaces.begin(), spaces.end(), change.space) != spaces.end()) changes.push_back({.change = change});
+  });
+  std::sort(changes.begin(), changes.end(), [](const Planned& left, const Planned& right) {
+    return std::tie(left.change.space, left.change.key) < std::tie(right.change.space, right.change.key);
   });
   return changes;
 }
@@ -47,7 +59,8 @@ std::vector<Cut::Change> sorted_changes(const Cut& cut) {
 struct Flush {
   const Cut* cut = nullptr;
   Witness witness;
-  std::vector<Cut::Change> changes;
+  std::vector<Planned> changes;
+  size_t looked_at = 0;   // By take_some(), which is done with all before the first one is put.
   size_t next = 0;
 };
 
@@ -65,6 +78,7 @@ class SqliteKeyStore : public KeyStore {
   FlushStep step_flush(size_t bytes_max) override;
   base::Status write_witness(const Witness& witness) override;
   base::Status checkpoint() override;
+  bool has_garbage() const override { return !dead_ && namespaces_.has_garbage(); }
   base::Status close() override;
 
  private:
@@ -79,8 +93,9 @@ class SqliteKeyStore : public KeyStore {
   base::Status check_idle() const;
   base::Status end_flush(int code);
   base::Status sweep();
+  int take_some(size_t& bytes_left);
   int put_some(size_t bytes_max);
-  int put(const Cut::Change& change);
+  int put(const Planned& planned);
   int finish_flush();
 
   const KeyStoreOptions options_;
@@ -90,6 +105,7 @@ class SqliteKeyStore : public KeyStore {
   Namespaces namespaces_;
   StateRows state_;
   std::optional<Flush> flush_;
+  size_t flushed_bytes_ = 0;   // Since the last checkpoint().
   std::string failure_; // Of the last transaction that failed.
   bool dead_ = false;   // A sync failed, and the process lives on (fatal.h).
 };
@@ -108,7 +124,8 @@ base::Status SqliteKeyStore::start() {
   if (status.is_ok() && !database_->is_new()) status = database_->set_up();
   if (status.is_ok()) status = read_state(*database_, *meta_, state_);
   if (status.is_ok()) status = add_what_is_new();
-  if (status.is_ok()) status = namespaces_.open(*database_);
+  if (status.is_ok()) status = namespaces_.open(*database_, state_.header.databases.next_space);
+  state_.header.databases = namespaces_.databases();
   if (status.is_ok()) status = database_->rewrite_wal();
   // Only now does the applied index count for compaction, and the witness as one.
   return status.is_ok() ? database_->checkpoint_whole() : std::move(status);
@@ -197,8 +214,12 @@ base::Status SqliteKeyStore::checkpoint() {
 
 base::Status SqliteKeyStore::sweep() {
   if (!namespaces_.has_garbage()) return {};
-  base::Status status =
-      transaction("remove old values", [&] { return namespaces_.sweep(*database_, kSweptBytesMax); });
+  // What is flushed again and again must not be left behind faster than it goes.
+  const size_t bytes = std::max(kSweptBytesMax, 2 * std::exchange(flushed_bytes_, 0));
+  base::Status status = transaction("remove old values", [&] {
+    const int code = namespaces_.sweep(*database_, kSweptBytesMax);
+    return code == SQLITE_OK ? namespaces_.bury(*database_, bytes) : code;
+  });
   if (status.is_ok() || dead_) return status;
   if (base::Status again = reopen_tables(); !again.is_ok()) return again;
   return status;
@@ -208,9 +229,11 @@ base::Status SqliteKeyStore::sweep() {
 
 base::Status SqliteKeyStore::begin_flush(const Cut& cut, const Witness& witness) {
   if (base::Status status = check_idle(); !status.is_ok()) return status;
-  flush_ = {.cut = &cut, .witness = witness, .changes = sorted_changes(cut), .next = 0};
+  flush_ = {.cut = &cut, .witness = witness, .changes = sorted_changes(cut)};
   const int code = database_->begin();
-  return code == SQLITE_OK ? base::Status() : end_flush(code);
+  if (code != SQLITE_OK) return end_flush(code);
+  namespaces_.change(cut.header.databases);
+  return {};
 }
 
 FlushStep SqliteKeyStore::step_flush(size_t bytes_max) {
@@ -238,30 +261,50 @@ base::Status SqliteKeyStore::end_flush(int code) {
 // After a transaction that failed: tables made in it are gone again, and garbage removed in it is back.
 base::Status SqliteKeyStore::reopen_tables() {
   namespaces_.forget();
-  return namespaces_.open(*database_);
+  return namespaces_.open(*database_, state_.header.databases.next_space);
+}
+
+// Renamed values whose chunks are in the file are found while the rows are as they were: what is put later may be in the
+// place of one of them.
+int SqliteKeyStore::take_some(size_t& bytes_left) {
+  for (; flush_->looked_at < flush_->changes.size() && bytes_left > 0; ++flush_->looked_at) {
+    Planned& planned = flush_->changes[flush_->looked_at];
+    const Cut::Change& change = planned.change;
+    if (!change.origin || is_erased(change) || !KeyTables::is_large(*change.item)) continue;
+    KeyTables* const tables = namespaces_.find(change.space);
+    if (tables == nullptr) continue;
+    const int code = tables->take_object(*change.origin, change.item->value->string.size(), planned.object);
+    if (code != SQLITE_OK) return code;
+    bytes_left -= std::min(bytes_left, kTakeBytes);
+  }
+  return SQLITE_OK;
 }
 
 int SqliteKeyStore::put_some(size_t bytes_max) {
-  size_t bytes = 0, large_bytes = 0;
-  while (flush_->next < flush_->changes.size() && bytes < bytes_max) {
-    const Cut::Change& change = flush_->changes[flush_->next++];
-    if (const int code = put(change); code != SQLITE_OK) return code;
-    const bool erased = change.item == nullptr || change.item->value == nullptr;
-    const size_t value_bytes = erased ? 0 : change.item->value->string.size();
-    bytes += change.key.size() + value_bytes;
+  size_t bytes_left = bytes_max, large_bytes = 0;
+  if (const int code = take_some(bytes_left); code != SQLITE_OK) return code;
+  while (flush_->next < flush_->changes.size() && bytes_left > 0) {
+    const Planned& planned = flush_->changes[flush_->next++];
+    if (const int code = put(planned); code != SQLITE_OK) return code;
+    const bool writes_value = !is_erased(planned.change) && planned.object == 0;
+    const size_t value_bytes = writes_value ? planned.change.item->value->string.size() : 0;
+    const size_t bytes = planned.change.key.size() + value_bytes;
+    bytes_left -= std::min(bytes_left, bytes);
+    flushed_bytes_ += bytes;
     if (value_bytes > kInlineBytesMax) large_bytes += value_bytes;
   }
   // Every large value pays for the removal of as much of what others left: so garbage never outgrows the values.
   return large_bytes == 0 ? SQLITE_OK : namespaces_.sweep(*database_, large_bytes);
 }
 
-int SqliteKeyStore::put(const Cut::Change& change) {
-  const bool erased = change.item == nullptr || change.item->value == nullptr;
-  KeyTables* tables = namespaces_.find(change.database);
-  if (erased) return tables ? tables->erase(change.key) : SQLITE_OK;
+int SqliteKeyStore::put(const Planned& planned) {
+  const Cut::Change& change = planned.change;
+  KeyTables* tables = namespaces_.find(change.space);
+  if (is_erased(change)) return tables ? tables->erase(change.key) : SQLITE_OK;
+  if (planned.object != 0) return tables->put_taken(change.key, *change.item, planned.object);
   if (tables == nullptr) {
-    if (const int code = namespaces_.add(*database_, change.database); code != SQLITE_OK) return code;
-    tables = namespaces_.find(change.database);
+    if (const int code = namespaces_.add(*database_, change.space); code != SQLITE_OK) return code;
+    tables = namespaces_.find(change.space);
   }
   return tables->put(change.key, *change.item, KeyTables::is_large(*change.item) ? state_.next_object++ : 0);
 }
@@ -269,7 +312,8 @@ int SqliteKeyStore::put(const Cut::Change& change) {
 int SqliteKeyStore::finish_flush() {
   const StateRows state{
       .header = flush_->cut->header, .witness = flush_->witness, .next_object = state_.next_object};
-  int code = write_state(*meta_, state);
+  int code = namespaces_.finish(*database_);
+  if (code == SQLITE_OK) code = write_state(*meta_, state);
   if (code == SQLITE_OK) code = database_->commit();
   if (code != SQLITE_OK) return code;
   state_ = state;
@@ -280,14 +324,14 @@ int SqliteKeyStore::finish_flush() {
 // --- Loading -----------------------------------------------------------------------------------------
 
 uint64_t SqliteKeyStore::count_keys(uint32_t database) {
-  KeyTables* const tables = dead_ ? nullptr : namespaces_.find(database);
+  KeyTables* const tables = dead_ ? nullptr : namespaces_.find_database(database);
   return tables ? tables->count(*database_) : 0;
 }
 
 base::Status SqliteKeyStore::load(const Sink& sink) {
   if (base::Status status = check_idle(); !status.is_ok()) return status;
   for (uint32_t db = 0; db < keyspace::kDatabases; ++db) {
-    KeyTables* tables = namespaces_.find(db);
+    KeyTables* tables = namespaces_.find_database(db);
     if (tables == nullptr) continue;
     base::Status status = tables->load(*database_, db, [&](std::string_view key, keyspace::Item item) {
       sink(db, key, std::move(item));

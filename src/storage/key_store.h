@@ -60,9 +60,11 @@ class KeyStore {
   // All of it at once.
   virtual base::Status flush(const keyspace::Cut& cut, const Witness& witness);
   virtual base::Status write_witness(const Witness& witness) = 0;
-  // Removes a bounded part of what overwritten and erased large values left behind, if any, in a transaction of its
-  // own; then a PASSIVE checkpoint of what there is.
+  // Removes a bounded part of what overwritten and erased large values and flushed databases left behind, if any, in a
+  // transaction of its own; then a PASSIVE checkpoint of what there is.
   virtual base::Status checkpoint() = 0;
+  // There is more to remove: another checkpoint() would go on.
+  virtual bool has_garbage() const = 0;
   virtual base::Status close() = 0;
 };
 

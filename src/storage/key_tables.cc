@@ -42,13 +42,6 @@ uint32_t chunk_crc(uint64_t object, uint64_t position, std::string_view bytes) {
   return base::crc32c(bytes, base::crc32c(head));
 }
 
-uint32_t database_crc(uint64_t db, uint64_t name) {
-  std::string both;
-  base::put_u64(both, db);
-  base::put_u64(both, name);
-  return base::crc32c(both);
-}
-
 }  // namespace
 
 // A row of keys_<ns>; `value` is empty if there is an object.
@@ -90,7 +83,8 @@ base::Status KeyTables::open(Database& database) {
                   "(key, type, version_index, version_position, deadline_ms, object, size, crc, value)"
                   " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)"},
       {&erase_, "DELETE FROM " + keys + " WHERE key = ?"},
-      {&find_object_, "SELECT object FROM " + keys + " WHERE key = ?"},
+      {&find_object_, "SELECT object, size FROM " + keys + " WHERE key = ?"},
+      {&take_, "UPDATE " + keys + " SET object = 0 WHERE key = ?"},
       {&put_chunk_, "INSERT INTO " + chunks + "(object, position, crc, bytes) VALUES(?, ?, ?, ?)"},
       {&leave_, base::format("INSERT INTO garbage(object, namespace) VALUES(?, %llu)", Number{name_})},
       {&first_chunk_, "SELECT position FROM " + chunks + " WHERE object = ? ORDER BY position LIMIT 1"},
@@ -121,6 +115,28 @@ int KeyTables::put(std::string_view key, const keyspace::Item& item, uint64_t ob
   int code = leave_chunks(key);
   if (code == SQLITE_OK) code = put_row(row);
   return code == SQLITE_OK && large ? put_chunks(object, bytes) : code;
+}
+
+int KeyTables::put_taken(std::string_view key, const keyspace::Item& item, uint64_t object) {
+  const int code = leave_chunks(key);
+  return code != SQLITE_OK ? code : put_row({.key = key, .type = static_cast<uint64_t>(item.value->type), .version = item.version,
+                                             .deadline_ms = item.deadline_ms, .object = object,
+                                             .size = item.value->string.size(), .value = {}});
+}
+
+int KeyTables::take_object(std::string_view key, uint64_t size, uint64_t& object) {
+  object = 0;
+  {
+    const StatementScope scope(find_object_);
+    find_object_.bind_blob(1, key);
+    const int code = find_object_.step();
+    if (code != SQLITE_ROW) return code == SQLITE_DONE ? SQLITE_OK : code;
+    if (find_object_.integer(1) != size) return SQLITE_OK;
+    object = find_object_.integer(0);
+  }
+  if (object == 0) return SQLITE_OK;
+  take_.bind_blob(1, key);
+  return take_.run();
 }
 
 int KeyTables::put_row(const Row& row) {
@@ -238,132 +254,6 @@ base::Status KeyTables::load_chunks(Database& database, const Row& row, std::str
     value += bytes;
   }
   return code == SQLITE_DONE ? base::Status() : database.error("read " + table("chunks_", name_), code);
-}
-
-// --- Namespaces --------------------------------------------------------------------------------------
-
-int Namespaces::create(Database& database) {
-  const int code = database.execute(
-      "CREATE TABLE databases(db INTEGER PRIMARY KEY, namespace INTEGER NOT NULL UNIQUE,"
-      " crc INTEGER NOT NULL)");
-  return code == SQLITE_OK ? add_garbage_table(database) : code;
-}
-
-int Namespaces::add_garbage_table(Database& database) {
-  return database.execute(
-      "CREATE TABLE IF NOT EXISTS garbage(object INTEGER PRIMARY KEY, namespace INTEGER NOT NULL)");
-}
-
-void Namespaces::forget() {
-  next_garbage_ = {};
-  drop_garbage_ = {};
-  for (std::optional<KeyTables>& tables : tables_) tables.reset();
-}
-
-base::Status Namespaces::open_each(Database& database, base::Status (KeyTables::*open_one)(Database&)) {
-  Statement rows;
-  base::Status status = database.prepare("SELECT db, namespace, crc FROM databases ORDER BY db", rows);
-  if (!status.is_ok()) return status;
-  int code = rows.step();
-  for (; code == SQLITE_ROW; code = rows.step()) {
-    const uint64_t db = rows.integer(0), name = rows.integer(1);
-    if (db >= tables_.size() || rows.integer(2) != database_crc(db, name)) {
-      return base::Status::error(base::format("%s: damaged: database %llu has a wrong checksum",
-                                              database.path().c_str(), Number{db}));
-    }
-    status = (tables_[db].emplace(name).*open_one)(database);
-    if (!status.is_ok()) return status;
-  }
-  return code == SQLITE_DONE ? base::Status() : database.error("read databases", code);
-}
-
-base::Status Namespaces::open(Database& database) {
-  base::Status status = open_each(database, &KeyTables::open);
-  if (!status.is_ok()) return status;
-  status = database.prepare("SELECT object, namespace FROM garbage ORDER BY object LIMIT 1", next_garbage_);
-  if (status.is_ok()) status = database.prepare("DELETE FROM garbage WHERE object = ?", drop_garbage_);
-  uint64_t any = 0;
-  if (status.is_ok()) status = database.query("SELECT EXISTS(SELECT 1 FROM garbage)", any);
-  has_garbage_ = any != 0;
-  return status;
-}
-
-bool Namespaces::has_garbage() const {
-  return has_garbage_ || std::any_of(tables_.begin(), tables_.end(), [](const std::optional<KeyTables>& tables) {
-           return tables && tables->left_garbage();
-         });
-}
-
-KeyTables* Namespaces::find_name(uint64_t name) {
-  for (std::optional<KeyTables>& tables : tables_) {
-    if (tables && tables->name() == name) return &*tables;
-  }
-  return nullptr;
-}
-
-int Namespaces::sweep(Database& database, size_t bytes_max) {
-  for (uint64_t chunks = std::max<uint64_t>(1, bytes_max / kChunkBytes); chunks > 0;) {
-    uint64_t object = 0, name = 0;
-    int code = next_garbage(object, name);
-    if (code == SQLITE_DONE) {
-      has_garbage_ = false;
-      for (std::optional<KeyTables>& tables : tables_) {
-        if (tables) tables->forget_garbage();
-      }
-      return SQLITE_OK;
-    }
-    if (code != SQLITE_ROW) return code;
-    KeyTables* const tables = find_name(name);
-    code = tables ? tables->remove_chunks(database, object, chunks) : SQLITE_OK;
-    drop_garbage_.bind(1, object);
-    if (code == SQLITE_OK && chunks > 0) code = drop_garbage_.run();
-    if (code != SQLITE_OK) return code;
-  }
-  has_garbage_ = true;
-  return SQLITE_OK;
-}
-
-// SQLITE_ROW, SQLITE_DONE, or an error.
-int Namespaces::next_garbage(uint64_t& object, uint64_t& name) {
-  const StatementScope scope(next_garbage_);
-  const int code = next_garbage_.step();
-  if (code != SQLITE_ROW) return code;
-  object = next_garbage_.integer(0);
-  name = next_garbage_.integer(1);
-  return code;
-}
-
-int Namespaces::add(Database& database, uint32_t db) {
-  uint64_t name = 0;
-  if (!database.query("SELECT max(namespace) FROM databases", name).is_ok()) return database.last_code();
-  KeyTables& tables = tables_[db].emplace(++name);
-  int code = tables.create(database);
-  if (code == SQLITE_OK) {
-    code = database.execute(base::format("INSERT INTO databases VALUES(%u, %llu, %u)", db, Number{name},
-                                         database_crc(db, name)));
-  }
-  if (code == SQLITE_OK && !tables.open(database).is_ok()) code = database.last_code();
-  return code == SQLITE_OK ? make_view(database) : code;
-}
-
-// For people: what redis-cli shows. Keys past their deadline are gone there, too.
-int Namespaces::make_view(Database& database) {
-  std::string selects;
-  for (uint32_t db = 0; db < tables_.size(); ++db) {
-    if (!tables_[db]) continue;
-    const Number name = tables_[db]->name();
-    if (!selects.empty()) selects += " UNION ALL ";
-    selects += base::format(
-        "SELECT %u AS db, CAST(key AS TEXT) AS key,"
-        " CASE object WHEN 0 THEN CAST(value AS TEXT) ELSE (SELECT group_concat(CAST(bytes AS TEXT), '')"
-        " FROM (SELECT bytes FROM chunks_%llu c WHERE c.object = k.object ORDER BY c.position)) END AS "
-        "value,"
-        " CASE deadline_ms WHEN 0 THEN NULL ELSE datetime(deadline_ms / 1000, 'unixepoch') END AS expires"
-        " FROM keys_%llu k WHERE deadline_ms = 0 OR deadline_ms >="
-        " (SELECT CAST(value AS INTEGER) FROM meta WHERE name = 'cluster_time_ms')",
-        db, name, name);
-  }
-  return database.execute("DROP VIEW IF EXISTS strings; CREATE VIEW strings AS " + selects);
 }
 
 }  // namespace leto::storage

@@ -1,19 +1,13 @@
-// The tables of a keys file: per namespace one of keys (with the values that fit) and one of chunks (of the
-// values that do not), which logical database is which namespace, what waits to be removed, and the view
-// `strings` for people.
-// Checks the CRC of all it reads. Refuses to know of headers, witnesses and transactions.
+// The two tables of a namespace: one of keys (with the values that fit) and one of chunks (of the values that do not).
+// Checks the CRC of all it reads. Refuses to know of databases, headers, witnesses and transactions.
 //
-//   databases     db, namespace, crc
 //   keys_<ns>     key, type, version_index, version_position, deadline_ms, object, size, crc, value
 //   chunks_<ns>   object, position, crc, bytes: of values above kInlineBytesMax; their row in keys_<ns> has
 //                 an object, and an empty value
-//   garbage       object, namespace: values that no key has any more, whose chunks are removed in steps
+//   garbage       (namespaces.h) gets the object of a value that no key has any more
 #pragma once
 
-#include <array>
 #include <functional>
-#include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,7 +22,6 @@ namespace leto::storage {
 inline constexpr size_t kInlineBytesMax = 64 << 10;
 inline constexpr size_t kChunkBytes = 16 << 10;
 
-// One namespace: what one logical database holds.
 class KeyTables {
  public:
   explicit KeyTables(uint64_t name) : name_(name) {}
@@ -45,6 +38,11 @@ class KeyTables {
   // `object` is a number that no other value of this file has or had; it is used only if is_large().
   int put(std::string_view key, const keyspace::Item& item, uint64_t object);
   int erase(std::string_view key);
+  // A renamed value whose chunks are in the file stays where it is. First, before anything else is put or erased,
+  // take_object() takes it from `key`, if that has one of `size` bytes: else it gives 0. Then put_taken() gives it to another
+  // key, or the same; and `key` itself is to be put or erased within the transaction.
+  int take_object(std::string_view key, uint64_t size, uint64_t& object);
+  int put_taken(std::string_view key, const keyspace::Item& item, uint64_t object);
   static bool is_large(const keyspace::Item& item);
   // Removes at most `chunks` chunks of `object`, the first ones first, and takes them off `chunks`: something is left
   // of it only if that comes to 0.
@@ -66,41 +64,7 @@ class KeyTables {
   uint64_t name_;
   bool left_garbage_ = false;
   bool has_chunks_ = false;   // There is a chunk, or was since open(): overwritten keys may have some.
-  Statement put_, erase_, put_chunk_, find_object_, leave_, first_chunk_, remove_chunks_, chunks_;
-};
-
-// Which namespaces there are.
-class Namespaces {
- public:
-  // Makes its tables; within a transaction.
-  static int create(Database& database);
-  // Makes the table garbage if a file of an earlier Leto has none: SQLITE_OK or an error.
-  static int add_garbage_table(Database& database);
-  // Prepares all tables and reads which there are.
-  base::Status open(Database& database);
-  // For load() alone, from a file that may be of an earlier Leto.
-  base::Status open_for_reading(Database& database) { return open_each(database, &KeyTables::open_for_reading); }
-  // Null if the database was never written.
-  KeyTables* find(uint32_t db) { return tables_[db] ? &*tables_[db] : nullptr; }
-  // Makes tables for a database that has none, and the view anew; within a transaction. `cluster time` of
-  // the view is the row cluster_time_ms of meta.
-  int add(Database& database, uint32_t db);
-  // Forgets what was read; open() is next. After a transaction that failed.
-  void forget();
-
-  // Chunks wait to be removed.
-  bool has_garbage() const;
-  // Removes about so many bytes of them, at least one chunk; within a transaction.
-  int sweep(Database& database, size_t bytes_max);
-
- private:
-  base::Status open_each(Database& database, base::Status (KeyTables::*open_one)(Database&));
-  int make_view(Database& database);
-  KeyTables* find_name(uint64_t name);
-  int next_garbage(uint64_t& object, uint64_t& name);
-  std::array<std::optional<KeyTables>, keyspace::kDatabases> tables_;
-  Statement next_garbage_, drop_garbage_;
-  bool has_garbage_ = false;   // As found by open() and sweep(); what puts left since is in their tables.
+  Statement put_, erase_, put_chunk_, find_object_, take_, leave_, first_chunk_, remove_chunks_, chunks_;
 };
 
 }  // namespace leto::storage

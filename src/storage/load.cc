@@ -8,6 +8,7 @@
 namespace leto::storage {
 
 base::Status load_keyspace(KeyStore& store, keyspace::Keyspace& keyspace) {
+  keyspace.name_spaces(store.header().databases);
   for (uint32_t database = 0; database < keyspace::kDatabases; ++database) {
     keyspace.reserve(database, store.count_keys(database));
   }

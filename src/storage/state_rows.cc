@@ -42,6 +42,8 @@ base::Status read_state(Database& database, Meta& meta, StateRows& state) {
   meta.read("next_object", state.next_object, status);
   // A file of before there were levels is of the first.
   meta.read("semantics_level", header.semantics_level, status);
+  // As is one of before databases could be flushed.
+  meta.read("next_namespace", header.databases.next_space, status);
   if (status.is_ok() && !parse_digest(digest, header.digest)) {
     status = base::Status::error(database.path() + ": damaged: the digest in table meta is none");
   }
@@ -54,7 +56,7 @@ int write_state(Meta& meta, const StateRows& state) {
       {"applied_index", header.applied_index},     {"applied_term", header.applied_term},
       {"cluster_time_ms", header.cluster_time_ms}, {"hash_seed", header.hash_seed},
       {"configuration_index", header.configuration_index}, {"next_object", state.next_object},
-      {"semantics_level", header.semantics_level},
+      {"semantics_level", header.semantics_level}, {"next_namespace", header.databases.next_space},
   };
   int code = meta.set("configuration", header.configuration);
   for (const auto& [name, value] : numbers) {

@@ -60,6 +60,75 @@ test "SNAPSHOT, a stop and a start keep keys and digest" {
     assert_equal [call_node $node DEBUG DIGEST] $digest
 }
 
+# What every database has, by its own words: DBSIZE and each key asked for.
+proc databases_seen {connection keys} {
+    set seen {}
+    for {set database 0} {$database < 16} {incr database} {
+        call $connection SELECT $database
+        lappend seen [call $connection DBSIZE] {*}[lmap key $keys { ask $connection GET $key }]
+    }
+    return $seen
+}
+
+test "databases that were flushed, swapped and renamed in are the same after kill -9 and after a stop" {
+    set node [start_node]
+    wait_for_condition "it takes writes" 5000 {[node_ask $node SET a 1] eq "OK"}
+    set connection [connect $node]
+    set keys {a b c d large moved}
+    foreach database {0 1 7 15} {
+        call $connection SELECT $database
+        foreach key {a b c} { call $connection SET $key $database-$key }
+        call $connection SET large [string repeat $database 150000]
+    }
+    assert_equal [ask $connection SNAPSHOT] OK
+    # In the file are chunks of large values now; the rest is told to the log first.
+    call $connection RENAME large moved
+    call $connection SELECT 1
+    call $connection RENAME large d
+    assert_equal [ask $connection RENAMENX d a] 0
+    call $connection RENAME d large
+    call $connection SWAPDB 1 7
+    call $connection SELECT 0
+    call $connection FLUSHDB
+    call $connection SET d again
+    call $connection SWAPDB 0 2
+    set seen [databases_seen $connection $keys]
+    set digest [call_node $node DEBUG DIGEST]
+    foreach how {kill stop kill snapshot} {
+        if {$how eq "kill"} { kill9 $node }
+        if {$how eq "stop"} { assert_equal [lindex [stop $node] 0] "exit 0" }
+        if {$how eq "snapshot"} { assert_equal [node_ask $node SNAPSHOT] OK; kill9 $node }
+        restart $node
+        set connection [connect $node]
+        wait_for_condition "it serves" 5000 {[ask $connection DBSIZE] eq "0"}
+        assert {[databases_seen $connection $keys] eq $seen} "after $how"
+        assert_equal [call_node $node DEBUG DIGEST] $digest
+    }
+    assert_match [call_node $node INFO keyspace] "*db1:keys=4,*db2:keys=1,*db7:keys=4,*db15:keys=4,*"
+    assert_equal [ask $connection FLUSHALL] OK
+    assert_equal [call_node $node DEBUG DIGEST] [string repeat 0 40]
+    kill9 $node
+    restart $node
+    wait_for_condition "it serves" 5000 {[node_ask $node DBSIZE] eq "0"}
+    assert_equal [call_node $node INFO keyspace] "# Keyspace\r\n"
+}
+
+test "what a flushed database left in the keys file goes while nobody writes" {
+    if {[auto_execok sqlite3] eq ""} { skip "no sqlite3" }
+    set node [start_node]
+    wait_for_condition "it takes writes" 5000 {[node_ask $node SET a 1] eq "OK"}
+    set requests {}
+    for {set i 0} {$i < 2000} {incr i} { lappend requests [list SET key:$i [string repeat $i 200]] }
+    ask_all [connect $node] $requests
+    assert_equal [node_ask $node SNAPSHOT] OK
+    assert_equal [node_ask $node FLUSHALL] OK
+    set file [lindex [glob -directory $node::dir($node) keys-*.db] 0]
+    wait_for_condition "the old tables are gone" 10000 {
+        [exec sqlite3 -readonly $file "select count(*) from sqlite_schema where name like 'keys\\_%' escape '\\'"] eq "0"
+    }
+    assert_equal [node_ask $node DBSIZE] 0
+}
+
 test "after SNAPSHOT people read the keys with sqlite3 -readonly" {
     if {[auto_execok sqlite3] eq ""} { skip "no sqlite3" }
     set node [start_node]

@@ -75,7 +75,8 @@ proc stream::keys {count} {
 
 # One request, as a list of arguments.
 proc stream::request {} {
-    switch [one_of {set set set get get get del exists incr incr ping echo select client config command arity unknown auth hello}] {
+    switch [one_of {set set set get get get del exists incr incr ping echo select client config command arity unknown auth hello
+        select rename rename renamenx swapdb flushdb flushall dbsize}] {
         set { return [list [any_case set] [key] [value]] }
         get { return [list [any_case get] [key]] }
         del { return [list [any_case del] {*}[keys [expr {1 + [below 4]}]]] }
@@ -83,17 +84,26 @@ proc stream::request {} {
         incr { return [list [any_case incr] [key]] }
         ping { return [list [any_case ping] {*}[words [one_of {0 0 1 2 3}]]] }
         echo { return [list [any_case echo] [value]] }
-        select { return [list [any_case select] [one_of {0 0 0 16 17 -1 abc "" 00 " 0" 0.0 2147483648 9223372036854775808 -9223372036854775809}]] }
+        select { return [list [any_case select] [one_of {0 0 0 1 1 2 15 16 17 -1 abc "" 00 " 0" 0.0 2147483648 9223372036854775808 -9223372036854775809}]] }
+        rename { return [list [any_case rename] [key] [key]] }
+        renamenx { return [list [any_case renamenx] [key] [key]] }
+        swapdb { return [list [any_case swapdb] [database] [database]] }
+        flushdb { return [list [any_case flushdb] {*}[one_of {{} {} {} {} async SYNC bogus {async sync}}]] }
+        flushall { return [list [any_case flushall] {*}[one_of {{} sync ASYNC "" bogus {sync async} {a b c}}]] }
+        dbsize { return [list [any_case dbsize]] }
         client { return [client_request] }
         config { return [config_request] }
         command { return [command_request] }
-        arity { return [list [any_case [one_of {get set del exists incr ping echo select client config auth}]] {*}[wrong_count]] }
+        arity { return [list [any_case [one_of {get set del exists incr ping echo select client config auth rename renamenx swapdb dbsize}]] {*}[wrong_count]] }
         unknown { return [list [one_of {foo getx se "" "\x00" "ge t" _} ] {*}[words [below [expr {$stream::small ? 9 : 25}]]]] }
         auth { return [one_of {{auth secret} {auth default secret} {auth nobody x} {auth a b c} {AUTH ""} {auth default ""}}] }
         hello { return [one_of {{hello 1} {hello 4} {hello abc} {hello ""} {hello 2 auth nobody x} {hello 3 bogus} {hello 3 auth x}
             {hello 2 setname "a b"} {hello 9223372036854775808} {hello 3 setname}}] }
     }
 }
+
+# What SWAPDB is told: mostly a database.
+proc stream::database {} { return [one_of {0 1 2 15 0 1 2 15 0 1 2 15 16 -1 abc "" 01 2147483648 99999999999999999999}] }
 
 # A number of arguments that some of the commands refuse. SET with valid options is not Leto's yet.
 proc stream::wrong_count {} { return [one_of [list {} [list [key]] [list [word] [word] bogus] [list a b c d e]]] }

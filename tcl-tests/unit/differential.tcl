@@ -109,7 +109,8 @@ test "a follower that forwards gives the same replies as Redis, at length" -long
 
 test "wrong arities and unknown commands are told in Redis's words" {
     set cases {}
-    foreach name {get set del exists incr ping echo select auth client config command info debug role hello shutdown quit} {
+    foreach name {get set del exists incr ping echo select auth client config command info debug role hello shutdown quit
+            rename renamenx swapdb flushdb flushall dbsize} {
         foreach arguments {{} {a} {a b} {a b c} {a b c d e f}} {
             if {$name in {command info role hello quit ping} && $arguments eq ""} continue
             if {$name in {debug shutdown} && $arguments ne {a b c d e f}} continue
@@ -199,7 +200,8 @@ test "COMMAND describes each command of Leto's table as Redis describes it" {
     lassign [start_pair] redis leto
     set redis [resp::open $redis]
     set leto [resp::open $leto]
-    foreach name {get set del exists incr ping echo select auth quit client config info role hello shutdown debug readonly readwrite command} {
+    foreach name {get set del exists incr ping echo select auth quit client config info role hello shutdown debug readonly readwrite command
+            rename renamenx swapdb flushdb flushall dbsize} {
         # Name, arity, flags as a set, first key, last key, step: what clients route by.
         set described {}
         foreach connection [list $redis $leto] {

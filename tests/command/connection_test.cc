@@ -26,10 +26,11 @@ TEST_CASE("connection: PING and ECHO answer what they are given") {
   CHECK(f.run({"echo"}) == "-ERR wrong number of arguments for 'echo' command\r\n");
 }
 
-TEST_CASE("connection: SELECT knows database 0 alone so far") {
+TEST_CASE("connection: SELECT knows sixteen databases, and a wrong one leaves the connection where it is") {
   Fixture f;
-  CHECK(f.run({"select", "0"}) == "+OK\r\n");
-  for (const char* index : {"1", "16", "-1", "2147483647"}) {
+  for (const char* index : {"0", "1", "15", "7"}) CHECK(f.run({"select", index}) == "+OK\r\n");
+  CHECK(f.client.database == 7);
+  for (const char* index : {"16", "-1", "2147483647"}) {
     CHECK(f.run({"select", index}) == "-ERR DB index is out of range\r\n");
   }
   for (const char* index : {"a", "", "1.5", "99999999999999999999"}) {
@@ -37,6 +38,7 @@ TEST_CASE("connection: SELECT knows database 0 alone so far") {
   }
   CHECK(f.run({"select", "2147483648"}) ==
         "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n");
+  CHECK(f.client.database == 7);
 }
 
 TEST_CASE("connection: AUTH without a password configured says so") {

@@ -29,13 +29,31 @@ TEST_CASE("generic: EXISTS counts a key as often as it is named") {
   CHECK(f.run({"exists"}) == "-ERR wrong number of arguments for 'exists' command\r\n");
 }
 
-TEST_CASE("generic: DBSIZE counts the keys of the database") {
+TEST_CASE("generic: RENAME moves a value and its deadline, over whatever was there") {
   Fixture f;
-  CHECK(f.run({"dbsize"}) == ":0\r\n");
+  f.keyspace.set(0, "a", {keyspace::make_string("1"), {}, 99});
+  f.run({"set", "b", "2"});
+  CHECK(f.run({"rename", "a", "b"}) == "+OK\r\n");
+  CHECK(f.run({"get", "b"}) == "$1\r\n1\r\n");
+  CHECK(f.run({"exists", "a"}) == ":0\r\n");
+  CHECK(f.keyspace.find(0, "b")->deadline_ms == 99);
+  CHECK(f.keyspace.find(0, "b")->version == f.stamp.version);
+  CHECK(f.run({"rename", "a", "c"}) == "-ERR no such key\r\n");
+  CHECK(f.run({"rename", "a", "a"}) == "-ERR no such key\r\n");
+  CHECK(f.run({"rename", "b", "b"}) == "+OK\r\n");
+  CHECK(f.run({"rename", "b"}) == "-ERR wrong number of arguments for 'rename' command\r\n");
+}
+
+TEST_CASE("generic: RENAMENX does nothing where the new key is there") {
+  Fixture f;
   f.run({"set", "a", "1"});
-  f.keyspace.set(1, "b", {keyspace::make_string("1"), {}, 0});
-  CHECK(f.run({"dbsize"}) == ":1\r\n");
-  CHECK(f.run({"dbsize", "x"}) == "-ERR wrong number of arguments for 'dbsize' command\r\n");
+  f.run({"set", "b", "2"});
+  CHECK(f.run({"renamenx", "a", "b"}) == ":0\r\n");
+  CHECK(f.run({"renamenx", "a", "a"}) == ":0\r\n");
+  CHECK(f.run({"get", "b"}) == "$1\r\n2\r\n");
+  CHECK(f.run({"renamenx", "a", "c"}) == ":1\r\n");
+  CHECK(f.run({"get", "c"}) == "$1\r\n1\r\n");
+  CHECK(f.run({"renamenx", "a", "d"}) == "-ERR no such key\r\n");
 }
 
 TEST_CASE("generic: reads count hits and misses") {

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/random.h"
+#include "keyspace/digest.h"
 
 namespace leto::keyspace {
 namespace {
@@ -20,7 +21,7 @@ Changes changes_of(const Cut& cut) {
   Changes changes;
   cut.for_each([&](const Cut::Change& change) {
     const bool is_new = changes
-                            .emplace(std::pair(change.database, std::string(change.key)),
+                            .emplace(std::pair(static_cast<uint32_t>(change.space - 1), std::string(change.key)),
                                      change.item->value == nullptr ? std::optional<std::string>()
                                                                    : change.item->value->string)
                             .second;
@@ -306,6 +307,225 @@ TEST_CASE("keyspace: erased keys do not stay in memory once their cut is frozen"
     finish_work(keyspace);
   }
   CHECK(keyspace.memory_used() < 200'000);
+}
+
+// --- Whole databases, and renames ---------------------------------------------------------------------
+
+TEST_CASE("keyspace: a flushed database is empty at once, and its keys are freed in bounded turns") {
+  Keyspace keyspace;
+  const ValueRef value = make_string("x");
+  constexpr size_t kKeys = 20'000;
+  for (size_t i = 0; i < kKeys; ++i) keyspace.set(3, std::to_string(i), {.value = value, .version = {}});
+  keyspace.set(0, "kept", item("1"));
+  { const Cut dropped = keyspace.freeze({}); }
+  finish_work(keyspace);
+  keyspace.erase(3, "7");
+  const size_t before = keyspace.memory_used();
+  keyspace.flush(3);
+  CHECK(keyspace.size(3) == 0);
+  CHECK(keyspace.size() == 1);
+  CHECK(keyspace.find(3, "1") == nullptr);
+  CHECK(keyspace.memory_used() + kKeys * 50 < before);
+  CHECK(keyspace.digest() == item_digest(0, "kept", item("1")));
+  CHECK(value.use_count() == kKeys);
+  long held = value.use_count();
+  while (keyspace.work_waits()) {
+    keyspace.on_turn();
+    REQUIRE(held - value.use_count() <= 2048);
+    held = value.use_count();
+  }
+  CHECK(value.use_count() == 1);
+  // What was said of its keys before is passed over.
+  { const Cut dropped = keyspace.freeze({}); }
+  finish_work(keyspace);
+  CHECK(keyspace.size() == 1);
+}
+
+TEST_CASE("keyspace: a flush takes a new namespace, and none for a database without keys") {
+  Keyspace keyspace;
+  CHECK(keyspace.databases() == Databases{});
+  keyspace.flush(5);
+  keyspace.set(5, "a", item("1"));
+  keyspace.erase(5, "a");
+  keyspace.flush(5);
+  CHECK(keyspace.databases() == Databases{});
+  keyspace.set(5, "a", item("1"));
+  keyspace.flush(5);
+  CHECK(keyspace.databases().spaces[5] == 17);
+  CHECK(keyspace.databases().next_space == 18);
+  CHECK(keyspace.digest() == Digest{});
+}
+
+TEST_CASE("keyspace: a swap exchanges keys, counts and digests, and is a change") {
+  Keyspace keyspace;
+  keyspace.set(1, "a", item("1", 1, 5));
+  keyspace.set(2, "b", item("2"));
+  keyspace.set(2, "c", item("3"));
+  { const Cut dropped = keyspace.freeze({}); }
+  CHECK(keyspace.dirty_keys() == 0);
+  keyspace.swap(1, 2);
+  CHECK(keyspace.dirty_keys() == 1);
+  CHECK(value_at(keyspace, 2, "a") == "1");
+  CHECK(value_at(keyspace, 1, "b") == "2");
+  CHECK(keyspace.size(1) == 2);
+  CHECK(keyspace.expires(2) == 1);
+  CHECK(keyspace.digest() == item_digest(2, "a", item("1", 1, 5)) + item_digest(1, "b", item("2")) + item_digest(1, "c", item("3")));
+  CHECK(keyspace.databases().spaces[1] == 3);
+  CHECK(keyspace.databases().spaces[2] == 2);
+  keyspace.swap(4, 4);
+  Cut cut = keyspace.freeze({});
+  CHECK(cut.header.databases == keyspace.databases());
+  CHECK(keyspace.dirty_keys() == 0);
+  keyspace.restore(std::move(cut));
+  CHECK(keyspace.dirty_keys() == 1);
+}
+
+using Origins = std::map<std::string, std::optional<std::string>>;
+// Of each key of a cut, where its value was at the cut before.
+Origins origins_of(const Cut& cut) {
+  Origins origins;
+  cut.for_each([&](const Cut::Change& change) {
+    origins[std::string(change.key)] = change.origin ? std::optional(std::string(*change.origin)) : std::nullopt;
+  });
+  return origins;
+}
+
+void rename(Keyspace& keyspace, std::string_view from, std::string_view to) {
+  keyspace.rename(0, {.from = from, .to = to, .version = {.index = 9, .position = 0}});
+}
+
+// A keyspace whose cut before this had "a", "b" and "c".
+void begin(Keyspace& keyspace) {
+  for (const char* key : {"a", "b", "c"}) keyspace.set(0, key, item(key, 1, 50));
+  const Cut dropped = keyspace.freeze({});
+}
+
+TEST_CASE("keyspace: a renamed key has the value and the deadline, a new version, and says where the value was") {
+  Keyspace keyspace;
+  begin(keyspace);
+  rename(keyspace, "a", "b");
+  CHECK(value_at(keyspace, 0, "a") == "(none)");
+  CHECK(value_at(keyspace, 0, "b") == "a");
+  CHECK(keyspace.find(0, "b")->deadline_ms == 50);
+  CHECK(keyspace.find(0, "b")->version.index == 9);
+  CHECK(keyspace.size(0) == 2);
+  CHECK(keyspace.digest() == keyspace.recompute_digest());
+  CHECK(origins_of(keyspace.freeze({})) == Origins{{"a", {}}, {"b", "a"}});
+}
+
+TEST_CASE("keyspace: through chains and exchanges a value is known by where it was at the cut before") {
+  Keyspace keyspace;
+  begin(keyspace);
+  for (const auto& [from, to] : {std::pair("a", "t"), {"b", "a"}, {"t", "b"}, {"c", "d"}, {"d", "e"}}) rename(keyspace, from, to);
+  CHECK(origins_of(keyspace.freeze({})) == Origins{{"a", "b"}, {"b", "a"}, {"t", {}}, {"c", {}}, {"d", {}}, {"e", "c"}});
+  rename(keyspace, "e", "d");
+  rename(keyspace, "d", "e");
+  CHECK(origins_of(keyspace.freeze({})) == Origins{{"d", {}}, {"e", "e"}});
+}
+
+TEST_CASE("keyspace: a value that was set since the cut before is from nowhere, also when it was renamed") {
+  Keyspace keyspace;
+  begin(keyspace);
+  rename(keyspace, "a", "x");
+  keyspace.set(0, "x", item("new"));
+  keyspace.set(0, "b", item("new"));
+  rename(keyspace, "b", "y");
+  rename(keyspace, "c", "z");
+  keyspace.erase(0, "z");
+  CHECK(origins_of(keyspace.freeze({})) == Origins{{"a", {}}, {"x", {}}, {"b", {}}, {"y", {}}, {"c", {}}, {"z", {}}});
+}
+
+TEST_CASE("keyspace: after a cut that failed no value is said to be on the disk") {
+  Keyspace keyspace;
+  begin(keyspace);
+  rename(keyspace, "a", "x");
+  Cut cut = keyspace.freeze({});
+  rename(keyspace, "x", "y");
+  rename(keyspace, "c", "d");
+  keyspace.restore(std::move(cut));
+  CHECK(origins_of(keyspace.freeze({})) == Origins{{"a", {}}, {"x", {}}, {"y", {}}, {"c", {}}, {"d", {}}});
+}
+
+// What the keyspace is held against: maps of values, and what a disk that executes cuts holds.
+class Model {
+ public:
+  explicit Model(uint64_t seed) : random_(seed) {}
+  void change() {
+    const uint32_t database = pick();
+    const std::string key = std::to_string(random_.below(12)), other = std::to_string(random_.below(12));
+    auto& keys = databases_[database];
+    switch (random_.below(12)) {
+      case 0: keyspace.flush(database); keys.clear(); return;
+      case 1: swap(database, pick()); return;
+      case 2: case 3: case 4:
+        if (!keys.contains(key) || key == other) return;
+        keyspace.rename(database, {.from = key, .to = other, .version = {.index = ++index_, .position = 0}});
+        keys[other] = keys[key];
+        keys.erase(key);
+        return;
+      case 5: case 6: CHECK(keyspace.erase(database, key) == (keys.erase(key) == 1)); return;
+      default:
+        keys[key] = std::to_string(++index_);
+        keyspace.set(database, key, item(keys[key], index_, random_.below(2)));
+    }
+  }
+  void compare() {
+    REQUIRE(keyspace.digest() == keyspace.recompute_digest());
+    for (uint32_t database = 0; database < kDatabases; ++database) {
+      std::map<std::string, std::string> found;
+      keyspace.for_each(database, [&](std::string_view key, const Item& each) { found[std::string(key)] = each.value->string; });
+      REQUIRE(found == databases_[database]);
+      REQUIRE(keyspace.size(database) == found.size());
+    }
+  }
+  // As storage does it: every origin from the state before, all else anew.
+  void flush_to_disk() {
+    Cut cut = keyspace.freeze({});
+    for (uint64_t i = random_.below(6); i > 0; --i) change();
+    if (random_.chance(1, 3)) return keyspace.restore(std::move(cut));
+    const auto before = disk_;
+    cut.for_each([&](const Cut::Change& each) {
+      auto& keys = disk_[each.space];
+      if (each.item->value == nullptr) keys.erase(std::string(each.key));
+      else keys[std::string(each.key)] = each.origin ? before.at(each.space).at(std::string(*each.origin)) : each.item->value->string;
+    });
+    names_ = cut.header.databases;
+    if (random_.chance(1, 2)) keyspace.on_turn();
+  }
+  void compare_disk() {
+    keyspace.on_turn();
+    while (keyspace.dirty_keys() > 0) flush_to_disk();
+    for (uint32_t database = 0; database < kDatabases; ++database) REQUIRE(disk_[names_.spaces[database]] == databases_[database]);
+  }
+
+  Keyspace keyspace;
+
+ private:
+  uint32_t pick() { return static_cast<uint32_t>(random_.below(4)); }
+  void swap(uint32_t first, uint32_t second) {
+    keyspace.swap(first, second);
+    if (first != second) std::swap(databases_[first], databases_[second]);
+  }
+  base::Random random_;
+  std::array<std::map<std::string, std::string>, kDatabases> databases_;
+  std::map<uint64_t, std::map<std::string, std::string>> disk_;   // By namespace.
+  Databases names_;
+  uint64_t index_ = 0;
+};
+
+TEST_CASE("keyspace: whatever is set, renamed, flushed and swapped, memory and the disk follow a simple map") {
+  for (uint64_t seed = 1; seed <= 40; ++seed) {
+    CAPTURE(seed);
+    Model model(seed);
+    for (int round = 0; round < 60; ++round) {
+      for (int i = 0; i < 10; ++i) model.change();
+      model.compare();
+      model.flush_to_disk();
+    }
+    model.compare_disk();
+    finish_work(model.keyspace);
+    model.compare();
+  }
 }
 
 TEST_CASE("keyspace: dirty bytes follow keys and values") {

@@ -36,7 +36,9 @@ class FakeKeyStore final : public storage::KeyStore {
     ++checkpoints;
     return {};
   }
+  bool has_garbage() const override { return garbage; }
   base::Status close() override { return {}; }
+  bool garbage = false;
   uint64_t flushed_index = 0;
   uint64_t witnessed = 0;
   int checkpoints = 0;
@@ -71,6 +73,23 @@ TEST_CASE("a flush gives its cut back, whether it succeeded or not") {
     CHECK(store.steps == (fails ? 2 : 3));
   }
   CHECK(store.checkpoints == 1);
+  CHECK_FALSE(disk.garbage_waits());
+}
+
+TEST_CASE("after a flush it is known whether garbage is left in the file") {
+  Loop loop;
+  loop.start({});
+  UvJobs jobs(loop);
+  auto made = std::make_unique<FakeKeyStore>();
+  FakeKeyStore& store = *made;
+  KeysFile disk(jobs, {}, std::move(made));
+  keyspace::Keyspace keyspace;
+  for (const bool garbage : {true, false}) {
+    store.garbage = garbage;
+    disk.flush(keyspace.freeze({}), {}, [](const base::Status&, const keyspace::Cut&) {});
+    REQUIRE(wait_for_condition(loop, [&] { return !disk.busy(); }));
+    CHECK(disk.garbage_waits() == garbage);
+  }
 }
 
 TEST_CASE("a witness is written without a cut") {

@@ -210,6 +210,9 @@ TEST_CASE("with follower-writes redirect a follower names the leader's client ad
   const SessionRef session = test.node->open_session();
   test.send(session, {"SET", "foo", "1"});
   CHECK(test.take(session) == "-MOVED 12182 10.0.0.2:5379\r\n");
+  // Without a key there is no slot to name.
+  test.send(session, {"FLUSHALL"});
+  CHECK(test.take(session) == "-not leader\r\n");
 }
 
 TEST_CASE("a READONLY connection reads here at once, without a leader") {

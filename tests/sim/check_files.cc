@@ -2,6 +2,9 @@
 
 #include <sqlite3.h>
 
+#include "storage/check.h"
+#include "tests/sim/machine.h"
+
 namespace leto::sim {
 
 namespace {
@@ -32,7 +35,9 @@ std::string check_files(const storage::TestDisk& disk) {
     const std::string answer = integrity(path, disk.name());
     if (answer != "ok") return path + ": " + answer;
   }
-  return {};
+  // The digest of what is in the file is the one that the node had at that entry.
+  const storage::CheckReport report = storage::check_directory(kDirectory, disk.name());
+  return report.damages.empty() ? std::string() : report.damages.front();
 }
 
 }  // namespace leto::sim

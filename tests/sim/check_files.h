@@ -1,5 +1,5 @@
-// SQLite's own opinion of the database files on a disk, after everything was closed. Refuses to know what is
-// in them.
+// SQLite's own opinion of the database files on a disk, after everything was closed, and what --check has to say of them.
+// Refuses to know what is in them.
 #pragma once
 
 #include <string>

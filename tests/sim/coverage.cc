@@ -21,7 +21,7 @@ const char* reached_name(Reached what) {
       "mixed pipeline", "restarted with a log", "log compacted", "snapshot copied", "snapshot installed",
       "snapshot refused", "snapshot's digest compared", "keys loaded",
       "forwarded", "forwarded, unknown", "forwarded, sent again", "local read",
-      "read under a lease", "upgraded", "semantics raised",
+      "read under a lease", "upgraded", "semantics raised", "databases moved",
   };
   return names[static_cast<size_t>(what)];
 }

@@ -27,7 +27,7 @@ enum class Reached : uint8_t {
   kCheckpointed, kMixedPipeline, kRestartedWithLog,
   kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
   kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead,
-  kUpgraded, kSemanticsRaised, kEnd,
+  kUpgraded, kSemanticsRaised, kDatabasesMoved, kEnd,
 };
 
 inline constexpr size_t kFaults = static_cast<size_t>(Reached::kFaultsEnd);

@@ -212,6 +212,9 @@ void Invariants::check_digest(Machine& machine) {
     world_.fail("I13", base::format("machine %zu is at semantics level %u at applied %llu, others are not", machine.number,
                                     level, Number{applied}));
   }
+  if (!(databases_.emplace(applied, node.keyspace().databases()).first->second == node.keyspace().databases())) {
+    world_.fail("I13", base::format("machine %zu has other namespaces at applied %llu", machine.number, Number{applied}));
+  }
   const auto [known, first] = digests_.emplace(applied, digest);
   if (!first && applied == seen_[machine.number].installed) world_.coverage.note(Reached::kSnapshotCompared);
   if (first || known->second == digest) return;

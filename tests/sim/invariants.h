@@ -87,6 +87,7 @@ class Invariants final : public Observer {
   std::vector<Committed> canonical_;                             // I4; entry i + 1.
   std::map<std::pair<raft::NodeId, raft::Term>, raft::NodeId> votes_;   // I6
   std::map<raft::Index, keyspace::Digest> digests_;              // I13
+  std::map<raft::Index, keyspace::Databases> databases_;         // I13; not under the digest.
   std::map<raft::NodeId, DurableLog> retired_;                   // When their disks were wiped.
   std::map<std::pair<raft::Index, raft::Term>, raft::Configuration> configurations_;
   raft::Configuration members_;

@@ -87,6 +87,7 @@ Parameters make_parameters(uint64_t seed) {
     parameters.rate_low = 945;
     parameters.rate_high = 1055;
   }
+  parameters.clients.mover = random.chance(1, 2);
   parameters.upgrade = !parameters.faultless && random.chance(1, 3);
   return parameters;
 }

@@ -13,6 +13,7 @@
 #include "tests/sim/chaos.h"
 #include "tests/sim/check_files.h"
 #include "tests/sim/local_reader.h"
+#include "tests/sim/mover.h"
 #include "tests/sim/process.h"
 #include "tests/sim/steady.h"
 
@@ -44,6 +45,10 @@ class Run {
       local_reader_ = std::make_unique<LocalReader>(ClientSetup{
           .world = world_, .workload = workload_, .directory = cluster_, .number = parameters_.clients.count + 1});
     }
+    if (parameters_.clients.mover) {
+      mover_ = std::make_unique<Mover>(ClientSetup{
+          .world = world_, .workload = workload_, .directory = cluster_, .number = parameters_.clients.count + 2});
+    }
     chaos_ = std::make_unique<Chaos>(world_, cluster_, clients_);
     present = &world_.trace;
   }
@@ -71,6 +76,7 @@ class Run {
   Workload workload_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::unique_ptr<LocalReader> local_reader_;   // Null in most runs.
+  std::unique_ptr<Mover> mover_;                // Null in some.
   std::unique_ptr<Chaos> chaos_;
   Steady steady_;
 };
@@ -96,17 +102,19 @@ bool Run::clients_idle() const {
   for (const auto& client : clients_) {
     if (!client->idle()) return false;
   }
-  return local_reader_ == nullptr || local_reader_->idle();
+  return (local_reader_ == nullptr || local_reader_->idle()) && (mover_ == nullptr || mover_->idle());
 }
 
 void Run::start_clients() {
   for (const auto& client : clients_) client->start();
   if (local_reader_) local_reader_->start();
+  if (mover_) mover_->start();
 }
 
 void Run::stop_clients() {
   for (const auto& client : clients_) client->stop();
   if (local_reader_) local_reader_->stop();
+  if (mover_) mover_->stop();
 }
 
 void Run::boot() {

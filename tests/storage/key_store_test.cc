@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include "keyspace/keyspace.h"
+#include "storage/load.h"
 #include "storage/lost_tail.h"
 #include "tests/storage/support.h"
 
@@ -112,7 +113,7 @@ TEST_CASE("keys of several databases, header and witness are found after a reope
   CHECK(loaded.find(0, binary)->value->string == binary);
   CHECK(loaded.find(0, "")->version.position == 4000000000);
   CHECK(loaded.find(3, "large")->value->string == large_value());
-  CHECK(select(disk, "SELECT count(*) FROM chunks_2") == "18;");
+  CHECK(select(disk, "SELECT count(*) FROM chunks_4") == "18;");
 }
 
 TEST_CASE("overwritten and erased large values are left behind by the flush and removed by the checkpoint") {
@@ -406,7 +407,7 @@ TEST_CASE("a flush in steps is one transaction, which nobody sees before its las
   CHECK(steps == 10);
   CHECK(store->header().applied_index == 7);
   CHECK(store->witness().index == 9);
-  CHECK(select(disk, "SELECT count(*) FROM keys_1; SELECT count(*) FROM keys_2") == "101;1;");
+  CHECK(select(disk, "SELECT count(*) FROM keys_1; SELECT count(*) FROM keys_6") == "101;1;");
 }
 
 TEST_CASE("a flush whose step failed has left nothing, and may be begun anew with the same cut") {
@@ -473,6 +474,202 @@ TEST_CASE("what an erased value leaves is removed in bounded steps, also after a
   Keyspace loaded;
   REQUIRE(load(*store, loaded).is_ok());
   CHECK(loaded.digest() == keys.digest());
+}
+
+// --- Whole databases, and renames ---------------------------------------------------------------------
+
+namespace {
+
+void rename(Keyspace& keys, uint32_t database, const std::string& from, const std::string& to) {
+  keys.rename(database, {.from = from, .to = to, .version = {.index = 50, .position = 1}});
+}
+
+// What the file holds, loaded as a start does it.
+void check_file(KeyStore& store, const Keyspace& keys) {
+  Keyspace loaded;
+  const base::Status status = load_keyspace(store, loaded);
+  REQUIRE_MESSAGE(status.is_ok(), status.text());
+  CHECK(loaded.recompute_digest() == keys.recompute_digest());
+  CHECK(loaded.databases() == keys.databases());
+}
+
+const std::string kObjects = "SELECT group_concat(object || '=' || key, ' ') FROM (SELECT * FROM keys_1 ORDER BY object, key)";
+
+}  // namespace
+
+TEST_CASE("a renamed large value keeps its chunks: its row alone is written") {
+  TestDisk disk("keys_rename");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  keys.set(0, "a", item(std::string(8 << 20, 'a')));
+  keys.set(0, "b", item(large_value()));
+  must_flush(*store, keys, 1);
+  REQUIRE(store->checkpoint().is_ok());
+  rename(keys, 0, "a", "c");
+  const uint64_t before = disk.counters().bytes_written;
+  must_flush(*store, keys, 2);
+  CHECK(disk.counters().bytes_written - before < 100'000);
+  CHECK(select(disk, kObjects) == "1=c 2=b;");
+  CHECK(select(disk, "SELECT count(*) FROM garbage") == "0;");
+  check_file(*store, keys);
+}
+
+TEST_CASE("renamed large values go round, in chains and over others, and only what is replaced is left behind") {
+  TestDisk disk("keys_renames");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  for (const char* key : {"a", "b", "c", "d"}) keys.set(0, key, item(large_value() + key));
+  must_flush(*store, keys, 1);
+  CHECK(select(disk, kObjects) == "1=a 2=b 3=c 4=d;");
+  // An exchange, a chain there and back, and one over another.
+  for (const auto& [from, to] : {std::pair("a", "t"), {"b", "a"}, {"t", "b"}, {"c", "e"}, {"e", "f"}, {"f", "c"}}) {
+    rename(keys, 0, from, to);
+  }
+  must_flush(*store, keys, 2);
+  CHECK(select(disk, kObjects) == "1=b 2=a 3=c 4=d;");
+  CHECK(select(disk, "SELECT count(*) FROM garbage") == "0;");
+  check_file(*store, keys);
+  rename(keys, 0, "a", "d");
+  rename(keys, 0, "b", "x");
+  keys.set(0, "x", item("small"));
+  rename(keys, 0, "c", "y");
+  keys.set(0, "c", item(large_value() + "new"));
+  must_flush(*store, keys, 3);
+  CHECK(select(disk, kObjects) == "0=x 2=d 3=y 5=c;");
+  // The new large value has paid for the removal of some.
+  CHECK(select(disk, "SELECT group_concat(object) FROM garbage UNION SELECT count(*) FROM chunks_1 WHERE object IN (1, 4)") == "14;1,4;");
+  check_file(*store, keys);
+  REQUIRE(store->checkpoint().is_ok());
+  CHECK(select(disk, "SELECT count(*) FROM chunks_1") == "39;");
+  check_file(*store, keys);
+}
+
+TEST_CASE("a rename whose flush failed is written whole, as are those that came after it") {
+  TestDisk disk("keys_rename_fails");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  for (const char* key : {"a", "b"}) keys.set(0, key, item(large_value() + key));
+  must_flush(*store, keys, 1);
+  rename(keys, 0, "a", "x");
+  keyspace::Cut cut = keys.freeze(header_at(keys, 2));
+  rename(keys, 0, "x", "y");
+  rename(keys, 0, "b", "a");
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .sticky = true});
+  CHECK_FALSE(store->flush(cut, {.index = 2, .term = 3}).is_ok());
+  disk.clear_faults();
+  keys.restore(std::move(cut));
+  must_flush(*store, keys, 3);
+  CHECK(select(disk, kObjects) == "3=a 4=y;");
+  check_file(*store, keys);
+}
+
+TEST_CASE("a flushed database takes a new namespace, and its old tables go in bounded steps, also after a restart") {
+  TestDisk disk("keys_flushdb");
+  Keyspace keys;
+  const auto tables = [&] {
+    return select(disk, "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema WHERE name LIKE '%\\_%' ESCAPE '\\'"
+                        " AND type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name)");
+  };
+  {
+    const auto store = open_keys(disk);
+    for (int i = 0; i < 800; ++i) keys.set(0, "key " + std::to_string(i), item(std::string(60'000, 'v')));
+    for (int i = 0; i < 3; ++i) keys.set(0, "large " + std::to_string(i), item(large_value()));
+    keys.set(2, "other", item("1"));
+    must_flush(*store, keys, 1);
+    keys.erase(0, "large 1");
+    must_flush(*store, keys, 2);
+    keys.flush(0);
+    keys.flush(2);
+    keys.set(0, "new", item("2"));
+    const uint64_t before = disk.counters().bytes_written;
+    must_flush(*store, keys, 3);
+    CHECK(disk.counters().bytes_written - before < 100'000);
+    CHECK(tables() == "chunks_1,chunks_17,chunks_3,keys_1,keys_17,keys_3;");
+    CHECK(select(disk, "SELECT db, namespace FROM databases ORDER BY db") == "0|17;2|18;");
+    CHECK(select(disk, "SELECT db, key, value FROM strings") == "0|new|2;");
+    CHECK(store->has_garbage());
+    check_file(*store, keys);
+    REQUIRE(store->close().is_ok());
+  }
+  const auto store = open_keys(disk);
+  size_t steps = 0;
+  for (; store->has_garbage() && steps < 100; ++steps) {
+    const uint64_t before = disk.counters().bytes_written;
+    REQUIRE(store->checkpoint().is_ok());
+    REQUIRE(disk.counters().bytes_written - before < 20 << 20);
+    check_file(*store, keys);
+  }
+  // 46 MiB of rows: some 14 are removed in steps of 4, what is left in one; and three small tables.
+  CHECK(steps >= 6);
+  CHECK(steps <= 12);
+  CHECK(tables() == "chunks_17,keys_17;");
+  CHECK(select(disk, "SELECT count(*) FROM garbage") == "0;");
+}
+
+TEST_CASE("swapped databases exchange their rows, and nothing else is written") {
+  TestDisk disk("keys_swap");
+  Keyspace keys;
+  {
+    const auto store = open_keys(disk);
+    keys.set(0, "a", item("of 0"));
+    keys.set(5, "a", item(large_value()));
+    must_flush(*store, keys, 1);
+    keys.swap(0, 5);
+    keys.swap(5, 9);
+    keys.swap(1, 2);
+    must_flush(*store, keys, 2);
+    CHECK(select(disk, "SELECT db, namespace FROM databases ORDER BY db") == "0|6;1|3;2|2;5|10;9|1;");
+    CHECK(select(disk, "SELECT db, key FROM strings ORDER BY db") == "0|a;9|a;");
+    check_file(*store, keys);
+    REQUIRE(store->close().is_ok());
+  }
+  const auto store = open_keys(disk);
+  check_file(*store, keys);
+  // Back again: a database that is what it was at the beginning, and has no key, needs no row.
+  keys.swap(1, 2);
+  keys.flush(9);
+  must_flush(*store, keys, 3);
+  CHECK(select(disk, "SELECT db, namespace FROM databases ORDER BY db") == "0|6;5|10;9|17;");
+  check_file(*store, keys);
+}
+
+TEST_CASE("no number of a namespace is used twice, whatever was flushed before a restart") {
+  TestDisk disk("keys_numbers");
+  Keyspace keys;
+  {
+    const auto store = open_keys(disk);
+    for (int i = 0; i < 3; ++i) {
+      keys.set(0, "a", item("1"));
+      keys.flush(0);
+    }
+    must_flush(*store, keys, 1);
+    REQUIRE(store->close().is_ok());
+  }
+  const auto store = open_keys(disk);
+  Keyspace loaded;
+  REQUIRE(load_keyspace(*store, loaded).is_ok());
+  CHECK(loaded.databases().spaces[0] == 19);
+  CHECK(loaded.databases().next_space == 20);
+}
+
+TEST_CASE("a file in which namespaces were numbered as they came is read") {
+  TestDisk disk("keys_numbered");
+  {
+    const auto store = open_keys(disk);
+    Keyspace keys;
+    keys.swap(3, 1);
+    keys.set(3, "a", item("b"));
+    must_flush(*store, keys, 1);
+    REQUIRE(store->close().is_ok());
+  }
+  execute(disk, "DELETE FROM databases WHERE db = 1; DELETE FROM meta WHERE name = 'next_namespace'");
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  REQUIRE(load_keyspace(*store, keys).is_ok());
+  CHECK(keys.size(3) == 1);
+  CHECK(keys.databases().spaces[3] == 2);
+  CHECK(keys.databases().spaces[1] == 17);
+  CHECK(keys.databases().next_space == 18);
 }
 
 }  // namespace leto::storage
