@@ -113,6 +113,7 @@ struct Keyspace::State {
   bool names_changed = false;             // Since the last cut.
   uint64_t hits = 0;
   uint64_t misses = 0;
+  std::shared_ptr<Watches> watches = std::make_shared<Watches>();
   std::unique_ptr<DirtySet> dirty = std::make_unique<DirtySet>();
   uint64_t epoch = 1;  // Of `dirty`.
   size_t dirty_bytes = 0;
@@ -187,6 +188,8 @@ Keyspace& Keyspace::operator=(Keyspace&& other) noexcept {
   if (old == nullptr || state_ == nullptr) return *this;
   state_->hits += old->hits;
   state_->misses += old->misses;
+  state_->watches = std::move(old->watches);
+  state_->watches->note_all();
   old->bury_in(*state_->graveyard);
   return *this;
 }
@@ -199,6 +202,8 @@ const Item* Keyspace::lookup(uint32_t database, std::string_view key) const {
 
 uint64_t Keyspace::hits() const { return state_->hits; }
 uint64_t Keyspace::misses() const { return state_->misses; }
+
+const std::shared_ptr<Watches>& Keyspace::watches() const { return state_->watches; }
 
 void Keyspace::reset_counters() {
   state_->hits = 0;
@@ -215,6 +220,7 @@ void Keyspace::set(uint32_t database, std::string_view key, Item item) {
   Node* const node = space.find_or_insert(key);
   space.assign(node, std::move(item));
   state_->mark(space, node);
+  state_->watches->note(database, key);
 }
 
 bool Keyspace::erase(uint32_t database, std::string_view key) {
@@ -223,6 +229,7 @@ bool Keyspace::erase(uint32_t database, std::string_view key) {
   if (node == nullptr || node->item.value == nullptr) return false;
   space.clear(node);
   state_->mark(space, node);
+  state_->watches->note(database, key);
   return true;
 }
 

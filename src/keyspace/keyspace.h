@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "keyspace/value.h"
+#include "keyspace/watches.h"
 
 namespace leto::keyspace {
 
@@ -87,7 +88,7 @@ class Keyspace {
   ~Keyspace();
   // One that was moved from can only be destroyed or assigned to.
   Keyspace(Keyspace&&) noexcept;
-  // What this held before is freed by on_turn().
+  // What this held before is freed by on_turn(). Who watches keys of this one goes on, and every key was touched.
   Keyspace& operator=(Keyspace&&) noexcept;
 
   // Null if the key does not exist. Valid until the next change of the keyspace. REQUIRES: database < kDatabases.
@@ -115,6 +116,8 @@ class Keyspace {
   uint64_t hits() const;
   uint64_t misses() const;
   void reset_counters();   // hits() and misses().
+  // Told of every key that set() or erase() changes.
+  const std::shared_ptr<Watches>& watches() const;
   size_t memory_used() const;               // Bytes, estimated.
   void for_each(uint32_t database,
                 const std::function<void(std::string_view key, const Item&)>& visit) const;
