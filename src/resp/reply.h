@@ -27,6 +27,7 @@ class Reply {
   void number(double value);                   // A bulk in RESP2.
   void verbatim(std::string_view text);        // txt; a bulk in RESP2.
   void push(size_t count);                     // An array in RESP2.
+  void raw(std::string_view reply) { out_.append(reply); }   // What is a reply, or the begin of one, already.
 
   int protocol() const { return protocol_; }
   void set_protocol(int protocol) { protocol_ = protocol; }
