@@ -12,12 +12,20 @@ namespace {
 
 std::string flags_of(const Client& client) {
   std::string flags;
+  if (client.transaction.open || client.transaction.running > 0) flags += 'x';
+  if (client.transaction.watched.touched()) flags += 'd';
   if (client.address.starts_with('/')) flags += 'U';
   if (client.readonly) flags += 'r';
   return flags.empty() ? "N" : flags;
 }
 
 using Long = unsigned long long;
+
+// -1: there is no MULTI.
+long long queued_commands(const Transaction& transaction) {
+  if (transaction.running > 0) return static_cast<long long>(transaction.running);
+  return transaction.open ? static_cast<long long>(transaction.queue.size()) : -1;
+}
 
 // One line of CLIENT LIST, with the fields of Redis 7.0 in its order, then those of 7.2 about the library.
 std::string describe(const Client& client, uint64_t now_ms) {
@@ -30,10 +38,10 @@ std::string describe(const Client& client, uint64_t now_ms) {
       seconds_since(client.created_ms), seconds_since(client.last_active_ms), flags_of(client).c_str(),
       client.database);
   line += base::format(
-      " sub=0 psub=0 ssub=0 multi=-1 qbuf=%zu qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 "
+      " sub=0 psub=0 ssub=0 multi=%lld qbuf=%zu qbuf-free=0 argv-mem=0 multi-mem=%zu rbs=0 rbp=0 obl=0 oll=0 "
       "omem=%zu tot-mem=%zu",
-      client.query_buffer_bytes, client.output_buffer_bytes,
-      client.query_buffer_bytes + client.output_buffer_bytes + sizeof(Client));
+      queued_commands(client.transaction), client.query_buffer_bytes, client.transaction.bytes, client.output_buffer_bytes,
+      client.query_buffer_bytes + client.transaction.bytes + client.output_buffer_bytes + sizeof(Client));
   line += base::format(" events=r cmd=%s user=default redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
                        client.last_command.empty() ? "NULL" : client.last_command.c_str(), client.protocol,
                        client.library_name.c_str(), client.library_version.c_str());

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "command/transaction.h"
+
 namespace leto::command {
 
 struct Client {
@@ -24,6 +26,7 @@ struct Client {
   std::string last_command;      // "client|list", as CLIENT LIST shows it.
   size_t query_buffer_bytes = 0;
   size_t output_buffer_bytes = 0;
+  Transaction transaction;
 };
 
 }  // namespace leto::command

@@ -153,6 +153,7 @@ void quit_command(Context& context) {
 
 void reset_command(Context& context) {
   Client& client = *context.client;
+  client.transaction = {};
   client.name.clear();
   client.database = 0;
   client.readonly = false;

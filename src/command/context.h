@@ -16,8 +16,6 @@
 
 namespace leto::command {
 
-using resp::Arguments;
-
 // When and as what a write is applied: from its entry, the same on every node.
 struct Stamp {
   keyspace::Version version;
@@ -83,11 +81,13 @@ class Services {
 struct Context {
   keyspace::Keyspace& keyspace;
   Services* services;      // Null when a write is applied.
-  Client* client;          // Null when a write is applied: use `database`.
+  Client* client;          // Null when a write is applied, and for reads but WATCH: use `database`.
   Arguments arguments;     // arguments[0] is the command's name as the client wrote it.
   resp::Reply& reply;
   uint32_t database = 0;
   Stamp stamp;
+  LocalCommands* locals = nullptr;   // EXEC's, at the node that has its client.
+  bool unheard = false;    // Nobody reads the reply: what changes nothing need not run.
   Ticket ticket = 0;
   bool deferred = false;   // Set by a handler whose reply comes later, by the ticket.
 };

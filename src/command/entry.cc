@@ -33,12 +33,28 @@ bool tags_are_well_formed(std::string_view bytes) {
 
 EntryBuilder::EntryBuilder() = default;
 
-void EntryBuilder::add(uint32_t database, resp::Arguments arguments) {
+void put_command(std::string& out, uint32_t database, resp::Arguments arguments) {
   LETO_ASSERT(!arguments.empty() && database < keyspace::kDatabases,
               base::format("%zu arguments, database %u", arguments.size(), database));
-  base::put_varint(commands_, database);
-  base::put_varint(commands_, arguments.size());
-  for (const std::string_view argument : arguments) base::put_string(commands_, argument);
+  base::put_varint(out, database);
+  base::put_varint(out, arguments.size());
+  for (const std::string_view argument : arguments) base::put_string(out, argument);
+}
+
+bool read_command(base::Reader& reader, CommandView& command) {
+  command.arguments.clear();
+  command.database = static_cast<uint32_t>(reader.varint_at_most(keyspace::kDatabases - 1));
+  const uint64_t count = reader.varint_at_most(reader.left());
+  // The count may lie; a view is larger than an argument's smallest encoding.
+  command.arguments.reserve(std::min<size_t>(count, reader.left() / sizeof(std::string_view)));
+  for (uint64_t i = 0; i < count && !reader.failed(); ++i) command.arguments.push_back(reader.string());
+  if (!reader.failed() && count > 0) return true;
+  command.arguments.clear();
+  return false;
+}
+
+void EntryBuilder::add(uint32_t database, resp::Arguments arguments) {
+  put_command(commands_, database, arguments);
   ++count_;
 }
 
@@ -101,13 +117,7 @@ bool EntryReader::next(CommandView& command) {
     failed_ = !reader_.at_end();
     return false;
   }
-  command.database = static_cast<uint32_t>(reader_.varint_at_most(keyspace::kDatabases - 1));
-  const uint64_t count = reader_.varint_at_most(reader_.left());
-  // The count may lie; a view is larger than an argument's smallest encoding.
-  command.arguments.reserve(std::min<size_t>(count, reader_.left() / sizeof(std::string_view)));
-  for (uint64_t i = 0; i < count && !reader_.failed(); ++i) command.arguments.push_back(reader_.string());
-  failed_ = reader_.failed() || count == 0;
-  if (failed_) command.arguments.clear();
+  failed_ = !read_command(reader_, command);
   ++read_;
   return !failed_;
 }

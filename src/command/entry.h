@@ -46,6 +46,11 @@ struct CommandView {
   std::vector<std::string_view> arguments;   // Into the payload.
 };
 
+// One command as an entry holds it.
+void put_command(std::string& out, uint32_t database, resp::Arguments arguments);
+// False if the bytes are malformed; then `command` has no arguments.
+bool read_command(base::Reader& reader, CommandView& command);
+
 class EntryReader {
  public:
   // Fails for a cut, malformed or newer payload; the text names which. `supported`: the highest semantics level. `payload`

@@ -38,6 +38,15 @@ void reset_command(Context& context);
 void readonly_command(Context& context);
 void readwrite_command(Context& context);
 
+// transaction.cc: as exec_arguments() made it; a client's own EXEC has no handler.
+void exec_command(Context& context);
+
+// transaction_commands.cc
+void discard_command(Context& context);
+void multi_command(Context& context);
+void unwatch_command(Context& context);
+void watch_command(Context& context);
+
 // client.cc
 void client_getname_command(Context& context);
 void client_help_command(Context& context);

@@ -27,8 +27,10 @@ struct FlagName {
 constexpr FlagName kFlagNames[] = {
     {kWrite, "write"},     {kReadOnly, "readonly"}, {kDenyOom, "denyoom"}, {kAdmin, "admin"},
     {kNoScript, "noscript"}, {kLoading, "loading"},   {kLoading, "stale"},   {kFast, "fast"},
-    {kNoAuth, "no_auth"},  {kNoAuth, "allow_busy"},
+    {kNoAuth, "no_auth"},  {kNoAuth, "allow_busy"}, {kNoMulti, "no_multi"},
 };
+// Beside those that are allowed before AUTH.
+constexpr std::string_view kAllowedBusy[] = {"discard", "multi", "shutdown", "unwatch", "watch"};
 
 }  // namespace
 
@@ -60,10 +62,8 @@ std::vector<std::string_view> flag_names(const Shown& shown) {
   for (const FlagName& row : kFlagNames) {
     if ((shown.flags & row.flag) != 0) names.push_back(row.name);
   }
-  if (shown.name == "shutdown") {
-    names.push_back("no_multi");
-    names.push_back("allow_busy");
-  }
+  if (shown.name == "exec") names.push_back("skip_slowlog");
+  if (is_one_of(shown.name, kAllowedBusy)) names.push_back("allow_busy");
   return names;
 }
 
@@ -86,6 +86,7 @@ std::vector<std::string_view> category_names(const Shown& shown) {
   add_if(!fast, "@slow");
   add_if(admin || is_one_of(parent, kDangerous), "@dangerous");
   add_if(connection, "@connection");
+  add_if(shown.group == "transactions", "@transaction");
   return names;
 }
 

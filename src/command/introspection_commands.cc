@@ -41,6 +41,7 @@ constexpr KeyUse kKeyUses[] = {
     {"rename", kTakes, kTakes, "", kOverwrites},
     {"renamenx", kTakes, kTakes, "", kInserts},
     {"set", kSets, kOverwrites, "RW and ACCESS due to the optional `GET` argument"},
+    {"watch", kLooks, kLooks, ""},
 };
 
 struct Tips {

@@ -31,8 +31,12 @@ constexpr Command kCommands[] = {
      "O(N) where N is the number of keys that will be removed.", "Delete a key"},
     {"delete", del_command, -2, kWrite, 1, -1, 1, "generic", kLetoVersion,
      "O(N) where N is the number of keys that will be removed.", "Delete a key; another name of DEL"},
+    {"discard", discard_command, 1, kNoScript | kLoading | kFast | kUnqueued, 0, 0, 0, "transactions", "2.0.0",
+     "O(N), when N is the number of queued commands", "Discard all commands issued after MULTI"},
     {"echo", echo_command, 2, kLoading | kFast, 0, 0, 0, "connection", "1.0.0", "O(1)",
      "Echo the given string"},
+    {"exec", exec_command, 1, kNoScript | kLoading | kUnqueued | kExec, 0, 0, 0, "transactions", "1.2.0",
+     "Depends on commands in the transaction", "Execute all commands issued after MULTI"},
     {"exists", exists_command, -2, kReadOnly | kFast, 1, -1, 1, "generic", "1.0.0",
      "O(N) where N is the number of keys to check.", "Determine if a key exists"},
     {"flushall", flushall_command, -1, kWrite, 0, 0, 0, "server", "1.0.0",
@@ -47,13 +51,15 @@ constexpr Command kCommands[] = {
      "Increment the integer value of a key by one"},
     {"info", info_command, -1, kLoading, 0, 0, 0, "server", "1.0.0", "O(1)",
      "Get information and statistics about the server"},
-    {"join", join_command, -3, kAdmin | kNoScript | kDeferred | kLeaderOnly, 0, 0, 0, "server",
+    {"join", join_command, -3, kAdmin | kNoScript | kNoMulti | kDeferred | kLeaderOnly, 0, 0, 0, "server",
      kLetoVersion, "O(1) log entries", "Add the node at a peer address to the cluster"},
-    {"leave", leave_command, 2, kAdmin | kNoScript | kDeferred | kLeaderOnly, 0, 0, 0, "server",
+    {"leave", leave_command, 2, kAdmin | kNoScript | kNoMulti | kDeferred | kLeaderOnly, 0, 0, 0, "server",
      kLetoVersion, "O(1) log entries", "Remove a node from the cluster"},
+    {"multi", multi_command, 1, kNoScript | kLoading | kFast | kUnqueued, 0, 0, 0, "transactions", "1.2.0", "O(1)",
+     "Mark the start of a transaction block"},
     {"ping", ping_command, -1, kFast, 0, 0, 0, "connection", "1.0.0", "O(1)",
      "Ping the server"},
-    {"quit", quit_command, -1, kNoScript | kLoading | kFast | kNoAuth, 0, 0, 0, "connection", "1.0.0",
+    {"quit", quit_command, -1, kNoScript | kLoading | kFast | kNoAuth | kUnqueued, 0, 0, 0, "connection", "1.0.0",
      "O(1)", "Close the connection"},
     {"readonly", readonly_command, 1, kLoading | kFast, 0, 0, 0, "connection", "3.0.0", "O(1)",
      "Enables reads from this node's own state for a connection"},
@@ -62,7 +68,7 @@ constexpr Command kCommands[] = {
     {"rename", rename_command, 3, kWrite, 1, 2, 1, "generic", "1.0.0", "O(1)", "Rename a key"},
     {"renamenx", renamenx_command, 3, kWrite | kFast, 1, 2, 1, "generic", "1.0.0", "O(1)",
      "Rename a key, only if the new key does not exist"},
-    {"reset", reset_command, 1, kNoScript | kLoading | kFast | kNoAuth, 0, 0, 0, "connection", "6.2.0",
+    {"reset", reset_command, 1, kNoScript | kLoading | kFast | kNoAuth | kUnqueued, 0, 0, 0, "connection", "6.2.0",
      "O(1)", "Reset the connection"},
     {"role", role_command, 1, kNoScript | kLoading | kFast, 0, 0, 0, "server", "2.8.12", "O(1)",
      "Return the role of the instance in the context of replication"},
@@ -70,16 +76,20 @@ constexpr Command kCommands[] = {
      "Change the selected database for the current connection"},
     {"set", set_command, -3, kWrite | kDenyOom, 1, 1, 1, "string", "1.0.0", "O(1)",
      "Set the string value of a key"},
-    {"shutdown", shutdown_command, -1, kAdmin | kNoScript | kLoading | kDeferred, 0, 0, 0, "server",
+    {"shutdown", shutdown_command, -1, kAdmin | kNoScript | kLoading | kNoMulti | kDeferred, 0, 0, 0, "server",
      "1.0.0", "O(N) where N is the number of changed keys",
      "Write what changed to disk and then shut down the server"},
-    {"snapshot", snapshot_command, 1, kAdmin | kNoScript | kDeferred, 0, 0, 0, "server", kLetoVersion,
+    {"snapshot", snapshot_command, 1, kAdmin | kNoScript | kNoMulti | kDeferred, 0, 0, 0, "server", kLetoVersion,
      "O(N) where N is the number of changed keys",
      "Write what changed to the key tables, durably"},
     {"swapdb", swapdb_command, 3, kWrite | kFast, 0, 0, 0, "server", "4.0.0",
      "O(N) where N is the count of clients watching or blocking on keys from both databases", "Swaps two Redis databases"},
-    {"transfer", transfer_command, -1, kAdmin | kNoScript | kDeferred | kLeaderOnly, 0, 0, 0, "server",
+    {"transfer", transfer_command, -1, kAdmin | kNoScript | kNoMulti | kDeferred | kLeaderOnly, 0, 0, 0, "server",
      kLetoVersion, "O(1)", "Hand leadership over to another node"},
+    {"unwatch", unwatch_command, 1, kNoScript | kLoading | kFast, 0, 0, 0, "transactions", "2.2.0", "O(1)",
+     "Forget about all watched keys"},
+    {"watch", watch_command, -2, kNoScript | kLoading | kFast | kUnqueued | kWatch, 1, -1, 1, "transactions", "2.2.0",
+     "O(1) for every key.", "Watch the given keys to determine execution of the MULTI/EXEC block"},
 };
 constexpr size_t kCount = std::size(kCommands);
 
@@ -92,7 +102,7 @@ constexpr bool is_lower(std::string_view text) {
 
 constexpr bool is_sound(const Command& command) {
   const bool has_keys = command.first_key != 0;
-  const bool touches_keys = (command.flags & (kWrite | kReadOnly)) != 0;
+  const bool touches_keys = (command.flags & (kWrite | kReadOnly | kWatch)) != 0;
   const bool both = (command.flags & kWrite) != 0 && (command.flags & kReadOnly) != 0;
   return is_lower(command.name) && command.arity != 0 && !both &&
          (touches_keys || !has_keys) && (!has_keys || command.key_step > 0) && !command.summary.empty();

@@ -22,6 +22,10 @@ enum Flag : uint32_t {
   kNoScript = 1u << 7,
   kDeferred = 1u << 8,    // Its reply comes later, by the ticket.
   kLeaderOnly = 1u << 9,  // Not about keys, but only a leader can do it: JOIN, LEAVE, TRANSFER. A follower hands it on.
+  kNoMulti = 1u << 10,    // Not inside a transaction.
+  kUnqueued = 1u << 11,   // Carried out at once also between MULTI and EXEC.
+  kWatch = 1u << 12,      // Notes versions of keys for its client, at a read index.
+  kExec = 1u << 13,       // Runs what is queued.
 };
 
 using Handler = void (*)(Context&);

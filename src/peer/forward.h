@@ -26,7 +26,7 @@ struct ForwardedCommand {
   bool operator==(const ForwardedCommand&) const = default;
 };
 
-// What one client asked for at once: a command, or all commands of a transaction.
+// What one client asked for at once: a command. A transaction is one, too (command/transaction.h).
 struct ForwardedRequest {
   bool resp3 = false;  // How the client wants its reply.
   std::vector<ForwardedCommand> commands;

@@ -72,7 +72,7 @@ void Connection::run_requests() {
       clients_.note_output(*this);
       break;
     }
-    if (crowded(1)) return pause();
+    if (crowded(1) || session_->holds()) return pause();
     const resp::ParseOutcome outcome = parser_.next();
     if (outcome == resp::ParseOutcome::kError) return protocol_error(parser_.error());
     if (outcome == resp::ParseOutcome::kIncomplete) break;
@@ -135,7 +135,7 @@ void Connection::pause_for_this_turn() {
 }
 
 bool Connection::resume() {
-  if (closed() || crowded(only_this_turn_ ? 1 : 2) || overloads()) return false;
+  if (closed() || crowded(only_this_turn_ ? 1 : 2) || overloads() || session_->holds()) return false;
   paused_ = only_this_turn_ = false;
   if (ending_) return true;
   run_requests();

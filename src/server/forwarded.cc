@@ -150,12 +150,13 @@ void Forwarded::run(Inbox& inbox, const peer::Forward& forward, uint64_t number)
   const command::Command* known = command::find_command(command.arguments.front());
   constexpr uint32_t kForwardable = command::kWrite | command::kLeaderOnly;
   std::string refusal;
-  if (request.commands.size() > 1) refusal = "ERR several commands at once cannot be forwarded";
-  if (known == nullptr || (known->flags & kForwardable) == 0) refusal = "ERR this command cannot be forwarded";
+  const bool is_exec = known != nullptr && (known->flags & command::kExec) != 0;
+  const std::vector<std::string_view> arguments(command.arguments.begin(), command.arguments.end());
+  if (known == nullptr || (!is_exec && (known->flags & kForwardable) == 0)) refusal = "ERR this command cannot be forwarded";
+  if (is_exec) refusal = command::check_exec(arguments, static_cast<uint32_t>(options_.databases));
   if (command.database >= options_.databases) refusal = "ERR DB index is out of range";
-  if (refusal.empty()) {
-    return execute_(session, std::vector<std::string_view>(command.arguments.begin(), command.arguments.end()));
-  }
+  if (request.commands.size() > 1) refusal = "ERR several commands at once cannot be forwarded";
+  if (refusal.empty()) return execute_(session, arguments);
   session->fail(session->push({.state = RequestState::kDeferred}), refusal);
   note_answer(client);
 }

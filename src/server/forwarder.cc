@@ -42,13 +42,15 @@ Forwarder::Forwarder(Replica& replica, const ReplicaParts& parts, Self self, Run
 
 // --- What comes in ---------------------------------------------------------------------------------------
 
-void Forwarder::add(const SessionRef& session, const command::Command& command, resp::Arguments arguments) {
+void Forwarder::add(const SessionRef& session, const command::Command& command, resp::Arguments arguments,
+                    Replica::Locals locals) {
   const bool writes = (command.flags & command::kWrite) != 0;
   Request request{.state = writes ? RequestState::kForwarded : RequestState::kDeferred,
                   .database = session->client.database,
                   .command = &command,
                   .arrived_us = environment_.clock.monotonic_us(),
-                  .arguments = OwnedArguments(arguments)};
+                  .arguments = OwnedArguments(arguments),
+                  .locals = std::move(locals)};
   const size_t size = command::EntryBuilder::encoded_size(arguments);
   Item item{.client = session->client.id, .bytes = request.arguments.bytes(), .arrived_us = request.arrived_us};
   item.sequence = session->push(std::move(request));
@@ -228,7 +230,7 @@ void Forwarder::fill(Batch& batch, Line& line) {
     }
     if (!may_go(line)) return;
     if (batch.bytes >= kFrameBytes || !window_open()) return environment_.waker.wake();
-    peer::ForwardedRequest forwarded{.resp3 = line.session->client.protocol == 3, .commands = {}};
+    peer::ForwardedRequest forwarded{.resp3 = request->protocol == 3, .commands = {}};
     const std::vector<std::string_view> views = request->arguments.views();
     forwarded.commands.push_back(
         {.database = request->database, .arguments = std::vector<std::string>(views.begin(), views.end())});

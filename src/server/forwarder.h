@@ -36,7 +36,8 @@ class Forwarder {
   Forwarder(Replica& replica, const ReplicaParts& parts, Self self, RunHere run_here);
 
   // A request for the leader, whoever that is now or becomes within request-timeout. It is answered by then.
-  void add(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+  void add(const SessionRef& session, const command::Command& command, resp::Arguments arguments,
+           Replica::Locals locals = {});
   // A command of this node's own. `done` is called once, with an empty text if the leader answered OK, else with the
   // error's text.
   using Done = std::function<void(const std::string& error)>;

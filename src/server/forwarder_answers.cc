@@ -91,12 +91,19 @@ void Forwarder::settle(Item& sent, const peer::ForwardReply& reply, const peer::
 
 // What the leader said, word for word.
 void Forwarder::answer(const SessionRef& session, Session::Sequence sequence, const std::string& reply) {
-  const Request& request = *session->find(sequence);
+  Request& request = *session->find(sequence);
   const bool writes = request.state == RequestState::kForwarded;
   const std::string error = reply.starts_with('-') ? reply.substr(1, reply.find("\r\n") - 1) : "";
   if (error.starts_with("UNKNOWN")) return fail(session, sequence, error);
   if (!error.empty()) stats_.note_error(error);
-  session->reply_buffer(sequence).append(reply);
+  const Replica::Locals locals = std::move(request.locals);
+  std::string& out = session->reply_buffer(sequence);
+  resp::Reply written(out, request.protocol);
+  if (locals == nullptr) {
+    written.raw(reply);
+  } else if (!command::splice(reply, *locals, written)) {
+    return fail(session, sequence, "UNKNOWN outcome: what the leader answered is no reply to a transaction");
+  }
   session->answered(sequence);
   if (writes) replica_.start_reads_after(session, sequence);
   if (replica_.on_output) replica_.on_output(session);

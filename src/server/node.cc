@@ -95,7 +95,7 @@ void Node::make_parts(const NodeStart& start) {
   });
   forwarded_ = std::make_unique<Forwarded>(
       *replica_, parts, identity_.node,
-      [this](const SessionRef& session, resp::Arguments arguments) { execute(session, arguments); });
+      [this](const SessionRef& session, resp::Arguments arguments) { execute_for_peer(session, arguments); });
   membership_ = std::make_unique<Membership>(
       *replica_, parts, identity_.node,
       [this](command::Ticket ticket, const std::string& error) { answer(ticket, error); });
@@ -185,11 +185,14 @@ std::string Node::refusal(const Session& session, const command::Command* comman
   if (!session.client.authenticated && (command->flags & command::kNoAuth) == 0) {
     return "NOAUTH Authentication required.";
   }
-  const bool keyed = (command->flags & (command::kWrite | command::kReadOnly)) != 0;
+  const bool in_transaction = session.client.transaction.open;
+  if (in_transaction && (command->flags & command::kNoMulti) != 0) return "ERR Command not allowed inside a transaction";
+  const bool keyed = (command->flags & (command::kWrite | command::kReadOnly | command::kWatch)) != 0;
   if (keyed || (command->flags & command::kLeaderOnly) != 0) {
     if (std::string error = unavailable(); !error.empty()) return error;
   }
-  if ((command->flags & command::kWrite) != 0) return command::check_write(*command, arguments);
+  // What is wrong with a queued write is an element of EXEC's reply.
+  if ((command->flags & command::kWrite) != 0) return in_transaction ? "" : command::check_write(*command, arguments);
   const raft::Raft& raft = replica_->raft();
   const bool leaderless = raft.role() != raft::Role::kLeader && raft.leader() == raft::kNobody;
   if ((command->flags & command::kLeaderOnly) == 0 || raft.role() == raft::Role::kLeader) return {};
@@ -199,31 +202,41 @@ std::string Node::refusal(const Session& session, const command::Command* comman
 }
 
 void Node::execute(const SessionRef& session, resp::Arguments arguments) {
+  LETO_ASSERT(!session->holds(), base::format("client %llu", static_cast<unsigned long long>(session->client.id)));
   const command::Command* command = command::find_command(arguments.front());
   ++stats_.commands_processed;
   session->client.last_active_ms = monotonic_ms();
-  if (std::string error = refusal(*session, command, arguments); !error.empty()) {
-    stats_.note_error(error);
-    if (command != nullptr) ++stats_.of(*command).rejected;
-    Request refused{.state = RequestState::kDeferred};
-    session->fail(session->push(std::move(refused)), error);
-    note_output(session);
-    return;
-  }
+  std::string error = refusal(*session, command, arguments);
+  if (!error.empty()) return refuse(session, command, std::move(error));
   session->client.last_command.assign(command->name);
-  ++stats_.of(*command).calls;
-  if (is_forwarded(*session, *command)) {
-    forwarder_->add(session, *command, arguments);
-  } else if ((command->flags & command::kWrite) != 0) {
-    replica_->write(session, *command, arguments);
-  } else if ((command->flags & command::kReadOnly) != 0) {
-    replica_->read(session, *command, arguments);
-  } else if ((command->flags & command::kDeferred) != 0) {
-    run_deferred(session, *command, arguments);
-  } else {
-    run_local(session, *command, arguments);
+  if (session->client.transaction.open && (command->flags & command::kUnqueued) == 0) {
+    return queue(session, *command, arguments);
   }
+  ++stats_.of(*command).calls;
+  const Session::Sequence sequence = session->front_sequence() + session->outstanding();
+  run(session, *command, arguments);
+  // So that a later EXEC knows of the client's own writes, also where the key is as it was before them.
+  const bool may_touch = (command->flags & command::kWrite) != 0 && !session->client.transaction.watched.empty();
+  if (may_touch && session->find(sequence) != nullptr) session->hold_until(sequence);
   if (!session->output().empty()) note_output(session);
+}
+
+void Node::run(const SessionRef& session, const command::Command& command, resp::Arguments arguments) {
+  if (is_forwarded(*session, command)) {
+    forwarder_->add(session, command, arguments);
+  } else if ((command.flags & command::kWrite) != 0) {
+    replica_->write(session, command, arguments);
+  } else if ((command.flags & command::kReadOnly) != 0) {
+    replica_->read(session, command, arguments);
+  } else if ((command.flags & command::kExec) != 0) {
+    exec(session);
+  } else if ((command.flags & command::kWatch) != 0) {
+    watch(session, command, arguments);
+  } else if ((command.flags & command::kDeferred) != 0) {
+    run_deferred(session, command, arguments);
+  } else {
+    run_local(session, command, arguments);
+  }
 }
 
 command::Context Node::local_context(Session& session, resp::Arguments arguments, resp::Reply& reply) {

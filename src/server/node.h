@@ -52,7 +52,7 @@ class Node final : public command::Services {
   // A new conversation; `client` has its addresses filled in. The id is given here.
   SessionRef open_session();
   void close_session(const SessionRef& session);
-  // One whole request. Its reply is in session->output() at once or later.
+  // One whole request. Its reply is in session->output() at once or later. REQUIRES: !session->holds().
   void execute(const SessionRef& session, resp::Arguments arguments);
   // The sessions whose output() has grown since the last call; called by the owner once per turn.
   std::vector<SessionRef> take_sessions_with_output();
@@ -139,6 +139,19 @@ class Node final : public command::Services {
   std::string unavailable() const;
   // What a handler that is not about keys is given.
   command::Context local_context(Session& session, resp::Arguments arguments, resp::Reply& reply);
+  void refuse(const SessionRef& session, const command::Command* command, std::string error);
+  void run(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+  // Transactions: what MULTI keeps, and what becomes of it at EXEC.
+  void queue(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+  std::string queue_refusal(Session& session, const command::Command& command, resp::Arguments arguments) const;
+  uint32_t database_behind(Session& session, const command::Command& command, resp::Arguments arguments);
+  void watch(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+  void exec(const SessionRef& session);
+  // What EXEC is told before anything of it runs; empty if it may run.
+  std::string exec_reply(const command::Transaction& transaction, int protocol) const;
+  void run_transaction(const SessionRef& session, command::Transaction transaction);
+  std::shared_ptr<command::LocalCommands> local_commands(Session& session, command::Transaction& transaction);
+  void execute_for_peer(const SessionRef& session, resp::Arguments arguments);
   void run_local(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
   void run_deferred(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
   void defer(const SessionRef& session, Session::Sequence sequence, resp::Arguments arguments);

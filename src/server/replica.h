@@ -45,8 +45,11 @@ class Replica {
           const keyspace::StateHeader& header);
 
   // Clients. A request is answered now or later, always.
-  void write(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
-  void read(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
+  using Locals = std::shared_ptr<command::LocalCommands>;   // Of an EXEC; else null.
+  void write(const SessionRef& session, const command::Command& command, resp::Arguments arguments, Locals locals = {});
+  void read(const SessionRef& session, const command::Command& command, resp::Arguments arguments, Locals locals = {});
+  // Why this node would not take the write now; empty if it would.
+  std::string refusal_for(const command::Command& command, resp::Arguments arguments) const;
   // For what was meant to be forwarded (RequestState::kForwarded). This node leads: proposes it like a write that arrives now.
   void write_here(const SessionRef& session, Session::Sequence sequence);
   // It was answered from elsewhere: the reads up to the next write may begin now, and not before.
@@ -153,7 +156,6 @@ class Replica {
   void lose_pending(const std::string& error);
   void fail_lost();
   std::string write_refusal() const;
-  std::string refusal_for(const command::Command& command, resp::Arguments arguments) const;
   // replica_store.cc
   void store(std::vector<raft::Write> writes);
   void submit_job();
@@ -172,6 +174,7 @@ class Replica {
   void run_read(const SessionRef& session, Session::Sequence sequence);
   // What a handler of keys is given: no services and no client, wherever it runs.
   command::Context key_context(resp::Arguments arguments, uint32_t database, resp::Reply& reply);
+  void run_read_handler(command::Context& context, const command::Command& command, Session& session);
   void run_handler(command::Context& context, const command::Command& command);
   void run_reads_before(const SessionRef& session, Session::Sequence sequence);
   void run_reads_after(const SessionRef& session, Session::Sequence sequence);

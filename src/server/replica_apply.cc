@@ -95,13 +95,16 @@ void Replica::apply_command(const command::CommandView& view, const command::Sta
   }
   scratch_.clear();
   std::string& out = request == nullptr ? scratch_ : waiter->session->reply_buffer(waiter->sequence);
-  resp::Reply reply(out, request == nullptr ? 2 : waiter->session->client.protocol);
+  resp::Reply reply(out, request == nullptr ? 2 : request->protocol);
   command::Context context = key_context(view.arguments, view.database, reply);
   context.stamp = stamp;
   if (request == nullptr) {
+    context.unheard = true;
     command->handler(context);
     return;
   }
+  const Locals locals = std::move(request->locals);
+  context.locals = locals.get();
   run_handler(context, *command);
   waiter->session->answered(waiter->sequence);
   run_reads_after(waiter->session, waiter->sequence);

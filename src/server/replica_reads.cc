@@ -33,13 +33,14 @@ bool is_unapplied_write(const Request& request) {
 }  // namespace
 
 void Replica::read(const SessionRef& session, const command::Command& command,
-                   resp::Arguments arguments) {
+                   resp::Arguments arguments, Locals locals) {
   const ReadConsistency wanted =
       session->client.readonly ? ReadConsistency::kLocal : options_.read_consistency;
   const bool local = wanted == ReadConsistency::kLocal;
   // What this connection wrote at another node may not have come here yet.
   const bool early = local && session->seen_index > applied_.index;
-  if (session->idle() && !early && read_now(session, command, arguments, wanted)) return;
+  const bool once = locals != nullptr;   // What they do is not undone if the lease ran out meanwhile.
+  if (session->idle() && !early && !once && read_now(session, command, arguments, wanted)) return;
   const Request* write = session->last_write();
   const bool follows = write != nullptr && (!write->proposed || local);
   Request request{.state = follows ? RequestState::kFollowsWrite : RequestState::kWaitsIndex,
@@ -47,7 +48,8 @@ void Replica::read(const SessionRef& session, const command::Command& command,
                   .database = session->client.database,
                   .command = &command,
                   .arrived_us = environment_.clock.monotonic_us(),
-                  .arguments = OwnedArguments(arguments)};
+                  .arguments = OwnedArguments(arguments),
+                  .locals = std::move(locals)};
   const Session::Sequence sequence = session->push(std::move(request));
   if (!follows) start_read(session, sequence);
 }
@@ -87,7 +89,7 @@ bool Replica::read_now(const SessionRef& session, const command::Command& comman
   const size_t before = output.size();
   resp::Reply reply(output, session->client.protocol);
   command::Context context = key_context(arguments, session->client.database, reply);
-  run_handler(context, command);
+  run_read_handler(context, command, *session);
   if (wanted == ReadConsistency::kLease && !sees_all_acknowledged(wanted)) {
     // D18: the lease ran out while the read ran; what it saw may be old.
     output.resize(before);
@@ -199,9 +201,11 @@ void Replica::run_read(const SessionRef& session, Session::Sequence sequence) {
   Request& request = *session->find(sequence);
   const OwnedArguments arguments = std::move(request.arguments);
   const std::vector<std::string_view> views = arguments.views();
-  resp::Reply reply(session->reply_buffer(sequence), session->client.protocol);
+  resp::Reply reply(session->reply_buffer(sequence), request.protocol);
   command::Context context = key_context(views, request.database, reply);
-  run_handler(context, *request.command);
+  const Locals locals = std::move(request.locals);
+  context.locals = locals.get();
+  run_read_handler(context, *request.command, *session);
   ++stats_.reads_served;
   session->answered(sequence);
 }
@@ -214,6 +218,11 @@ command::Context Replica::key_context(resp::Arguments arguments, uint32_t databa
           .reply = reply,
           .database = database,
           .stamp = {}};
+}
+
+void Replica::run_read_handler(command::Context& context, const command::Command& command, Session& session) {
+  if ((command.flags & command::kWatch) != 0) context.client = &session.client;
+  run_handler(context, command);
 }
 
 void Replica::run_handler(command::Context& context, const command::Command& command) {

@@ -36,10 +36,9 @@ std::string Replica::refusal_for(const command::Command& command, resp::Argument
   if (refusal == kNotLeader && options_.follower_writes == FollowerWrites::kRedirect) {
     const raft::Member* leader = raft_.configuration().find(raft_.leader());
     if (leader == nullptr || leader->client_address.empty()) return refusal;
-    // FLUSHALL has no slot to point to.
-    if (command.first_key == 0) return refusal;
-    const std::string_view key = arguments[static_cast<size_t>(command.first_key)];
-    return base::format("MOVED %u %s", command::key_slot(key), leader->client_address.c_str());
+    const std::optional<std::string_view> key = command::first_key_of(command, arguments);
+    if (!key) return refusal;
+    return base::format("MOVED %u %s", command::key_slot(*key), leader->client_address.c_str());
   }
   if (!refusal.empty()) return refusal;
   const size_t size = command::EntryBuilder::encoded_size(arguments);
@@ -48,7 +47,7 @@ std::string Replica::refusal_for(const command::Command& command, resp::Argument
 }
 
 void Replica::write(const SessionRef& session, const command::Command& command,
-                    resp::Arguments arguments) {
+                    resp::Arguments arguments, Locals locals) {
   if (const std::string refusal = refusal_for(command, arguments); !refusal.empty()) {
     Request refused{.state = RequestState::kDeferred, .command = &command};
     stats_.note_error(refusal);
@@ -58,7 +57,8 @@ void Replica::write(const SessionRef& session, const command::Command& command,
   Request request{.state = RequestState::kPending,
                   .database = session->client.database,
                   .command = &command,
-                  .arrived_us = environment_.clock.monotonic_us()};
+                  .arrived_us = environment_.clock.monotonic_us(),
+                  .locals = std::move(locals)};
   const bool waits = raft_.role() != raft::Role::kLeader || writes_held_ || !waiting_writes_.empty() || !lost_.empty();
   if (waits) {
     request.state = RequestState::kWaitsLeader;

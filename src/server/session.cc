@@ -33,6 +33,7 @@ Session::Sequence Session::push(Request request) {
   const bool writes = request.state == RequestState::kPending ||
                       request.state == RequestState::kWaitsLeader ||
                       request.state == RequestState::kForwarded;
+  request.protocol = client.protocol;
   outstanding_.push_back(std::move(request));
   const Sequence sequence = first_ + outstanding_.size() - 1;
   if (writes) last_write_ = sequence;
@@ -47,6 +48,11 @@ Request* Session::last_write() {
 Request* Session::find(Sequence sequence) {
   if (sequence < first_ || sequence - first_ >= outstanding_.size()) return nullptr;
   return &outstanding_[sequence - first_];
+}
+
+bool Session::holds() {
+  const Request* request = find(held_until_);
+  return request != nullptr && request->state != RequestState::kAnswered;
 }
 
 std::string& Session::reply_buffer(Sequence sequence) {
@@ -71,7 +77,7 @@ void Session::answered(Sequence sequence) {
 }
 
 void Session::fail(Sequence sequence, std::string_view error) {
-  resp::Reply(reply_buffer(sequence), client.protocol).error(error);
+  resp::Reply(reply_buffer(sequence), find(sequence)->protocol).error(error);
   answered(sequence);
 }
 
@@ -79,6 +85,7 @@ void Session::close() {
   closed_ = true;
   outstanding_.clear();
   output_.clear();
+  client.transaction = {};
 }
 
 }  // namespace leto::server

@@ -48,11 +48,13 @@ struct Request {
   bool proposed = false;            // A write that was handed to raft: if it is lost, its outcome is unknown.
   bool unlimited = false;           // Not subject to request-timeout.
   bool local = false;               // A read that asks for no more than this node has applied.
+  int protocol = 2;                 // Of its reply: what the client had chosen when it asked. Set by push().
   uint32_t database = 0;
   const command::Command* command = nullptr;
   uint64_t arrived_us = 0;
   OwnedArguments arguments{};       // Of reads and of what waits for a leader, or for its answer.
   std::string reply{};
+  std::shared_ptr<command::LocalCommands> locals{};   // Of an EXEC.
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -85,6 +87,10 @@ class Session : public std::enable_shared_from_this<Session> {
   // reply_buffer + error text + answered.
   void fail(Sequence sequence, std::string_view error);
 
+  // Nothing is executed until the request is answered: what comes behind depends on what it changes in `client`.
+  void hold_until(Sequence sequence) { held_until_ = sequence; }
+  bool holds();
+
   bool closed() const { return closed_; }
   // The connection is gone: nothing is answered any more.
   void close();
@@ -99,6 +105,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::deque<Request> outstanding_;
   Sequence first_ = 1;           // Of outstanding_.front().
   Sequence last_write_ = 0;      // 0: none yet.
+  Sequence held_until_ = 0;      // 0: by none.
   std::string output_;
   bool closed_ = false;
 };

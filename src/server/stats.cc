@@ -1,6 +1,8 @@
 #include "server/stats.h"
 
 #include <bit>
+#include <functional>
+#include <span>
 
 #include "base/format.h"
 
@@ -26,7 +28,10 @@ std::string Histogram::text() const {
 
 CommandStats& Stats::of(const command::Command& command) {
   if (commands.empty()) commands.resize(command::commands().size());
-  return commands[static_cast<size_t>(&command - command::commands().data())];
+  const std::span<const command::Command> listed = command::commands();
+  // A row that is not in the table counts for the one of its name.
+  const bool is_listed = !std::less<>()(&command, listed.data()) && std::less<>()(&command, listed.data() + listed.size());
+  return commands[static_cast<size_t>((is_listed ? &command : command::find_command(command.name)) - listed.data())];
 }
 
 void Stats::sample(uint64_t now_us) {

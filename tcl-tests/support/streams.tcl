@@ -4,6 +4,7 @@
 
 namespace eval stream {
     variable state 1
+    variable forwarding 0  ;# Watch no key that is ever removed: what was so before is the same again to a follower.
     variable small 0    ;# Keep to what a client may send before AUTH: what is too large ends the stream.
 }
 
@@ -73,10 +74,22 @@ proc stream::keys {count} {
     return $list
 }
 
+proc stream::watched_keys {count} {
+    variable forwarding
+    set list {}
+    while {[incr count -1] >= 0} { lappend list [expr {$forwarding || [below 2] ? "w[below 4]" : [key]}] }
+    return $list
+}
+
 # One request, as a list of arguments.
 proc stream::request {} {
     switch [one_of {set set set get get get del exists incr incr ping echo select client config command arity unknown auth hello
-        select rename rename renamenx swapdb flushdb flushall dbsize}] {
+        select rename rename renamenx swapdb flushdb flushall dbsize multi multi exec exec watch watched watched transaction}] {
+        multi { return [list [any_case [one_of {multi multi multi multi discard unwatch reset}]]] }
+        exec { return [list [any_case exec]] }
+        watch { return [list [any_case watch] {*}[watched_keys [below 4]]] }
+        watched { return [one_of [list [list set w[below 4] [value]] [list incr w[below 4]] [list get w[below 4]] {dbsize}]] }
+        transaction { return [list [any_case [one_of {multi exec discard unwatch}]] {*}[wrong_count]] }
         set { return [list [any_case set] [key] [value]] }
         get { return [list [any_case get] [key]] }
         del { return [list [any_case del] {*}[keys [expr {1 + [below 4]}]]] }

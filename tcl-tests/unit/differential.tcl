@@ -8,6 +8,7 @@
 #   READONLY, READWRITE        ERR ... cluster support   OK                         they choose local reads
 #   CLIENT SETINFO             unknown subcommand        OK                         clients of today send it first
 #   HELLO, when it succeeds    names redis, 7.0.15       names itself               the fields are tested below
+#   JOIN and the like in MULTI unknown command           not allowed there          they answer later than EXEC
 #   COMMAND, COMMAND COUNT     240 commands              Leto's commands            the table is Leto's
 #   CONFIG GET of dir, save,   its own values            its own values             other files, other ways to be durable
 #   appendonly, port, bind
@@ -100,19 +101,22 @@ proc start_pair_with_follower {} {
 }
 
 test "a follower that forwards gives the same replies as Redis" -timeout 60 {
+    set stream::forwarding 1
     run_streams [start_pair_with_follower] [expr {$::base_seed + 300000}] 30 60
 }
 
 test "a follower that forwards gives the same replies as Redis, at length" -long -timeout 600 {
+    set stream::forwarding 1
     run_streams [start_pair_with_follower] [expr {$::base_seed + 400000}] 500 100
 }
 
 test "wrong arities and unknown commands are told in Redis's words" {
     set cases {}
     foreach name {get set del exists incr ping echo select auth client config command info debug role hello shutdown quit
-            rename renamenx swapdb flushdb flushall dbsize} {
+            rename renamenx swapdb flushdb flushall dbsize multi exec discard watch unwatch} {
         foreach arguments {{} {a} {a b} {a b c} {a b c d e f}} {
             if {$name in {command info role hello quit ping} && $arguments eq ""} continue
+            if {$name in {multi exec discard unwatch} && $arguments eq ""} continue
             if {$name in {debug shutdown} && $arguments ne {a b c d e f}} continue
             if {$name in {role info} && [llength $arguments] < 2} continue
             if {$name eq "info"} continue
@@ -176,6 +180,53 @@ test "RESP3 replies are Redis's after HELLO 3, and RESP2's after HELLO 2" {
     assert_equal [lindex $answers 1] [lindex $answers 0]
 }
 
+# Streams on connections that speak RESP3.
+proc run_streams_in_3 {pair first count length} {
+    for {set seed $first} {$seed < $first + $count} {incr seed} {
+        stream::seed $seed
+        lassign [stream::generate $length] requests bytes
+        set answers [lmap port $pair {
+            set connection [resp::open $port]
+            call $connection HELLO 3
+            stream::write_cut $connection $bytes
+            set answer [resp::read_to_end $connection 10000]
+            resp::close $connection
+            set answer
+        }]
+        if {[catch {stream::compare $requests {*}$answers} message]} { error "seed $seed: $message" }
+    }
+}
+
+test "generated streams get the same replies as from Redis in RESP3" -timeout 60 {
+    run_streams_in_3 [start_pair] [expr {$::base_seed + 500000}] 30 60
+    set stream::forwarding 1
+    run_streams_in_3 [start_pair_with_follower] [expr {$::base_seed + 600000}] 15 60
+}
+
+test "what a transaction gives, word for word" {
+    set pair [start_pair]
+    set cases {}
+    foreach requests {
+        {EXEC} {DISCARD} {MULTI MULTI EXEC} {MULTI {WATCH a} EXEC} {MULTI SHUTDOWN EXEC} {MULTI {EXEC x} EXEC} {MULTI {DISCARD x} EXEC}
+        {MULTI {SET a 1} {INCR a} {GET a} {DEL a} EXEC} {MULTI {SET s x} {INCR s} {SET s y bogus} {GET s} EXEC}
+        {MULTI NOSUCH {SET a 1} EXEC {GET a}} {MULTI {CLIENT NOSUCH} EXEC} {MULTI {GET} EXEC} {MULTI RESET EXEC}
+        {{WATCH a} {SET a 1} MULTI PING EXEC MULTI PING EXEC} {{WATCH n} {SET n 1} {DEL n} MULTI PING EXEC}
+        {{WATCH a} {SET a 2} UNWATCH MULTI {GET a} EXEC} {{WATCH a} MULTI {SET a 3} {GET a} EXEC {GET a}} {{WATCH a} {DEL nosuch} MULTI EXEC}
+        {MULTI {CLIENT SETNAME me} {CLIENT GETNAME} EXEC {CLIENT GETNAME}} {MULTI {SELECT 0} {SELECT 16} {SELECT x} {GET a} EXEC {GET a}}
+        {{WATCH a} {SET a 4} MULTI {CLIENT SETNAME other} EXEC {CLIENT GETNAME}} {MULTI {AUTH x} {AUTH a b c} {HELLO 9} EXEC}
+        {MULTI UNWATCH {ECHO x} {PING a b c} EXEC} {MULTI {CONFIG GET timeout} {COMMAND INFO nosuch} DBSIZE EXEC} {MULTI {SET a b}}
+    } {
+        set bytes ""
+        foreach request $requests { append bytes [resp::encode $request] }
+        lappend cases $bytes
+    }
+    compare_bytes $pair $cases
+    compare_bytes [start_pair_with_follower] [lreplace $cases 14 14]
+    compare_bytes [start_pair {--requirepass secret}] [list [resp::encode MULTI] [resp::encode EXEC] [resp::encode {EXEC x}] \
+        "[resp::encode {AUTH secret}][resp::encode MULTI][resp::encode {AUTH wrong}][resp::encode {GET a}][resp::encode EXEC]" \
+        "[resp::encode {AUTH secret}][resp::encode MULTI][resp::encode RESET][resp::encode EXEC]"]
+}
+
 test "HELLO's reply has the fields of Redis's, and its options take effect" {
     set all {}
     foreach port [start_pair {--requirepass secret}] {
@@ -201,7 +252,7 @@ test "COMMAND describes each command of Leto's table as Redis describes it" {
     set redis [resp::open $redis]
     set leto [resp::open $leto]
     foreach name {get set del exists incr ping echo select auth quit client config info role hello shutdown debug readonly readwrite command
-            rename renamenx swapdb flushdb flushall dbsize} {
+            rename renamenx swapdb flushdb flushall dbsize multi exec discard watch unwatch} {
         # Name, arity, flags as a set, first key, last key, step: what clients route by.
         set described {}
         foreach connection [list $redis $leto] {

@@ -44,7 +44,8 @@ std::string flags_text(uint32_t flags) {
   constexpr std::pair<uint32_t, const char*> kNames[] = {
       {kWrite, "write"},     {kReadOnly, "readonly"}, {kDenyOom, "denyoom"},    {kAdmin, "admin"},
       {kNoScript, "noscript"}, {kLoading, "loading"},   {kFast, "fast"},          {kNoAuth, "no_auth"},
-      {kDeferred, "deferred"}, {kLeaderOnly, "leader"}};
+      {kDeferred, "deferred"}, {kLeaderOnly, "leader"}, {kNoMulti, "no_multi"}, {kUnqueued, "unqueued"},
+      {kWatch, "watch"},     {kExec, "exec"}};
   std::string text;
   for (const auto& [flag, name] : kNames) {
     if ((flags & flag) != 0) text += std::string(text.empty() ? "" : " ") + name;

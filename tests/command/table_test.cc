@@ -35,10 +35,13 @@ TEST_CASE("command table: what is not in it is not found") {
   CHECK(find_command(std::string_view("get\0", 4)) == nullptr);
 }
 
-TEST_CASE("command table: only writes and reads have keys, and few writes have none") {
+TEST_CASE("command table: only writes, reads and WATCH have keys, and few writes have none") {
   for (const Command& command : commands()) {
     CAPTURE(command.name);
-    const bool touches_keys = (command.flags & (kWrite | kReadOnly)) != 0;
+    const bool touches_keys = (command.flags & (kWrite | kReadOnly | kWatch)) != 0;
+    // What answers later, or another way, cannot be an element of EXEC's reply.
+    if ((command.flags & (kDeferred | kLeaderOnly)) != 0) CHECK((command.flags & kNoMulti) != 0);
+    if ((command.flags & (kWatch | kExec)) != 0) CHECK((command.flags & kUnqueued) != 0);
     CHECK((command.first_key == 0 || touches_keys));
     const bool of_databases = command.name == "flushall" || command.name == "flushdb" || command.name == "swapdb";
     if ((command.flags & kWrite) != 0) CHECK((command.first_key > 0) != of_databases);

@@ -206,6 +206,54 @@ TEST_CASE("only writes and commands of the leader are carried out for others") {
   CHECK_FALSE(test.node->shutting_down());
 }
 
+// What a follower makes of MULTI, `commands`, EXEC; `conditions` are those of docs/protocol.md.
+std::vector<std::string> exec_of(const std::vector<std::vector<std::string>>& commands, const std::string& conditions = std::string(1, 0)) {
+  command::Transaction transaction;
+  for (const std::vector<std::string>& words : commands) {
+    transaction.add(*command::find_command(words[0]), std::vector<std::string_view>(words.begin(), words.end()));
+  }
+  const std::vector<std::string_view> arguments = command::exec_arguments(transaction, conditions);
+  return {arguments.begin(), arguments.end()};
+}
+
+TEST_CASE("a forwarded transaction is one entry's command, done whole, and answered with an array") {
+  LeaderUnderTest test;
+  const raft::Index before = test.node->raft().last().index;
+  test.bring(test.frame(1, {exec_of({{"INCR", "a"}, {"INCR", "b"}, {"GET", "a"}})}));
+  CHECK(test.answers() == Answers{"1:*3\r\n:1\r\n:1\r\n$1\r\n1\r\n"});
+  CHECK(test.node->raft().last().index == before + 1);
+  // No key "a" was seen where it comes from.
+  const std::string absent("\x01\x00\x01" "a\x00\x00", 6);
+  test.bring(test.frame(2, {exec_of({{"INCR", "a"}}, absent), {"INCR", "b"}}));
+  CHECK(test.answers() == Answers{"2:*-1\r\n", "3::2\r\n"});
+}
+
+TEST_CASE("a forwarded transaction that no follower makes is refused, and does nothing") {
+  LeaderUnderTest test;
+  const std::string error = "-ERR a transaction that cannot be read\r\n";
+  test.bring(test.frame(1, {{"exec"}, exec_of({{"GET", "a"}}), exec_of({{"INCR", "a"}}, "\x05"), {"exec", "a", "b"}, {"MULTI"},
+                            {"WATCH", "a"}}));
+  CHECK(test.answers() == Answers{"1:" + error, "2:" + error, "3:" + error, "4:" + error, "5:-ERR this command cannot be forwarded\r\n",
+                                  "6:-ERR this command cannot be forwarded\r\n"});
+  peer::Forward frame = test.frame(7, {exec_of({{"INCR", "a"}})});
+  frame.requests[0].commands.push_back(frame.requests[0].commands[0]);
+  test.bring(frame);
+  CHECK(test.answers() == Answers{"7:-ERR several commands at once cannot be forwarded\r\n"});
+  CHECK(test.node->keyspace().size() == 0);
+}
+
+TEST_CASE("a forwarded transaction whose leader lost its office is UNKNOWN if it was proposed, and not taken otherwise") {
+  LeaderUnderTest test;
+  test.peers.accept_entries = false;
+  test.bring(test.frame(1, {exec_of({{"INCR", "a"}})}));
+  test.lose_leadership();
+  test.bring(test.frame(2, {exec_of({{"INCR", "a"}})}));
+  const Answers answers = test.answers();
+  REQUIRE(answers.size() == 2);
+  CHECK(answers[0].starts_with("1:-UNKNOWN outcome: "));
+  CHECK(answers[1] == "closed from 2");
+}
+
 TEST_CASE("a command that answers later holds up none behind it") {
   LeaderUnderTest test;
   test.bring(test.frame(1, {{"JOIN", "10.0.0.9:15379", "id9"}, {"INCR", "n"}}));

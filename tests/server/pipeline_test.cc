@@ -99,6 +99,20 @@ TEST_CASE("replies leave in the order of the requests, whatever is ready first")
         "+OK\r\n+PONG\r\n-ERR unknown command 'NOSUCH', with args beginning with: \r\n$1\r\nx\r\n");
 }
 
+TEST_CASE("a reply is of the protocol that was chosen when it was asked for, whatever the client chose meanwhile") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"HELLO", "3"});
+  test.take(session);
+  test.send(session, {"SET", "k", "1"});
+  test.send(session, {"GET", "none"});
+  test.send(session, {"RESET"});
+  test.send(session, {"GET", "none"});
+  test.finish_all_disk();
+  CHECK(test.take(session) == "+OK\r\n_\r\n+RESET\r\n$-1\r\n");
+}
+
 TEST_CASE("what is answered at once between a write and a read holds up neither") {
   NodeUnderTest test;
   test.lead();
