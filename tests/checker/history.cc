@@ -23,6 +23,7 @@ std::string readable(const Answer& answer) {
     case Answer::Kind::kInteger: return "(integer) " + answer.text;
     case Answer::Kind::kBulk: return "\"" + shortened(answer.text) + "\"";
     case Answer::Kind::kError: return "(error) " + answer.text;
+    case Answer::Kind::kArray: return "(array of " + answer.text + ")";
   }
   return "?";
 }

@@ -10,9 +10,9 @@ namespace leto::checker {
 
 // A reply as the client read it.
 struct Answer {
-  enum class Kind : uint8_t { kNil, kStatus, kInteger, kBulk, kError };
+  enum class Kind : uint8_t { kNil, kStatus, kInteger, kBulk, kError, kArray };
   Kind kind = Kind::kNil;
-  std::string text = {};   // An integer's digits; an error's whole text.
+  std::string text = {};   // An integer's digits; an error's whole text; how many elements, -1 for none.
   bool operator==(const Answer&) const = default;
 };
 

@@ -57,6 +57,7 @@ bool Client::connect(bool any) {
 
 void Client::act() {
   if (stopped_) return;
+  if (random_.chance(world_.parameters.clients.transactions, 100)) return act_together();
   const bool anywhere = random_.chance(world_.parameters.clients.follower_reads, 100);
   const bool connected = connect(anywhere);
   const bool watches = number_ == 1 && world_.parameters.clients.watcher;
@@ -75,6 +76,32 @@ void Client::act() {
   if (reads && writes) world_.coverage.note(Reached::kMixedPipeline);
   if (connected) return send_batch(std::move(batch));
   for (const Workload::Asked& asked : batch) workload_.lost(asked.number, false);
+  think();
+}
+
+void Client::act_together() {
+  const bool forwards = world_.parameters.options.follower_writes == server::FollowerWrites::kForward;
+  const bool watches = number_ == 1 && world_.parameters.clients.watcher;
+  const bool anywhere = random_.chance(world_.parameters.clients.follower_reads, 100);
+  const bool reads = watches || (anywhere && !forwards) || random_.chance(1, 4);
+  refused_ = !connect(anywhere);
+  if (refused_) return think();
+  const Talk::Kind kind = reads ? Talk::Kind::kRead : random_.chance(1, 2) ? Talk::Kind::kIncrement : Talk::Kind::kCompareAndSet;
+  if (!reads && directory_.leader() != &connection_->machine()) world_.coverage.note(Reached::kTransactionForwarded);
+  talk_ = std::make_unique<Talk>(Talk::Setup{world_, workload_, number_, kind}, random_);
+  connection_->send(talk_->begin(random_), random_);
+  watch(++batches_);
+}
+
+void Client::on_talk(const checker::Answer& answer) {
+  std::vector<Request> next = talk_->on_reply(answer);
+  refused_ = talk_->refused();
+  if (!next.empty()) {
+    connection_->send(std::move(next), random_);
+    return watch(++batches_);
+  }
+  if (!talk_->over()) return;
+  talk_ = nullptr;
   think();
 }
 
@@ -99,14 +126,15 @@ void Client::send_batch(std::vector<Workload::Asked> batch) {
 // No request waits for ever.
 void Client::watch(uint64_t batch) {
   world_.scheduler.after(directory_.patience(), [this, batch] {
-    if (batch != batches_ || waiting_.empty()) return;
+    if (batch != batches_ || idle()) return;
     world_.fail("I14", base::format("client %llu still waits for operation %zu at machine %zu",
-                                    static_cast<unsigned long long>(number_), waiting_.front(),
+                                    static_cast<unsigned long long>(number_), talk_ ? 0 : waiting_.front(),
                                     connection_->machine().number));
   });
 }
 
 void Client::on_reply(const checker::Answer& answer) {
+  if (talk_) return on_talk(answer);
   if (waiting_.empty()) return world_.fail("protocol", "a reply that nobody asked for: " + checker::readable(answer));
   const Workload::Number number = waiting_.front();
   waiting_.pop_front();
@@ -123,12 +151,14 @@ void Client::on_reply(const checker::Answer& answer) {
 void Client::on_closed() {
   refused_ = true;
   for (const Workload::Number number : std::exchange(waiting_, {})) workload_.lost(number, true);
+  if (talk_) talk_->lost(true);
+  talk_ = nullptr;
   if (all_read_) return read_next();
   think();
 }
 
 void Client::vanish() {
-  if (!connection_ || !connection_->is_open() || waiting_.empty()) return;
+  if (!connection_ || !connection_->is_open() || idle()) return;
   world_.coverage.note(Reached::kClientGone);
   connection_->close();
   on_closed();

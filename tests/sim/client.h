@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "tests/sim/talk.h"
 #include "tests/sim/workload.h"
 
 namespace leto::sim {
@@ -40,7 +41,7 @@ class Client {
   }
   // After what it waits for was answered.
   void stop() { stopped_ = true; }
-  bool idle() const { return waiting_.empty(); }
+  bool idle() const { return waiting_.empty() && !talk_; }
   // So many pipelines without thinking.
   void burst(uint64_t count) { hurry_ += count; }
   // It vanishes, whatever it waits for, and comes back.
@@ -53,6 +54,8 @@ class Client {
   void act();
   bool connect(bool any);
   bool reads_under_lease() const;
+  void act_together();
+  void on_talk(const checker::Answer& answer);
   void send_batch(std::vector<Workload::Asked> batch);
   void read_next();
   void on_reply(const checker::Answer& answer);
@@ -66,6 +69,7 @@ class Client {
   base::Random random_;
   std::shared_ptr<Connection> connection_;
   std::deque<Workload::Number> waiting_;
+  std::unique_ptr<Talk> talk_;  // A transaction under way; then waiting_ is empty.
   uint64_t batches_ = 0;
   uint64_t rounds_ = 0;         // Of think(): one at a time.
   uint64_t hurry_ = 0;

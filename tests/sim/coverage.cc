@@ -22,6 +22,7 @@ const char* reached_name(Reached what) {
       "snapshot refused", "snapshot's digest compared", "keys loaded",
       "forwarded", "forwarded, unknown", "forwarded, sent again", "local read",
       "read under a lease", "upgraded", "semantics raised", "databases moved",
+      "transaction", "transaction undone", "transaction at a follower",
   };
   return names[static_cast<size_t>(what)];
 }

@@ -27,7 +27,7 @@ enum class Reached : uint8_t {
   kCheckpointed, kMixedPipeline, kRestartedWithLog,
   kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
   kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead,
-  kUpgraded, kSemanticsRaised, kDatabasesMoved, kEnd,
+  kUpgraded, kSemanticsRaised, kDatabasesMoved, kTransaction, kTransactionUndone, kTransactionForwarded, kEnd,
 };
 
 inline constexpr size_t kFaults = static_cast<size_t>(Reached::kFaultsEnd);

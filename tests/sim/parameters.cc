@@ -82,6 +82,7 @@ Parameters make_parameters(uint64_t seed) {
   parameters.between_faults = random.between(200, 2500) * kMillisecond;
   if (random.chance(1, 2)) parameters.options.follower_writes = server::FollowerWrites::kForward;
   parameters.clients.local_reader = random.chance(1, 3);
+  parameters.clients.transactions = random.chance(1, 2) ? random.between(5, 50) : 0;
   if (random.chance(1, 3)) {
     parameters.options.read_consistency = server::ReadConsistency::kLease;
     parameters.rate_low = 945;

@@ -34,6 +34,7 @@ struct ClientParameters {
   bool local_reader = false;                    // One more, that reads what one node has (READONLY).
   bool mover = false;                           // One more, that renames, exchanges and flushes in other databases.
   bool watcher = false;                         // The first client only reads, so that nothing ever stops it.
+  uint64_t transactions = 0;                    // In 100; see talk.h.
   uint64_t large = 1;                           // In 100: values of up to large_high bytes.
   uint64_t large_high = 20000;
 };

@@ -189,6 +189,7 @@ void Process::wake_after_us(uint64_t microseconds) {
 
 void Process::turn() {
   node_->on_loop_turn();
+  for (auto& [client, line] : lines_) run_waiting(line);
   if (!machine_.dying()) deliver_output();
 }
 
@@ -197,7 +198,7 @@ void Process::turn() {
 server::SessionRef Process::connect(const std::shared_ptr<Receiver>& receiver) {
   const server::SessionRef session = node_->open_session();
   session->client.address = "127.0.0.1:1";
-  lines_[session->client.id] = {.receiver = receiver, .session = session, .last_arrival = 0};
+  lines_[session->client.id] = {.receiver = receiver, .session = session};
   return session;
 }
 
@@ -207,8 +208,20 @@ void Process::disconnect(const server::SessionRef& session) {
 }
 
 void Process::execute(const server::SessionRef& session, const std::vector<std::string>& request) {
-  const std::vector<std::string_view> arguments(request.begin(), request.end());
-  node_->execute(session, arguments);
+  const auto found = lines_.find(session->client.id);
+  if (found == lines_.end()) return;
+  found->second.waiting.push_back(request);
+  run_waiting(found->second);
+}
+
+void Process::run_waiting(Line& line) {
+  while (!line.waiting.empty() && !line.session->holds()) {
+    const std::vector<std::string> request = std::move(line.waiting.front());
+    line.waiting.pop_front();
+    const std::vector<std::string_view> arguments(request.begin(), request.end());
+    node_->execute(line.session, arguments);
+    wake();
+  }
 }
 
 void Process::deliver_output() {

@@ -4,6 +4,7 @@
 // Invariant: a process that is dying says nothing more.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -73,6 +74,7 @@ class Process final : private server::Waker, private server::Clock, private serv
     std::shared_ptr<Receiver> receiver;
     server::SessionRef session;
     Microseconds last_arrival = 0;
+    std::deque<std::vector<std::string>> waiting = {};   // While the session holds.
   };
   base::Status open_log();
   base::Status open_keys();
@@ -81,6 +83,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   void tick();
   void turn();
   void deliver_output();
+  void run_waiting(Line& line);
   bool disks_are_quiet() const;
   void on_unusable(const std::string& why);
   void close_line(const Line& line);

@@ -16,6 +16,7 @@ std::optional<Answer> RespReader::next() {
   switch (kind) {
     case '+': return Answer{.kind = Answer::Kind::kStatus, .text = text};
     case '-': return Answer{.kind = Answer::Kind::kError, .text = text};
+    case '*': return Answer{.kind = Answer::Kind::kArray, .text = text};
     case ':': return Answer{.kind = Answer::Kind::kInteger, .text = text};
     default: broken_ = true; return {};
   }

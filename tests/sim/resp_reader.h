@@ -1,5 +1,6 @@
-// Reads replies of the Redis protocol, version 2, without nesting: all that the simulated clients are told.
-// Written from the protocol's description, apart from the server's own writer. Refuses arrays.
+// Reads replies of the Redis protocol, version 2, flat: all that the simulated clients are told.
+// Written from the protocol's description, apart from the server's own writer. An array is its head, with the number of
+// its elements, and then these.
 #pragma once
 
 #include <optional>

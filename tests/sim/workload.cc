@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/format.h"
+#include "tests/sim/talk.h"
 
 namespace leto::sim {
 
@@ -30,7 +31,9 @@ bool is_refusal(const std::string& error) {
   return false;
 }
 
-Workload::Workload(World& world) : world_(world), random_(world.stream(kStream)) {
+Workload::~Workload() = default;
+
+Workload::Workload(World& world) : world_(world), random_(world.stream(kStream)), pairs_(std::make_unique<Pairs>()) {
   slots_.resize(world.parameters.clients.keys);
   for (size_t i = 0; i < slots_.size(); ++i) renew(i);
 }
@@ -109,6 +112,11 @@ void Workload::answered(Number number, const Answer& answer) {
   }
   ++tally_.answered;
   end(number, Outcome::kOk, answer);
+}
+
+void Workload::undone(Number number) {
+  ++tally_.answered;
+  end(number, Outcome::kFailed, {});
 }
 
 void Workload::lost(Number number, bool was_sent) {

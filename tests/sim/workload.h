@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -20,9 +21,12 @@ struct Tally {
   uint64_t unknown = 0;
 };
 
+class Pairs;
+
 class Workload {
  public:
   explicit Workload(World& world);
+  ~Workload();
 
   using Number = checker::History::Number;
   struct Asked {
@@ -42,6 +46,9 @@ class Workload {
   void answered(Number number, const checker::Answer& answer);
   // The connection was lost, or never came about.
   void lost(Number number, bool was_sent);
+  // A transaction said that it did nothing, as something else had changed what it watched.
+  void undone(Number number);
+  Pairs& pairs() { return *pairs_; }
 
   const checker::History& history() const { return history_; }
   const Tally& tally() const { return tally_; }
@@ -71,6 +78,7 @@ class Workload {
   Tally tally_;
   std::vector<Slot> slots_;
   std::set<std::string> all_keys_;
+  std::unique_ptr<Pairs> pairs_;   // See talk.h.
   uint64_t values_ = 0;
   uint64_t generations_ = 0;
   uint64_t lanes_ = 0;
