@@ -261,3 +261,40 @@ test "10: kill -9 of the sender leaves no copy behind once it is back" -timeout 
     foreach node $nodes { catch {call_node $node CONFIG SET snapshot-rate 0} }
     assert_sound $nodes
 }
+
+proc free_bytes {mount} { return [expr {1024 * [lindex [exec df --output=avail -k $mount] end]}] }
+
+test "11: a receiver whose disk is full refuses, serves on, and takes the snapshot once there is room" -timeout 90 {
+    set mount $harness::directory/mount
+    file mkdir $mount
+    if {[catch {exec mount -t tmpfs -o size=96m tmpfs $mount}]} { skip "needs the right to mount a tmpfs" }
+    try {
+        set nodes [start_cluster 2 $::short_log]
+        set leader [leader_of $nodes]
+        set follower [start_node -join $leader -dir $mount/data -options [concat $::short_log {-ballast-bytes 0}]]
+        lappend nodes $follower
+        wait_members $nodes
+        call_node $leader SET old value
+        wait_caught_up $nodes
+        call_node $follower SNAPSHOT
+        kill9 $follower
+        fill $leader big 2000 10000
+        compact $leader $leader
+        exec fallocate -l [expr {[free_bytes $mount] - (8 << 20)}] $mount/filling
+        restart $follower
+        wait_log $follower {snapshot at entry \d+: refused: .*(disk is full|No space left)}
+        assert_equal [node_ask $leader SET after full] OK "the others go on"
+        assert {[runs $follower]}
+        set connection [connect $follower]
+        assert_equal [ask $connection READONLY] OK
+        assert_equal [list [ask $connection GET old] [ask $connection EXISTS big:0]] {value 0} "it serves what it had"
+        assert_equal [raft_field $follower snapshots_installed] 0
+        file delete $mount/filling
+        wait_for_condition "the snapshot is installed" 30000 {[raft_field $follower snapshots_installed] == 1}
+        assert_sound $nodes
+        foreach node $nodes { stop $node }
+    } finally {
+        process::end_all
+        exec umount $mount
+    }
+}
