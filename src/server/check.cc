@@ -2,7 +2,9 @@
 #include "server/check.h"
 
 #include <cstdio>
+#include <string>
 
+#include "server/repair.h"
 #include "storage/check.h"
 #include "storage/directory.h"
 
@@ -13,6 +15,9 @@ int check(const std::string& directory) {
   if (!lock.is_ok()) {
     std::fprintf(stderr, "%s\n", lock.status().text().c_str());
     return 1;
+  }
+  if (const std::string mark = marked_damage(lock.value().path()); !mark.empty()) {
+    std::printf("noted while the node ran, and judged by its next start: %s\n", mark.c_str());
   }
   const storage::CheckReport report = storage::check_directory(lock.value().path(), storage::kVfsWithoutLocks);
   for (const std::string& note : report.notes) std::printf("%s\n", note.c_str());

@@ -128,7 +128,7 @@ Status make_keys_anew(const std::string& directory, const Salvage& found) {
 
 // A mark may be about a disk that answers rightly again.
 bool mark_is_void(const std::string& directory) {
-  if (storage::read_note(mark_path(directory)).empty()) return false;
+  if (marked_damage(directory).empty()) return false;
   if (!storage::check_directory(directory, storage::kVfsWithoutLocks).damages.empty()) return false;
   LETO_LOG(kWarning, "the damage is not there any more: %s is sound", directory.c_str());
   return storage::remove_note(mark_path(directory)).is_ok();
@@ -177,13 +177,17 @@ Status mark_damaged(const std::string& directory, const std::string& sentence) {
   return storage::write_note(mark_path(directory), sentence + "\n");
 }
 
+std::string marked_damage(const std::string& directory) {
+  std::string mark = storage::read_note(mark_path(directory));
+  mark.resize(std::min(mark.size(), mark.find('\n')));
+  return mark;
+}
+
 Status look_for_damage(const std::string& directory) {
   if (const std::optional<Rejoin> begun = parse_rejoin(storage::read_note(begun_path(directory)))) {
     if (Status status = finish_moving(directory, *begun); !status.is_ok()) return status;
   }
-  std::string mark = storage::read_note(mark_path(directory));
-  mark.resize(std::min(mark.size(), mark.find('\n')));
-  if (!mark.empty()) return Status::error(mark);
+  if (const std::string mark = marked_damage(directory); !mark.empty()) return Status::error(mark);
   const std::string log = directory + "/raft.db";
   const bool no_log = storage::file_bytes(log) == 0 && storage::file_bytes(log + "-wal") == 0;
   const std::vector<uint64_t> keys = storage::keys_generations(directory);

@@ -44,6 +44,8 @@ base::Status forget_rejoin(const std::string& directory);
 
 // Remembers damage that only a running node saw. Any thread. After an error the next start sees only what it looks at itself.
 base::Status mark_damaged(const std::string& directory, const std::string& sentence);
+// That sentence; empty if there is none.
+std::string marked_damage(const std::string& directory);
 
 // What can be seen of damage before the stores are opened: the mark, a raft.db that is gone, a WAL that lost commits. OK if
 // there is none. A move that was cut off is finished first.

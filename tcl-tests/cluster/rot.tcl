@@ -142,6 +142,8 @@ test "a damaged entry in the middle of the log ends the leader that reads it; th
     wait_for_condition "$victim has ended" 20000 {![runs $victim]}
     assert_equal $process::status($node::pid($victim)) "exit 75" [errors_of $victim]
     assert_match [errors_of $victim] "*raft.db: damaged: entry * has a wrong checksum; start this node again*"
+    set checked [lindex [process::run [list $node::binary --check $node::dir($victim)] 20000] 1]
+    assert_match $checked "*noted while the node ran, and judged by its next start: *raft.db: damaged: entry * has a wrong checksum*"
     restart $victim -nowait
     lappend nodes $fresh
     wait_repaired $victim $nodes $old
