@@ -98,6 +98,7 @@ void Raft::State::tick() {
 
 Raft::Raft(const Options& options, Recovered recovered)
     : state_(std::make_unique<State>(options, std::move(recovered))) {}
+Raft::Raft(const Raft& other) : state_(std::make_unique<State>(*other.state_)) {}
 Raft::~Raft() = default;
 
 void Raft::step(const Message& message) { state_->step(message); }
@@ -138,6 +139,7 @@ bool Raft::leads_and_committed_in_term() const { return state_->leads_and_commit
 NodeId Raft::transferring_to() const { return state_->leads() ? state_->leading.transfer_to : kNobody; }
 size_t Raft::uncommitted_bytes() const { return state_->leading.uncommitted_bytes; }
 void Raft::check_invariants() const { state_->check_invariants(); }
+void Raft::fingerprint(std::string& bytes) const { state_->fingerprint(bytes); }
 
 std::vector<PeerView> Raft::peers() const {
   std::vector<PeerView> views;

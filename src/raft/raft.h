@@ -153,7 +153,7 @@ class Raft {
   // REQUIRES: options.self != kNobody and `recovered` is consistent (asserted).
   Raft(const Options& options, Recovered recovered);
   ~Raft();
-  Raft(const Raft&) = delete;
+  Raft(const Raft& other);   // An equal core: for a search of all that may happen.
   Raft& operator=(const Raft&) = delete;
 
   // Inputs -----------------------------------------------------------------------------------
@@ -225,6 +225,8 @@ class Raft {
   // Panics if an invariant between the core's own fields does not hold (I8 and others); cheap enough for
   // every turn.
   void check_invariants() const;
+  // Appends what two cores have in common that will do the same, but for random numbers; for the same search.
+  void fingerprint(std::string& bytes) const;
 
  private:
   struct State;  // raft/state.h

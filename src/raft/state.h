@@ -276,6 +276,9 @@ struct Raft::State {
   void evict();
   RoleChange role_now() const;
 
+  // fingerprint.cc
+  void fingerprint(std::string& bytes) const;
+
   // invariants.cc
   void check_invariants() const;
   void check_indexes() const;

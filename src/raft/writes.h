@@ -40,6 +40,8 @@ class WriteQueue {
   Index durable_index() const { return durable_index_; }
   const HardState& hard_state() const { return hard_state_; }
   const HardState& durable_hard_state() const { return durable_hard_state_; }
+  // See Raft::fingerprint(); fingerprint.cc.
+  void fingerprint(std::string& bytes) const;
 
  private:
   struct InFlight {

@@ -175,6 +175,10 @@ void Checker::check_progress(const Node& node, Seen& seen) {
   if (!raft.installing() && !node.lost_tail && raft.first_index() > node.applied_durable + 1)
     violated(format("I8: node %" PRIu64 " has a log from %" PRIu64 ", its keys are durable at %" PRIu64, node.id,
                     raft.first_index(), node.applied_durable));
+  const bool raised_as_leader = raft.role() == raft::Role::kLeader && seen.leads == raft.term() && raft.commit_index() > seen.commit;
+  if (raised_as_leader && node.log[raft.commit_index() - 1].id.term != raft.term())
+    violated(format("D5: node %" PRIu64 " commits %" PRIu64 " of term %" PRIu64 " by counting in term %" PRIu64, node.id,
+                    raft.commit_index(), node.log[raft.commit_index() - 1].id.term, raft.term()));
   seen.term = raft.term();
   seen.commit = raft.commit_index();
   seen.applied = raft.applied_index();
@@ -238,6 +242,12 @@ void Checker::check_configurations(const Node& node) {
     if (entry.kind == raft::EntryKind::kConfiguration) raft::decode_configuration(*entry.payload, newest);
   if (!(newest == node.raft->configuration()))
     violated(format("I11: node %" PRIu64 " has a configuration that its log does not have", node.id));
+}
+
+void Checker::fingerprint(std::string& bytes) const {
+  for (const auto& [term, leader] : leaders_) bytes += format("L%" PRIu64 ",%" PRIu64, term, leader);
+  for (const auto& [voter, vote] : votes_) bytes += format("V%" PRIu64 ",%" PRIu64 ",%" PRIu64, voter.first, voter.second, vote);
+  for (const auto& [index, id] : committed_) bytes += format("C%" PRIu64 ",%" PRIu64, index, id.term);
 }
 
 }  // namespace leto::raft_test

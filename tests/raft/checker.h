@@ -58,6 +58,8 @@ class Checker {
   raft::Index highest_committed() const { return committed_.empty() ? 0 : committed_.rbegin()->first; }
   const std::vector<std::string>& violations() const { return violations_; }
   const Reached& reached() const { return reached_; }
+  // Appends what later events are judged by.
+  void fingerprint(std::string& bytes) const;
   // All of them in one text; empty if there are none.
   std::string report() const;
 

@@ -332,7 +332,7 @@ void Cluster::carry_out(Node& node, raft::Output output) {
                 read.ok ? format("at %" PRIu64, read.index).c_str() : "failed"));
   }
   for (const raft::Load& load : output.loads) {
-    note_detail(format("%" PRIu64 " loads from %" PRIu64 " for %" PRIu64, node.id, load.from, load.peer));
+    note_detail([&] { return format("%" PRIu64 " loads from %" PRIu64 " for %" PRIu64, node.id, load.from, load.peer); });
     node.loads.push_back(load);
   }
   for (const NodeId peer : output.start_snapshots) start_snapshot(node, peer);
@@ -347,14 +347,15 @@ void Cluster::send(Node& node, const Message& message) {
   checker_.on_send(node, message);
   const bool is_of_snapshot = std::holds_alternative<raft::InstallSnapshot>(message.body) ||
                               std::holds_alternative<raft::InstallSnapshotReply>(message.body);
-  is_of_snapshot ? note(describe(message)) : note_detail(describe(message));
+  const auto text = [&message] { return describe(message); };
+  is_of_snapshot ? note(text()) : note_detail(text);
   if (!cut_.contains({message.from, message.to})) network_.push_back(message);
 }
 
 void Cluster::store(Node& node, const raft::Write& write) {
   checker_.on_write(node, write);
-  const std::string what = format("%" PRIu64 " writes", node.id) + describe(write);
-  write.install ? note(what) : note_detail(what);
+  const auto text = [&] { return format("%" PRIu64 " writes", node.id) + describe(write); };
+  write.install ? note(text()) : note_detail(text);
   if (write.install) {
     const Snapshot& snapshot = *node.keys_files.at(write.install->keys_generation);
     node.log = snapshot.entries;

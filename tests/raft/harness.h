@@ -73,9 +73,16 @@ struct Receiving {
   std::string bytes;
 };
 
+// A copy of it has an equal core of its own.
+struct OwnedCore : std::unique_ptr<raft::Raft> {
+  OwnedCore() = default;
+  OwnedCore(const OwnedCore& other) : unique_ptr(other ? std::make_unique<raft::Raft>(*other) : nullptr) {}
+  using unique_ptr::operator=;
+};
+
 struct Node {
   NodeId id = 0;
-  std::unique_ptr<raft::Raft> raft;   // Null while it is down.
+  OwnedCore raft;                     // Null while it is down.
   raft::Options options;
   Configuration initial;
   Disk disk;
@@ -103,6 +110,7 @@ struct Node {
 class Cluster {
  public:
   explicit Cluster(const raft::Options& options);
+  Cluster(const Cluster&) = default;
 
   // A node whose log begins with `initial` in force; empty: it joins.
   void add(NodeId id, const Configuration& initial);
@@ -185,8 +193,10 @@ class Cluster {
   void swap_keys(Node& node);
   void switch_keys(Node& node, const raft::SnapshotInstall& install);
   void note(const std::string& event) { events_.push_back(event); }
-  void note_detail(const std::string& event) {
-    if (verbose_) events_.push_back(event);
+  // `describe` is called only where somebody will read it.
+  template <typename Describe>
+  void note_detail(Describe describe) {
+    if (verbose_) events_.push_back(describe());
   }
 
   raft::Options options_;

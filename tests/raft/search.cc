@@ -1,0 +1,202 @@
+#include "raft/search.h"
+
+#include <algorithm>
+
+#include "base/coding.h"
+#include "base/format.h"
+#include "base/hash.h"
+#include "peer/codec.h"
+
+namespace leto::raft_test {
+
+namespace {
+
+void append_bytes(const Message& message, std::string& bytes) {
+  const peer::Encoded encoded = peer::encode(message);
+  bytes.push_back(static_cast<char>(encoded.type));
+  base::put_varint(bytes, message.from);
+  base::put_varint(bytes, message.to);
+  base::put_varint(bytes, message.term);
+  bytes += encoded.head;
+  for (const raft::Payload& payload : encoded.body) base::put_string(bytes, *payload);
+}
+
+uint64_t hash_of(const Message& message) {
+  std::string bytes;
+  append_bytes(message, bytes);
+  return base::hash64(bytes, 1);
+}
+
+void append_write(const raft::Write& write, std::string& bytes) {
+  base::put_varint(bytes, write.hard_state ? write.hard_state->term + 1 : 0);
+  base::put_varint(bytes, write.hard_state ? write.hard_state->voted_for : 0);
+  base::put_varint(bytes, write.truncate_from.value_or(0));
+  for (const Entry& entry : write.append) base::put_varint(bytes, entry.id.term);
+  for (const Message& message : write.after_durable) append_bytes(message, bytes);
+}
+
+void append_node(const Node& node, std::string& bytes) {
+  base::put_varint(bytes, node.raft != nullptr);
+  if (node.raft) node.raft->fingerprint(bytes);
+  base::put_varint(bytes, node.disk.hard_state.term);
+  base::put_varint(bytes, node.disk.hard_state.voted_for);
+  base::put_varint(bytes, node.disk.log.size());
+  for (const Entry& entry : node.disk.log) base::put_varint(bytes, entry.id.term);
+  base::put_varint(bytes, node.disk.queue.size());
+  for (const raft::Write& write : node.disk.queue) append_write(write, bytes);
+  base::put_varint(bytes, node.applied.size());
+  base::put_varint(bytes, node.applied_durable);
+  base::put_varint(bytes, node.loads.size());
+  for (const auto& [context, floor] : node.read_floors) {
+    base::put_varint(bytes, context);
+    base::put_varint(bytes, floor);
+  }
+}
+
+// Of state, bag (in any order) and what is left of the bounds, the depth excepted.
+uint64_t hash_of(Cluster& cluster, const SearchBounds& left) {
+  std::string bytes;
+  bytes.reserve(1024);
+  for (const NodeId id : cluster.ids()) append_node(cluster.node(id), bytes);
+  uint64_t bag = 0;
+  for (const Message& message : cluster.network()) bag += base::mix64(hash_of(message));
+  base::put_u64(bytes, bag);
+  for (const uint8_t number : {left.timeouts, left.ages, left.heartbeats, left.proposals, left.reads, left.crashes, left.duplicates})
+    base::put_u8(bytes, number);
+  cluster.checker().fingerprint(bytes);
+  return base::hash64(bytes, 2);
+}
+
+bool is_first_of_its_kind(const std::deque<Message>& network, size_t at) {
+  const uint64_t hash = hash_of(network[at]);
+  return std::none_of(network.begin(), network.begin() + static_cast<ptrdiff_t>(at),
+                      [hash](const Message& earlier) { return hash_of(earlier) == hash; });
+}
+
+}  // namespace
+
+SearchResult Search::run(const Cluster& start) {
+  start_ = &start;
+  met_.clear();
+  path_.clear();
+  result_ = {};
+  Cluster copy = start;
+  copy.set_verbose(false);
+  if (enter(copy, bounds_)) look(copy, bounds_);
+  return result_;
+}
+
+bool Search::enter(Cluster& cluster, const SearchBounds& left) {
+  while (cluster.network().size() > bounds_.in_flight) cluster.drop_at(0);
+  if (!cluster.checker().violations().empty()) {
+    report(cluster.checker().report());
+    return false;
+  }
+  result_.deepest = std::max<uint64_t>(result_.deepest, path_.size());
+  const auto [known, is_new] = met_.try_emplace(hash_of(cluster, left), left.depth);
+  if (is_new) ++result_.states;
+  if (!is_new && known->second >= left.depth) return false;
+  known->second = left.depth;
+  return left.depth > 0;
+}
+
+void Search::look(const Cluster& cluster, const SearchBounds& left) {
+  Cluster here = cluster;
+  for (const Action& action : actions(here, left)) {
+    if (!result_.violation.empty()) return;
+    if (result_.states >= bounds_.states) {
+      result_.complete = false;
+      return;
+    }
+    Cluster next = cluster;
+    SearchBounds left_then = left;
+    --left_then.depth;
+    path_.push_back(action);
+    carry_out(next, action, left_then);
+    next.take_events();
+    ++result_.transitions;
+    if (enter(next, left_then)) look(next, left_then);
+    path_.pop_back();
+  }
+}
+
+std::vector<Search::Action> Search::actions(Cluster& cluster, const SearchBounds& left) const {
+  std::vector<Action> found;
+  const std::deque<Message>& network = cluster.network();
+  for (size_t at = 0; at < network.size(); ++at) {
+    if (!is_first_of_its_kind(network, at)) continue;
+    found.push_back({.kind = Kind::kDeliver, .node = network[at].to, .number = at});
+    if (left.duplicates > 0) found.push_back({.kind = Kind::kDuplicate, .node = network[at].to, .number = at});
+  }
+  for (const NodeId id : cluster.ids()) add_node_actions(cluster, id, left, found);
+  return found;
+}
+
+void Search::add_node_actions(Cluster& cluster, NodeId id, const SearchBounds& left, std::vector<Action>& found) const {
+  const auto add = [&](Kind kind, bool possible, size_t number = 0) {
+    if (possible) found.push_back({.kind = kind, .node = id, .number = number});
+  };
+  const Node& node = cluster.node(id);
+  if (!node.raft) return add(Kind::kStart, true);
+  const bool leads = node.raft->role() == raft::Role::kLeader;
+  const bool follows = node.raft->role() == raft::Role::kFollower;
+  add(Kind::kSync, !node.disk.queue.empty());
+  for (size_t kept = 0; left.crashes > 0 && kept <= node.disk.queue.size(); ++kept) add(Kind::kCrash, true, kept);
+  add(Kind::kTimeout, left.timeouts > 0 && !leads && node.raft->term() < left.terms);
+  add(Kind::kAge, left.ages > 0 && follows);
+  add(Kind::kHeartbeat, left.heartbeats > 0 && leads);
+  add(Kind::kPropose, left.proposals > 0 && leads);
+  add(Kind::kRead, left.reads > 0);
+}
+
+void Search::carry_out(Cluster& cluster, const Action& action, SearchBounds& left) const {
+  const raft::Options& options = cluster.node(action.node).options;
+  switch (action.kind) {
+    case Kind::kDeliver: return cluster.deliver_at(action.number);
+    case Kind::kDuplicate:
+      --left.duplicates;
+      cluster.duplicate_at(action.number);
+      return cluster.deliver_at(action.number);
+    case Kind::kSync: return cluster.sync(action.node);
+    case Kind::kCrash:
+      --left.crashes;
+      return cluster.crash(action.node, action.number);
+    case Kind::kStart:
+      cluster.start(action.node);
+      // Old enough to vote (D18): what it must not do before is the subject of tests of its own.
+      return cluster.tick(action.node, options.election_ticks);
+    case Kind::kTimeout:
+      --left.timeouts;
+      cluster.tick_to_timeout(action.node);
+      return;
+    case Kind::kAge:
+      --left.ages;
+      return cluster.tick(action.node, options.election_ticks);
+    case Kind::kHeartbeat:
+      --left.heartbeats;
+      return cluster.tick(action.node, options.heartbeat_ticks);
+    case Kind::kPropose:
+      --left.proposals;
+      cluster.propose(action.node, base::format("p%u", left.proposals));
+      return;
+    case Kind::kRead:
+      --left.reads;
+      return cluster.read(action.node, 100 + left.reads);
+  }
+}
+
+// Once more along the path, and this time every event is told.
+void Search::report(const std::string& why) {
+  Cluster replay = *start_;
+  replay.set_verbose(true);
+  replay.take_events();
+  SearchBounds left = bounds_;
+  for (const Action& action : path_) {
+    carry_out(replay, action, left);
+    while (replay.network().size() > bounds_.in_flight) replay.drop_at(0);
+    for (const std::string& event : replay.take_events()) result_.violation += "  " + event + "\n";
+  }
+  result_.violation += why;
+}
+
+}  // namespace leto::raft_test

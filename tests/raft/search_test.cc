@@ -1,0 +1,127 @@
+// Every order of events in clusters of three, as far as the bounds go; see search.h. LETO_LONG goes further.
+#include "raft/search.h"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+namespace leto::raft_test {
+namespace {
+
+raft::Options small_options() {
+  raft::Options options;
+  options.election_ticks = 4;
+  options.heartbeat_ticks = 1;
+  options.seed = 3;
+  options.append_bytes_max = 1;   // Each entry travels alone.
+  return options;
+}
+
+// Three voters whose disks sync when the search says so.
+Cluster three() {
+  Cluster cluster(small_options());
+  cluster.set_verbose(false);
+  cluster.add_voters(3);
+  return cluster;
+}
+
+void make_disks_manual(Cluster& cluster) {
+  for (const NodeId id : cluster.ids()) cluster.node(id).disk_is_manual = true;
+}
+
+// Node 1 leads in term 1, and all have its first entry.
+Cluster led() {
+  Cluster cluster = three();
+  REQUIRE(cluster.elect(1));
+  cluster.tick(1);
+  cluster.settle();
+  make_disks_manual(cluster);
+  return cluster;
+}
+
+// `id` is elected by `voter` alone; what it sends as leader is on its way, and nothing else.
+void elect_silently(Cluster& cluster, NodeId id, NodeId voter) {
+  // Whoever led has given up by then, and whoever heard a leader is free to vote.
+  const uint64_t long_enough = 3 * small_options().election_ticks;
+  cluster.tick(voter, long_enough);
+  cluster.drop();
+  const Term before = cluster.raft(voter).term();
+  const auto leads = [&] { return cluster.raft(id).role() == raft::Role::kLeader && cluster.raft(id).term() > before; };
+  for (uint64_t tick = 0; tick < 3 * long_enough && !leads(); ++tick) {
+    cluster.drop();
+    cluster.tick(id);
+    for (int round = 0; round < 3 && !leads(); ++round) {
+      cluster.deliver(id, voter);
+      cluster.deliver(voter, id);
+    }
+  }
+  REQUIRE(leads());
+}
+
+// Node 1 leads in term 1, with an entry that nobody else has; node 2 leads in term 2.
+Cluster two_leaders() {
+  Cluster cluster = three();
+  REQUIRE(cluster.elect(1));
+  cluster.tick(1);
+  cluster.settle();
+  elect_silently(cluster, 2, 3);
+  cluster.propose(1, "old");
+  make_disks_manual(cluster);
+  return cluster;
+}
+
+// Figure 8 of the paper, at (c): node 1 leads again and is about to give others its entry of term 1, while node 3 has one
+// of term 2 at the same index.
+Cluster figure_8() {
+  Cluster cluster = three();
+  REQUIRE(cluster.elect(1));
+  cluster.tick(1);
+  cluster.settle();
+  cluster.propose(1, "old");
+  cluster.drop();
+  elect_silently(cluster, 3, 2);
+  elect_silently(cluster, 1, 2);
+  make_disks_manual(cluster);
+  return cluster;
+}
+
+void explore(const Cluster& start, SearchBounds bounds, uint8_t further) {
+  if (std::getenv("LETO_LONG") != nullptr) {
+    bounds.depth = static_cast<uint8_t>(bounds.depth + further);
+    bounds.states = 30000000;
+  }
+  const SearchResult result = Search(bounds).run(start);
+  MESSAGE(result.states << " states, " << result.transitions << " events, " << result.deepest << " deep"
+                        << std::string(result.complete ? "" : ", not all"));
+  CHECK_MESSAGE(result.violation.empty(), result.violation);
+  CHECK(result.complete);
+  CHECK(result.states > 1000);
+}
+
+}  // namespace
+
+TEST_CASE("every order of two candidacies: one leader a term, whatever dies") {
+  Cluster cluster = three();
+  make_disks_manual(cluster);
+  explore(cluster, {.depth = 13, .terms = 1, .timeouts = 1, .proposals = 0}, 6);
+  explore(cluster, {.depth = 9, .terms = 2, .timeouts = 2, .proposals = 0, .crashes = 1}, 3);
+}
+
+TEST_CASE("every order of two proposals on their way to two followers, with a death") {
+  explore(led(), {.depth = 8, .timeouts = 0, .proposals = 2, .crashes = 1, .duplicates = 1}, 3);
+}
+
+TEST_CASE("every order of two leaders of different terms: one has what nobody else has") {
+  explore(two_leaders(), {.depth = 9, .timeouts = 0, .proposals = 1}, 3);
+  explore(two_leaders(), {.depth = 7, .timeouts = 0, .heartbeats = 1, .proposals = 0, .crashes = 1}, 3);
+}
+
+TEST_CASE("every order of a read at two leaders of different terms") {
+  explore(two_leaders(), {.depth = 8, .timeouts = 0, .proposals = 0, .reads = 1}, 3);
+}
+
+TEST_CASE("every order of Figure 8") {
+  explore(figure_8(), {.depth = 10, .timeouts = 0, .heartbeats = 1, .proposals = 0}, 5);
+}
+
+}  // namespace leto::raft_test
