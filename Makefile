@@ -123,6 +123,15 @@ fuzz:  ## feed every reader of strange bytes with what clang's fuzzer makes up; 
 	@$(MAKE) --no-print-directory FLAVOUR=fuzz CXX=clang++ build/fuzz/bin/leto-fuzz
 	@tools/fuzz build/fuzz/bin/leto-fuzz $(or $(T),60) $(ONLY)
 
+# Mutants are switches in programs of their own, which the objects of the release build are linked into.
+.PHONY: mutants
+mutants: build-tests  ## show that the tests notice mistakes: ONLY='d7-*', CORE=1, BY=seeds; RANDOM=30 SEED=1 makes them up
+	@MUTANTS_COMPILE='$(subst ','\'',$(COMPILE) $(OPTIMIZE_src))' MUTANTS_LINK='$(LINK)' MUTANTS_LIBRARIES='$(LIBRARY_LIBS)' \
+	  MUTANTS_TESTS='$(TEST_OBJECTS) $(HELPER_LIBRARY) $(LIBRARY)' \
+	  MUTANTS_SIM='$(BUILD)/tests/sim/main.o $(LEVEL2) $(HELPER_LIBRARY) $(LIBRARY)' \
+	  tools/mutants $(if $(ONLY),--only '$(ONLY)') $(if $(CORE),--core) $(if $(BY),--by $(BY)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(RANDOM),--random $(RANDOM) --seed $(or $(SEED),1))
+
 .PHONY: lint
 lint:  ## count lengths, nesting and parameters; check layers, names and heads of files
 	@python3 -c '' 2>/dev/null || { echo "make lint needs python3: sh deps/setup lint" >&2; exit 1; }

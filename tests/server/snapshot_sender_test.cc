@@ -236,5 +236,13 @@ TEST_CASE("a snapshot-rate that is less than a chunk a tick is kept as well") {
   CHECK(it.test.node->stats().snapshot_bytes_sent <= 2 * SnapshotSender::kChunkBytes);
 }
 
+TEST_CASE("chunks carry cluster time, as appends do") {
+  SenderTest it;
+  it.finish_copy();
+  const std::vector<raft::InstallSnapshot> chunks = it.chunks();
+  REQUIRE(!chunks.empty());
+  CHECK(chunks.front().cluster_time_ms >= it.test.clock.wall);
+}
+
 }  // namespace
 }  // namespace leto::server::test
