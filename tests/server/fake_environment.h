@@ -169,10 +169,16 @@ class FakeNetwork final : public Network {
 
 class FakeClock final : public Clock {
  public:
-  uint64_t monotonic_us() override { return now_us; }
+  uint64_t monotonic_us() override {
+    if (readings_until_jump > 0 && --readings_until_jump == 0) now_us += jump_us;
+    return now_us;
+  }
   uint64_t wall_ms() override { return wall; }
   uint64_t now_us = 1000000;
   uint64_t wall = 1700000000000;
+  // What was read before so many readings from now took `jump_us`; 0: time passes only when told.
+  uint64_t readings_until_jump = 0;
+  uint64_t jump_us = 0;
 };
 
 class FakeWaker final : public Waker {

@@ -55,6 +55,14 @@ TEST_CASE("a read after the process stood still trusts no lease, though no tick 
   CHECK(!lease.reads_at_once());
 }
 
+TEST_CASE("D18: a lease that runs out while the read runs does not cover it") {
+  LeaseTest lease;
+  lease.test.clock.jump_us = 1000 * lease.test.options.election_timeout_ms;
+  // The first reading is the look at the lease before the read, the second the one after it.
+  lease.test.clock.readings_until_jump = 2;
+  CHECK(!lease.reads_at_once());
+}
+
 TEST_CASE("after late ticks lease reads are refused for an election timeout, then served again") {
   LeaseTest lease;
   lease.test.clock.now_us += 1000 * 100;
