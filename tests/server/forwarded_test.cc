@@ -120,6 +120,16 @@ TEST_CASE("a later stream of a process ends the earlier one") {
   CHECK(test.value_of("n") == "$1\r\n1\r\n");
 }
 
+TEST_CASE("a frame of an earlier stream is not taken for the next one of the later stream") {
+  LeaderUnderTest test;
+  peer::Forward later = test.frame(1, {{"INCR", "n"}});
+  later.stream = 2;
+  test.bring(later);
+  test.bring(test.frame(2, {{"INCR", "n"}}));
+  CHECK(test.answers() == Answers{"1::1\r\n"});
+  CHECK(test.value_of("n") == "$1\r\n1\r\n");
+}
+
 TEST_CASE("two processes of one node do not disturb each other") {
   LeaderUnderTest test;
   peer::Forward other = test.frame(1, {{"INCR", "n"}});
