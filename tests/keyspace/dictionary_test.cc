@@ -136,6 +136,16 @@ TEST_CASE("dictionary: it is freed in steps of the size asked for") {
   CHECK(dictionary.remove_some(100));
 }
 
+TEST_CASE("dictionary: whatever its size, freeing it leaves no node, the first and the last bucket's included") {
+  for (size_t count = 1; count <= 100; ++count) {
+    Dictionary dictionary;
+    for (size_t i = 0; i < count; ++i) insert(dictionary, key_of(i));
+    while (!dictionary.remove_some(7)) {
+    }
+    CHECK(dictionary.node_count() == 0);
+  }
+}
+
 TEST_CASE("dictionary: the hash seed moves keys to other buckets") {
   const uint32_t before = Dictionary::hash_of("a");
   Dictionary::set_hash_seed(42);

@@ -25,6 +25,23 @@ TEST_CASE("a read not yet served before a proposed write that ends UNKNOWN fails
   CHECK(replies.starts_with("-CLUSTERDOWN the outcome of a later write of this connection is unknown\r\n-UNKNOWN "));
 }
 
+TEST_CASE("a read that no quorum has confirmed when a later write of its connection is applied runs right before it") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"GET", "k"});
+  test.turn();
+  test.send(session, {"SET", "k", "v"});
+  test.finish_all_disk();
+  raft::AppendEntriesReply accepted;
+  accepted.accepted = true;
+  accepted.match = test.node->raft().last().index;
+  test.node->on_message({.from = 2, .to = 1, .term = test.node->raft().term(), .body = accepted});
+  test.turn();
+  CHECK(test.take(session) == "$-1\r\n+OK\r\n");
+}
+
 TEST_CASE("a read that asks again is taken along by the next one of its connection, and sees no later state") {
   FollowerUnderTest test;
   const SessionRef session = test.node->open_session();

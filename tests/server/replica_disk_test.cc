@@ -1,6 +1,7 @@
 // A leader whose log's disk hangs, or is full, while the others are well: it hands over (D15, D17).
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <utility>
 #include <variant>
 
@@ -59,6 +60,24 @@ TEST_CASE("D15: a full disk counts as stalled at once") {
   it.test.finish_disk(storage::WriteResult::kFull);
   it.pass(3 * kTickMs);
   CHECK(it.handed_over);
+}
+
+TEST_CASE("what waited for the disk is not said any more once its term is over") {
+  NodeUnderTest test(3);
+  raft::AppendEntries append;
+  append.previous = {.term = 1, .index = 1};
+  append.entries = {{.id = {.term = 2, .index = 2}, .kind = raft::EntryKind::kNothing,
+                     .payload = std::make_shared<const std::string>()}};
+  test.node->on_message({.from = 2, .to = 1, .term = 2, .body = append});
+  test.turn();
+  REQUIRE(test.disk.busy());
+  raft::AppendEntries heartbeat;
+  heartbeat.previous = {.term = 1, .index = 1};
+  test.node->on_message({.from = 3, .to = 1, .term = 3, .body = heartbeat});
+  test.turn();
+  test.finish_all_disk();
+  REQUIRE(!test.network.sent.empty());
+  for (const raft::Message& message : test.network.sent) CHECK(message.term == 3);
 }
 
 }  // namespace
