@@ -28,6 +28,15 @@ TEST_CASE("a configuration survives encoding") {
   CHECK(decoded == configuration);
 }
 
+TEST_CASE("the texts of a member may be as long as the bound, and no longer") {
+  Configuration configuration = joint();
+  Configuration decoded;
+  configuration.members[0].raft_address = std::string(raft::kMemberTextMax, 'a');
+  CHECK(raft::decode_configuration(raft::encode_configuration(configuration), decoded));
+  configuration.members[0].raft_address += 'a';
+  CHECK_FALSE(raft::decode_configuration(raft::encode_configuration(configuration), decoded));
+}
+
 TEST_CASE("bytes that are not exactly one configuration are refused") {
   const std::string bytes = raft::encode_configuration(joint());
   Configuration decoded;

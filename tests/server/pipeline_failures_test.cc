@@ -42,6 +42,22 @@ TEST_CASE("a read that no quorum has confirmed when a later write of its connect
   CHECK(test.take(session) == "$-1\r\n+OK\r\n");
 }
 
+TEST_CASE("D14: a write that was proposed ends UNKNOWN when the leader steps down, in the same term too") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const raft::Term term = test.node->raft().term();
+  peers.answering = {};
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "v"});
+  test.finish_all_disk();
+  CHECK(session->output().empty());
+  for (int tick = 0; tick < 200 && test.node->raft().role() == raft::Role::kLeader; ++tick) test.ticks(1);
+  REQUIRE(test.node->raft().role() != raft::Role::kLeader);
+  REQUIRE(test.node->raft().term() == term);
+  CHECK(test.take(session).starts_with("-UNKNOWN outcome: this node lost leadership"));
+}
+
 TEST_CASE("a read that asks again is taken along by the next one of its connection, and sees no later state") {
   FollowerUnderTest test;
   const SessionRef session = test.node->open_session();
