@@ -34,6 +34,17 @@ TEST_CASE("an unchanged hard state is not written") {
   CHECK_FALSE(queue.has_open());
 }
 
+TEST_CASE("how many messages wait for a slow disk is bounded") {
+  constexpr size_t kBound = 4096;
+  WriteQueue queue({.term = 1, .voted_for = 0}, 0);
+  queue.append(make_entry(1, 1, "a"));
+  const raft::WriteSeq seq = queue.take().back().seq;
+  for (size_t i = 0; i < kBound + 10; ++i) queue.after_durable(reply_to(2, 1));
+  std::vector<Message> released;
+  queue.complete(seq, released);
+  CHECK(released.size() == kBound);
+}
+
 TEST_CASE("one completion may cover several writes") {
   WriteQueue queue({.term = 1, .voted_for = 0}, 0);
   queue.append(make_entry(1, 1, "a"));

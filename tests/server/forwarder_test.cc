@@ -249,6 +249,19 @@ TEST_CASE("a closed stream gives back all that was not taken, and only that") {
   CHECK(test.take(session) == ":1\r\n");
 }
 
+TEST_CASE("that a stream is closed comes twice, and what it gives back is sent again once") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  for (const char* key : {"a", "b", "c"}) test.send(session, {"INCR", key});
+  const Frames frames = test.taken();
+  test.close_from(frames.at(0), 2);
+  test.close_from(frames.at(0), 2);
+  test.answer(frames[0], 1, ":1\r\n");
+  test.pause();
+  CHECK(test.words(test.taken().at(0)) == "INCR b; INCR c");
+  CHECK(test.take(session) == ":1\r\n");
+}
+
 TEST_CASE("what was never sent waits for a leader, and is CLUSTERDOWN after request-timeout") {
   FollowerUnderTest test;
   test.network.forwards_leave = false;

@@ -25,6 +25,16 @@ class LeaseTest {
     test.take(session);
     return answered;
   }
+  // So often a key was looked up and not found.
+  uint64_t misses() {
+    const SessionRef other = test.node->open_session();
+    test.send(other, {"INFO", "stats"});
+    const std::string info = test.take(other);
+    const std::string name = "keyspace_misses:";
+    const size_t at = info.find(name);
+    REQUIRE(at != std::string::npos);
+    return std::stoull(info.substr(at + name.size()));
+  }
   NodeUnderTest test;
   FakePeers peers;
   SessionRef session;
@@ -57,10 +67,18 @@ TEST_CASE("a read after the process stood still trusts no lease, though no tick 
 
 TEST_CASE("D18: a lease that runs out while the read runs does not cover it") {
   LeaseTest lease;
-  lease.test.clock.jump_us = 1000 * lease.test.options.election_timeout_ms;
-  // The first reading is the look at the lease before the read, the second the one after it.
-  lease.test.clock.readings_until_jump = 2;
+  FakeClock& clock = lease.test.clock;
+  constexpr uint64_t kMany = 1000;
+  clock.readings_until_jump = kMany;
+  lease.test.send(lease.session, {"GET", "k"});
+  const uint64_t readings = kMany - clock.readings_until_jump;
+  REQUIRE(lease.test.take(lease.session) == "$-1\r\n");
+  // The last reading of the clock is that of the look at the lease after the read, which then runs again.
+  const uint64_t before = lease.misses();
+  clock.jump_us = 1000 * lease.test.options.election_timeout_ms;
+  clock.readings_until_jump = readings;
   CHECK(!lease.reads_at_once());
+  CHECK(lease.misses() == before + 2);
 }
 
 TEST_CASE("after late ticks lease reads are refused for an election timeout, then served again") {
