@@ -161,8 +161,8 @@ TEST_CASE("the level rises where its entry is in the log, and does not fall by o
   CHECK(it.test.node->raft().applied_index() == 4);
 }
 
-TEST_CASE("a snapshot of a higher level than is supported is refused") {
-  NodeUnderTest test(start_supporting(1, 3));
+// Brings a snapshot of level 2 at entry 50, up to the moment when it was received and read whole.
+void receive_snapshot_of_level_2(NodeUnderTest& test) {
   raft::InstallSnapshot chunk{.snapshot = 7, .last = {.term = 2, .index = 50}, .size = 4, .checksum = 1, .offset = 0,
                               .cluster_time_ms = 1, .data = std::make_shared<const std::string>("abcd")};
   test.node->on_message({.from = 2, .to = 1, .term = 2, .body = chunk});
@@ -179,9 +179,22 @@ TEST_CASE("a snapshot of a higher level than is supported is refused") {
   loaded.header.semantics_level = 2;
   std::exchange(test.snapshots.finish_done, nullptr)(std::move(loaded));
   test.turn();
+}
+
+TEST_CASE("a snapshot of a higher level than is supported is refused") {
+  NodeUnderTest test(start_supporting(1, 3));
+  receive_snapshot_of_level_2(test);
   CHECK(test.snapshots.discarded >= 1);
   CHECK(test.snapshots.forgotten == 0);
   CHECK(test.node->raft().applied_index() == 1);
+}
+
+TEST_CASE("a snapshot brings its level") {
+  NodeUnderTest test(start_supporting(2, 3));
+  receive_snapshot_of_level_2(test);
+  test.finish_all_disk();
+  REQUIRE(test.node->raft().applied_index() == 50);
+  CHECK(test.node->semantics_level() == 2);
 }
 
 }  // namespace
