@@ -42,6 +42,14 @@ TEST_CASE("a new leader goes on from the stamps it heard, whatever its wall cloc
   CHECK(time.stamp() == clock.wall + 7200000 + 10);
 }
 
+TEST_CASE("a new leader whose wall clock is ahead goes on from the stamps it heard, too") {
+  FakeClock clock;
+  ClusterTime time(clock, 5000);
+  time.observe(clock.wall - 7200000);
+  clock.now_us += 10 * 1000;
+  CHECK(time.stamp() == clock.wall - 7200000 + 10);
+}
+
 TEST_CASE("stamps never fall, also when asked again within a millisecond") {
   FakeClock clock;
   ClusterTime time(clock, 0);
