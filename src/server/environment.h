@@ -105,6 +105,8 @@ class SnapshotDisk {
   virtual void read(uint64_t offset, size_t bytes_max, ReadDone done) = 0;
   // A copy that is being made is given up; its `done` is not called any more.
   virtual void drop_copy() = 0;
+  // Reads the keys file of `generation`, all of it, as the disk has it now: an error if it is damaged.
+  virtual void verify(uint64_t generation, StatusDone done) = 0;
 
   // Begins the file of `generation`, which is not current, for `size` bytes; one that came before it goes.
   virtual void receive(uint64_t generation, uint64_t size, StatusDone done) = 0;

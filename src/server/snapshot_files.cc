@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "storage/snapshot_file.h"
+#include "storage/verify_keys.h"
 
 namespace leto::server {
 
@@ -73,6 +74,12 @@ void SnapshotFiles::drop_copy() {
   leaving_->dropped = true;
   leaving_jobs_.run([copy = leaving_] { copy->source.reset(); }, [] {});
   leaving_.reset();
+}
+
+void SnapshotFiles::verify(uint64_t generation, StatusDone done) {
+  auto status = std::make_shared<base::Status>();
+  leaving_jobs_.run([place = place_, generation, status] { *status = storage::verify_keys_file(place.directory, place.vfs, generation); },
+                    [status, done = std::move(done)] { done(std::move(*status)); });
 }
 
 // --- What comes ------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // The files of snapshots: the copy that is sent, the keys file that comes; the jobs done to them, over whatever
 // runs jobs. Refuses to know peers and Raft.
 //
-// Invariants: every job is bounded but the last one of a file that comes, which reads all of it; a file that was
+// Invariants: every job is bounded but the last one of a file that comes, and verify(), which read all of it; a file that was
 // given up is touched by no later job but the one that removes it.
 #pragma once
 
@@ -26,6 +26,7 @@ class SnapshotFiles : public SnapshotDisk {
   void copy(uint64_t generation, CopyDone done) override;
   void read(uint64_t offset, size_t bytes_max, ReadDone done) override;
   void drop_copy() override;
+  void verify(uint64_t generation, StatusDone done) override;
   void receive(uint64_t generation, uint64_t size, StatusDone done) override;
   void append(raft::Payload bytes, StatusDone done) override;
   void finish(const storage::SnapshotEnd& end, LoadDone done) override;

@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "storage/damage.h"
 
 namespace leto::server {
 namespace {
@@ -40,8 +41,10 @@ void SnapshotSender::want(raft::NodeId peer) {
              static_cast<unsigned long long>(peer));
     return replica_.raft().snapshot_failed(peer);
   }
-  if (transfers_.size() >= kTransfersMax) return replica_.raft().snapshot_failed(peer);
   const uint64_t now_us = environment_.clock.monotonic_us();
+  const auto refusal = refusals_.find(peer);
+  const bool pauses = refusal != refusals_.end() && now_us < refusal->second.until_us;
+  if (pauses || transfers_.size() >= kTransfersMax) return replica_.raft().snapshot_failed(peer);
   transfers_.push_back({.peer = peer, .heard_us = now_us, .moved_us = now_us});
   if (copy_state_ == CopyState::kNone) make_copy();
 }
@@ -84,6 +87,7 @@ std::optional<raft::Index> SnapshotSender::keeps_log_after() const {
 
 void SnapshotSender::leadership_lost() {
   transfers_.clear();
+  refusals_.clear();
   drop_what_is_over();
 }
 
@@ -203,12 +207,11 @@ void SnapshotSender::on_answer(const raft::Message& message) {
   transfer->heard_us = now_us;
   if (reply.answer == raft::SnapshotAnswer::kInstalled) {
     transfer->installed = true;
+    refusals_.erase(message.from);
     return;
   }
   if (reply.answer == raft::SnapshotAnswer::kRefused) {
-    std::erase_if(transfers_, [&](const Transfer& other) { return other.peer == message.from; });
-    replica_.raft().snapshot_failed(message.from);
-    return drop_what_is_over();
+    return refused(message.from);
   }
   if (reply.offset > copy_.size) return;
   if (reply.offset != transfer->acknowledged) transfer->moved_us = now_us;
@@ -217,6 +220,28 @@ void SnapshotSender::on_answer(const raft::Message& message) {
   transfer->acknowledged = reply.offset;
   transfer->next = std::max(transfer->next, reply.offset);
   pump(*transfer);
+}
+
+// Its disk may be full, or it is of an older version, or what was sent is damaged.
+void SnapshotSender::refused(raft::NodeId peer) {
+  Refusal& refusal = refusals_[peer];
+  refusal.pause_us = std::clamp(2 * refusal.pause_us, kRefusedUs, kRefusedUsMax);
+  refusal.until_us = environment_.clock.monotonic_us() + refusal.pause_us;
+  std::erase_if(transfers_, [peer](const Transfer& other) { return other.peer == peer; });
+  replica_.raft().snapshot_failed(peer);
+  drop_what_is_over();
+  verify_keys();
+}
+
+void SnapshotSender::verify_keys() {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  if (now_us < verify_after_us_) return;
+  verify_after_us_ = now_us + kVerifyUs;
+  environment_.snapshot_disk.verify(keys_generation_, [this](const base::Status& status) {
+    if (status.is_ok()) return;
+    LETO_LOG(kWarning, "a follower refused a snapshot, and the keys file here: %s", status.text().c_str());
+    if (storage::is_damage(status.text())) replica_.on_damage(status.text());
+  });
 }
 
 std::vector<SnapshotSender::View> SnapshotSender::views() const {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,11 @@ class SnapshotSender {
   // and for so long: the transfer is given up. The core asks for another one when the follower is back.
   static constexpr uint64_t kGiveUpUs = 15000000;
   static constexpr size_t kTransfersMax = 64;
+  // Who refused a snapshot is not sent one for so long; twice as long each time, at most
+  static constexpr uint64_t kRefusedUs = 500000;
+  static constexpr uint64_t kRefusedUsMax = 8000000;
+  // How often a refusal makes this node read its own keys file, which may be what is wrong.
+  static constexpr uint64_t kVerifyUs = 60000000;
 
   // What a follower gets, for INFO.
   struct View {
@@ -72,6 +78,8 @@ class SnapshotSender {
   void read_done(raft::NodeId peer, uint64_t offset, base::Result<std::string> bytes);
   void send_chunk(raft::NodeId peer, uint64_t offset, std::string bytes);
   void refill(uint64_t now_us);
+  void refused(raft::NodeId peer);
+  void verify_keys();
 
   Replica& replica_;
   const Options& options_;
@@ -79,7 +87,14 @@ class SnapshotSender {
   Stats& stats_;
   const uint64_t& keys_generation_;
 
+  struct Refusal {
+    uint64_t pause_us = 0;
+    uint64_t until_us = 0;
+  };
+
   std::vector<Transfer> transfers_;
+  std::map<raft::NodeId, Refusal> refusals_;   // Of members that refused since they last installed one.
+  uint64_t verify_after_us_ = 0;
   CopyState copy_state_ = CopyState::kNone;
   uint64_t snapshot_;              // The number of the copy; never the same twice, in other processes either.
   SnapshotDisk::Copy copy_;

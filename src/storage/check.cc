@@ -8,14 +8,13 @@
 #include <utility>
 
 #include "base/format.h"
-#include "keyspace/digest.h"
-#include "storage/key_tables.h"
 #include "storage/log_tables.h"
 #include "storage/lost_tail.h"
 #include "storage/meta.h"
 #include "storage/namespaces.h"
 #include "storage/sqlite.h"
 #include "storage/state_rows.h"
+#include "storage/verify_keys.h"
 #include "storage/vfs_file.h"
 #include "storage/wal_scan.h"
 
@@ -167,23 +166,14 @@ void Checker::check_keys(uint64_t generation) {
 void Checker::check_values(Database& database) {
   Namespaces namespaces;
   if (!is_sound(namespaces.open_for_reading(database, state_->header.databases.next_space))) return;
-  keyspace::Digest digest;
-  Number keys = 0;
+  KeysSum sum;
   bool sound = true;
-  for (uint32_t db = 0; db < keyspace::kDatabases; ++db) {
-    KeyTables* const tables = namespaces.find_database(db);
-    if (tables == nullptr) continue;
-    sound &= is_sound(tables->load(database, db, [&](std::string_view key, const keyspace::Item& item) {
-      digest = digest + keyspace::item_digest(db, key, item);
-      ++keys;
-    }));
-  }
-  note(base::format("%s: %llu keys at entry %llu of term %llu; witness %llu of term %llu", database.path().c_str(), keys,
+  for (uint32_t db = 0; db < keyspace::kDatabases; ++db) sound &= is_sound(add_keys(database, namespaces, db, sum));
+  note(base::format("%s: %llu keys at entry %llu of term %llu; witness %llu of term %llu", database.path().c_str(), Number{sum.keys},
                     Number{state_->header.applied_index}, Number{state_->header.applied_term},
                     Number{state_->witness.index}, Number{state_->witness.term}));
-  if (!sound || digest == state_->header.digest) return;
-  damage(base::format("%s: damaged: its digest is %s, but its keys give %s", database.path().c_str(),
-                      state_->header.digest.hex().c_str(), digest.hex().c_str()));
+  if (!sound) return;
+  if (const base::Status status = compare_digest(database.path(), state_->header, sum.digest); !status.is_ok()) damage(status.text());
 }
 
 void Checker::check_together() {

@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "base/format.h"
+#include "storage/verify_keys.h"
 
 namespace leto::storage {
 
@@ -16,11 +16,7 @@ base::Status load_keyspace(KeyStore& store, keyspace::Keyspace& keyspace) {
     keyspace.load(database, key, std::move(item));
   });
   if (!loaded.is_ok()) return loaded;
-  const keyspace::Digest wanted = store.header().digest;
-  if (keyspace.digest() == wanted) return {};
-  return base::Status::error(base::format(
-      "%s: damaged: its digest is %s, but its keys give %s",
-      store.path().c_str(), wanted.hex().c_str(), keyspace.digest().hex().c_str()));
+  return compare_digest(store.path(), store.header(), keyspace.digest());
 }
 
 }  // namespace leto::storage

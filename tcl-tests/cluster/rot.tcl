@@ -151,6 +151,36 @@ test "a damaged entry in the middle of the log ends the leader that reads it; th
     assert_same_digest $nodes
 }
 
+test "a leader whose keys file is rotten where a snapshot is made of it finds out, ends, and is repaired" -timeout 120 {
+    set nodes [start_cluster 3 {-log-segment 64kb -log-window 0 -flush-interval 200 -repair yes}]
+    set leader [leader_of $nodes]
+    set connection [connect $leader]
+    assert_equal [ask $connection SET a-first rotten-value] OK
+    set requests {}
+    for {set i 0} {$i < 2000} {incr i} { lappend requests [list SET key$i [string repeat x 1000]] }
+    foreach answer [ask_all $connection $requests] { assert_equal $answer OK }
+    wait_caught_up $nodes
+    set follower [lindex [others $nodes $leader] 0]
+    kill9 $follower
+    set last [raft_field $leader last_index]
+    wait_for_condition "the log begins behind what the follower has" 10000 {
+        [ask $connection SET compact [string repeat c 100000]] eq "OK" && [ask $connection SNAPSHOT] eq "OK" &&
+        [raft_field $leader log_first_index] > $last
+    }
+    set old [raft_field $leader node]
+    rot [keys_file $leader] rotten-value
+    set node::expected_end($leader) 1
+    restart $follower
+    wait_for_condition "$leader has ended" 20000 {![runs $leader]}
+    assert_equal $process::status($node::pid($leader)) "exit 75" [errors_of $leader]
+    assert_match [log_of $follower] "*snapshot at entry * refused: *damaged*"
+    assert_match [log_of $leader] "*a follower refused a snapshot, and the keys file here: *keys-*.db: damaged: *"
+    restart $leader -nowait
+    wait_repaired $leader $nodes $old
+    foreach name $nodes { assert_equal [node_ask $name GET a-first] rotten-value }
+    assert_same_digest $nodes
+}
+
 test "a node alone refuses to start on a damaged log, says why and what can be done, and changes nothing" {
     set alone [start_node]
     call_node $alone SET a rotten-value

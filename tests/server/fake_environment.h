@@ -96,6 +96,10 @@ class FakeSnapshotDisk final : public SnapshotDisk {
     copy_done = nullptr;
     reads.clear();
   }
+  void verify(uint64_t generation, StatusDone done) override {
+    verified.push_back(generation);
+    verify_done = std::move(done);
+  }
   void receive(uint64_t generation, uint64_t size, StatusDone done) override {
     received.push_back({generation, size});
     step_done = std::move(done);
@@ -122,7 +126,8 @@ class FakeSnapshotDisk final : public SnapshotDisk {
     size_t bytes_max = 0;
     ReadDone done;
   };
-  std::vector<uint64_t> copies;   // Generations.
+  std::vector<uint64_t> copies, verified;   // Generations.
+  StatusDone verify_done;
   CopyDone copy_done;
   std::vector<Read> reads;
   int copies_dropped = 0, discarded = 0, forgotten = 0;

@@ -47,8 +47,8 @@ struct SenderTest {
     test.turn();
   }
   // Answers what it was sent as one whose log is empty.
-  void heartbeat_three() {
-    for (int round = 0; round < 50 && test.snapshots.copies.empty(); ++round) {
+  void heartbeat_three(int rounds = 50) {
+    for (int round = 0; round < rounds && test.snapshots.copies.empty(); ++round) {
       test.ticks(1);
       for (const raft::Message& message : std::exchange(test.network.sent, {})) {
         const auto* append = std::get_if<raft::AppendEntries>(&message.body);
@@ -91,6 +91,11 @@ struct SenderTest {
   void needs(uint64_t snapshot, uint64_t offset) {
     from_three(raft::InstallSnapshotReply{
         .snapshot = snapshot, .answer = raft::SnapshotAnswer::kNeeds, .offset = offset, .match = 0});
+  }
+  void refuse() {
+    const uint64_t snapshot = chunks().at(0).snapshot;
+    from_three(raft::InstallSnapshotReply{
+        .snapshot = snapshot, .answer = raft::SnapshotAnswer::kRefused, .offset = 0, .match = 0});
   }
   std::string info() {
     const SessionRef session = test.node->open_session();
@@ -177,14 +182,52 @@ TEST_CASE("the log behind a snapshot that is under way is kept, and no longer th
 TEST_CASE("a follower that refuses gets another snapshot later, and the copy goes meanwhile") {
   SenderTest it;
   it.finish_copy();
-  const uint64_t snapshot = it.chunks()[0].snapshot;
-  it.from_three(raft::InstallSnapshotReply{
-      .snapshot = snapshot, .answer = raft::SnapshotAnswer::kRefused, .offset = 0, .match = 0});
+  it.refuse();
   CHECK(it.test.snapshots.copies_dropped == 1);
   it.test.snapshots.copies.clear();
   it.heartbeat_three();
   it.test.ticks(200);
   CHECK(it.test.snapshots.copies.size() == 1);
+}
+
+TEST_CASE("who refuses again and again is not sent a whole copy each time at once") {
+  SenderTest it;
+  std::vector<uint64_t> ticks;
+  for (int time = 0; time < 7; ++time) {
+    it.finish_copy();
+    it.refuse();
+    it.test.snapshots.copies.clear();
+    for (ticks.push_back(0); it.test.snapshots.copies.empty() && ticks.back() < 2000; ++ticks.back()) it.heartbeat_three(1);
+  }
+  CHECK(ticks.front() * kTickMs < 2 * SnapshotSender::kRefusedUs / 1000);
+  CHECK(ticks.back() * kTickMs >= SnapshotSender::kRefusedUsMax / 1000);
+  CHECK(ticks.back() * kTickMs < 2 * SnapshotSender::kRefusedUsMax / 1000);
+}
+
+TEST_CASE("a refusal makes the leader read its own keys file, once a minute; it ends if that is damaged") {
+  SenderTest it;
+  std::vector<std::string> said;
+  it.test.node->on_unusable = [&said](const std::string& why) { said.push_back(why); };
+  it.finish_copy();
+  it.refuse();
+  REQUIRE(it.test.snapshots.verified == std::vector<uint64_t>{1});
+  SUBCASE("it is sound: the follower had its own reasons") {
+    it.test.snapshots.verify_done({});
+    it.test.snapshots.copies.clear();
+    it.heartbeat_three(200);
+    it.finish_copy();
+    it.refuse();
+    CHECK(it.test.snapshots.verified.size() == 1);
+    CHECK(said.empty());
+  }
+  SUBCASE("it cannot be read just now") {
+    it.test.snapshots.verify_done(base::Status::error("keys-1.db: cannot read it: out of memory"));
+    CHECK(said.empty());
+  }
+  SUBCASE("it is damaged") {
+    it.test.snapshots.verify_done(base::Status::error("keys-1.db: damaged: its digest is 1, but its keys give 2"));
+    CHECK(said == std::vector<std::string>{"keys-1.db: damaged: its digest is 1, but its keys give 2"});
+  }
 }
 
 TEST_CASE("a leader that is none any more sends nothing and keeps no copy") {
