@@ -156,9 +156,34 @@ void Forwarded::run(Inbox& inbox, const peer::Forward& forward, uint64_t number)
   if (is_exec) refusal = command::check_exec(arguments, static_cast<uint32_t>(options_.databases));
   if (command.database >= options_.databases) refusal = "ERR DB index is out of range";
   if (request.commands.size() > 1) refusal = "ERR several commands at once cannot be forwarded";
+  const bool waits = refusal.empty() && (is_held_ || !waiting_.empty()) && (is_exec || (known->flags & command::kWrite) != 0);
+  if (waits) return waiting_.push_back({.client = client, .arguments = command.arguments});
   if (refusal.empty()) return execute_(session, arguments);
   session->fail(session->push({.state = RequestState::kDeferred}), refusal);
   note_answer(client);
+}
+
+void Forwarded::hold(bool held) {
+  is_held_ = held;
+  if (!held && !waiting_.empty()) environment_.waker.wake();
+}
+
+// Who leads no more has done nothing of it: it may be sent elsewhere.
+void Forwarded::run_waiting() {
+  if (!is_held_ && !waiting_.empty()) environment_.waker.wake();
+  while (!is_held_ && !waiting_.empty()) {
+    const Waiting next = std::move(waiting_.front());
+    waiting_.pop_front();
+    const auto found = running_.find(next.client);
+    LETO_ASSERT(found != running_.end(), base::format("client %llu waits and is gone", wide(next.client)));
+    const SessionRef session = found->second.session;
+    if (leads_in(found->second.term)) {
+      execute_(session, std::vector<std::string_view>(next.arguments.begin(), next.arguments.end()));
+    } else {
+      session->fail(session->push({.state = RequestState::kDeferred}), "not leader");
+      note_answer(next.client);
+    }
+  }
 }
 
 // --- What goes out ---------------------------------------------------------------------------------------
@@ -182,6 +207,7 @@ Forwarded::Outgoing& Forwarded::outgoing(const Process& process, uint64_t stream
 }
 
 void Forwarded::advance() {
+  run_waiting();
   for (const uint64_t client : std::exchange(answered_, {})) {
     const auto found = running_.find(client);
     found->second.noted = false;

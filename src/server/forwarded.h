@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <string>
@@ -36,7 +37,9 @@ class Forwarded {
   Forwarded(Replica& replica, const ReplicaParts& parts, raft::NodeId self, Execute execute);
 
   void on_forward(peer::Forward forward);
-  // Sends the answers there are. Once per turn, after the replica's.
+  // While the keys file is behind, writes that come wait, as those of clients of this node are not read.
+  void hold(bool held);
+  // Carries out what waited, and sends the answers there are. Once per turn, after the replica's.
   void advance();
   // What waits too long is answered or given up. Call every 100 ms or so.
   void expire(uint64_t now_us);
@@ -83,6 +86,7 @@ class Forwarded {
   SessionRef session_for(const peer::ForwardedRequest& request);
   Outgoing& outgoing(const Process& process, uint64_t stream, raft::Term term);
   void note_answer(uint64_t client);
+  void run_waiting();
   void answer(Running& running);
   void send(Outgoing& outgoing);
 
@@ -94,7 +98,15 @@ class Forwarded {
   Execute execute_;
 
   std::map<Process, Inbox> inboxes_;
+  // A write that is not carried out yet. Counted in running_, and so within its bounds.
+  struct Waiting {
+    uint64_t client = 0;
+    std::vector<std::string> arguments;
+  };
+
   std::map<uint64_t, Running> running_;        // By the session's client id.
+  std::deque<Waiting> waiting_;                // In the order in which they came.
+  bool is_held_ = false;
   std::vector<uint64_t> answered_;             // Of running_, those that may be.
   std::map<Destination, Outgoing> outgoing_;   // Of this turn.
   std::vector<SessionRef> spare_;

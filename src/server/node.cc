@@ -315,6 +315,7 @@ void Node::on_loop_turn() {
   flusher_->advance();
   compactor_->advance();
   replica_->hold_acknowledgements(flusher_->behind());
+  forwarded_->hold(flusher_->behind());
   keyspace_.on_turn();
   if (keyspace_.work_waits()) environment_.waker.wake();
   if (shutdown_ != Shutdown::kNo) advance_shutdown();

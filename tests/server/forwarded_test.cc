@@ -59,6 +59,34 @@ TEST_CASE("forwarded requests are carried out in order and answered as from a cl
   CHECK(test.node->stats().forward_served == 4);
 }
 
+TEST_CASE("past flush-lag-bytes forwarded writes wait, in their order, until the disk has followed") {
+  LeaderUnderTest test;
+  test.options.flush_lag_bytes = 1;
+  test.bring(test.frame(1, {{"INCR", "n"}}));
+  CHECK(test.answers() == Answers{"1::1\r\n"});
+  REQUIRE(test.keys.busy());
+  const raft::Index last = test.node->raft().last().index;
+  test.bring(test.frame(2, {{"INCR", "n"}, {"LEAVE", "nobody"}}));
+  test.bring(test.frame(4, {{"INCR", "n"}}));
+  CHECK(test.answers() == Answers{"3:-ERR no member is called 'nobody'\r\n"});
+  CHECK(test.node->raft().last().index == last);
+  SUBCASE("it follows") {
+    test.options.flush_lag_bytes = 1 << 20;
+    test.keys.finish(base::Status::ok());
+    test.turn();
+    test.peers.exchange();
+    CHECK(test.answers() == Answers{"2::2\r\n", "4::3\r\n"});
+  }
+  SUBCASE("another node leads meanwhile: nothing of them happened") {
+    test.lose_leadership();
+    test.options.flush_lag_bytes = 1 << 20;
+    test.keys.finish(base::Status::ok());
+    test.turn();
+    test.turn();
+    CHECK(test.answers() == Answers{"2:not taken", "4:not taken"});
+  }
+}
+
 TEST_CASE("an answer names the process, the stream, and an index by which it is applied") {
   LeaderUnderTest test;
   test.bring(test.frame(1, {{"INCR", "n"}}));
@@ -142,6 +170,7 @@ TEST_CASE("two processes of one node do not disturb each other") {
 
 TEST_CASE("the processes that are known are bounded, and forgotten when they are silent for long") {
   LeaderUnderTest test;
+  test.options.flush_lag_ms = 10 * Forwarded::kForgetUs / 1000;   // The keys file is not what this is about.
   peer::Forward frame = test.frame(1, {{"INCR", "n"}});
   for (uint64_t life = 1; life <= Forwarded::kProcessesMax; ++life) {
     frame.life = life;
