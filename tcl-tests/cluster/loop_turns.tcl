@@ -86,8 +86,9 @@ proc compact_log {node} {
     }
 }
 
-test "flushing, compacting, sending and installing many keys does not hold up the loop, nor does starting with them" -timeout 240 {
+test "flushing, compacting, sending and installing many keys does not hold up the loop, nor does starting with them" -timeout 400 {
     set count [expr {$harness::long ? 1600000 : 100000}]
+    if {$harness::long} { set resp::reply_timeout_ms 120000 }   ;# A million keys are not flushed in ten seconds everywhere.
     # Nothing is flushed before it is asked for.
     set nodes [start_cluster 3 {-flush-interval 100000 -flush-bytes 1gb -flush-lag 300000 -flush-lag-bytes 4gb
         -log-segment 64kb -log-window 0}]
@@ -110,5 +111,6 @@ test "flushing, compacting, sending and installing many keys does not hold up th
     wait_caught_up $nodes 60000
     # Of the one that was away: from its start, with the keys it had, to the end of what it had before.
     assert_turns_short $nodes "[call_node $away DBSIZE] keys flushed, compacted, sent, loaded and swapped in"
-    assert_same_digest $nodes
+    # DEBUG DIGEST of so many holds up the loop until another node leads: an entry more, which changes no key.
+    assert_equal [llength [lsort -unique [lmap node $nodes { lindex [digest_of $node] 1 }]]] 1 "one digest"
 }
