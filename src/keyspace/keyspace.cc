@@ -249,6 +249,8 @@ void Keyspace::rename(uint32_t database, const Rename& rename) {
   space.assign(target, std::move(item));
   state_->mark(space, target);
   state_->dirty->set_origin(target->record, changed ? origin : source->record);
+  state_->watches->note(database, rename.from);
+  state_->watches->note(database, rename.to);
 }
 
 void Keyspace::State::name(uint32_t database, uint64_t number) {
@@ -260,6 +262,7 @@ void Keyspace::State::name(uint32_t database, uint64_t number) {
 void Keyspace::flush(uint32_t database) {
   Space& space = state_->at(database);
   if (space.keys == 0) return;
+  state_->watches->note_database(database, [&](std::string_view key) { return find(database, key) != nullptr; });
   state_->graveyard->bury(std::move(space.dictionary));
   space = Space();
   state_->name(database, state_->names.next_space++);
@@ -269,6 +272,11 @@ void Keyspace::swap(uint32_t first, uint32_t second) {
   Space& left = state_->at(first);
   Space& right = state_->at(second);
   if (first == second) return;
+  for (const uint32_t database : {first, second}) {
+    state_->watches->note_database(database, [&](std::string_view key) {
+      return find(first, key) != nullptr || find(second, key) != nullptr;
+    });
+  }
   std::swap(left, right);
   state_->name(first, left.number);
   state_->name(second, right.number);

@@ -39,6 +39,14 @@ void Watches::set_flags(uint32_t database, std::string_view key) {
   for (bool* const touched : found->second) *touched = true;
 }
 
+void Watches::note_database(uint32_t database, const std::function<bool(std::string_view key)>& exists) {
+  for (const auto& [place, flags] : keys_) {
+    base::Reader reader(place);
+    if (reader.u32() != database || !exists(std::string_view(place).substr(sizeof database))) continue;
+    for (bool* const touched : flags) *touched = true;
+  }
+}
+
 void Watches::note_all() {
   for (const auto& [place, flags] : keys_) {
     for (bool* const touched : flags) *touched = true;

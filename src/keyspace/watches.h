@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -21,6 +22,8 @@ class Watches {
   void note(uint32_t database, std::string_view key) {
     if (!keys_.empty()) set_flags(database, key);
   }
+  // Another keyspace took the place of a database's: tells who watches a key of it that exists in the one or the other.
+  void note_database(uint32_t database, const std::function<bool(std::string_view key)>& exists);
   // Another state took the place of all keys: what happened to each in between is not known.
   void note_all();
   size_t size() const { return keys_.size(); }
