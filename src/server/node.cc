@@ -117,8 +117,8 @@ void Node::make_parts(const NodeStart& start) {
     snapshot_sender_->leadership_lost();
   };
   replica_->on_unusable = [this](const std::string& why) {
-    applies_no_more_ = true;
-    on_unusable(why);
+    cannot_apply_ = why;
+    say_if_unusable();
   };
   replica_->on_semantics_level = [this](bool by_entry) {
     semantics_raiser_->level_changed();
@@ -328,6 +328,7 @@ void Node::on_tick() {
   if (++ticks_ % kTicksPerSweep != 0) return;
   const uint64_t now_us = environment_.clock.monotonic_us();
   stats_.sample(now_us);
+  say_if_unusable();
   semantics_raiser_->advance();
   forwarder_->expire(now_us);
   forwarded_->expire(now_us);
@@ -356,6 +357,12 @@ void Node::on_configuration_applied() {
     flusher_->flush([](const base::Status&) {});
   }
   was_member_ = was_member_ || member;
+}
+
+// A leader may still send what it wrote behind the removal of this node, at a level that suits those who are left.
+// That is no reason to end, nor to be upgraded.
+void Node::say_if_unusable() {
+  if (!cannot_apply_.empty() && !removed()) on_unusable(cannot_apply_);
 }
 
 // Who is led hears of its removal from the log. Who is not may have missed that; it goes on asking its peers, so

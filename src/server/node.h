@@ -163,6 +163,7 @@ class Node final : public command::Services {
   void note_output(const SessionRef& session);
   void answer(command::Ticket ticket, const std::string& error);
   void on_configuration_applied();
+  void say_if_unusable();
   void make_parts(const NodeStart& start);
   void begin_loading();
   void loaded(base::Result<LoadedKeys> result);
@@ -203,7 +204,7 @@ class Node final : public command::Services {
   enum class Shutdown : uint8_t { kNo, kTransferring, kFlushing, kDone };
   Shutdown shutdown_ = Shutdown::kNo;
   uint64_t shutdown_deadline_us_ = 0;
-  bool applies_no_more_ = false;   // An entry of a newer version came: a flush would wait for it.
+  std::string cannot_apply_;   // Why, if an entry of a newer version came: a flush would wait for it. Else empty.
   std::function<void()> shutdown_done_;
 };
 

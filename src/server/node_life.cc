@@ -43,7 +43,7 @@ void Node::advance_shutdown() {
       raft.role() == raft::Role::kLeader && raft.transferring_to() != raft::kNobody;
   if (hands_over) return;
   shutdown_ = Shutdown::kFlushing;
-  if (loading_ || applies_no_more_) return finish_shutdown();
+  if (loading_ || !cannot_apply_.empty()) return finish_shutdown();
   flusher_->flush([this](const base::Status& status) {
     if (!status.is_ok()) {
       LETO_LOG(kWarning, "shutting down: the keys file was not written: %s", status.text().c_str());

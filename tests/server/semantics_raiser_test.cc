@@ -119,12 +119,14 @@ struct Follower {
   void append(uint16_t semantics, const std::vector<std::string_view>& arguments) {
     command::EntryBuilder builder;
     if (!arguments.empty()) builder.add(0, arguments);
+    append(raft::EntryKind::kCommands, builder.finish({.time_ms = 1, .seed = 1, .semantics = semantics}));
+  }
+  void append(raft::EntryKind kind, std::string payload) {
     raft::AppendEntries append;
     append.previous = {.term = last == 1 ? 1u : 2u, .index = last};
     append.leader_commit = ++last;
-    append.entries = {{.id = {.term = 2, .index = last}, .kind = raft::EntryKind::kCommands,
-                       .payload = std::make_shared<const std::string>(
-                           builder.finish({.time_ms = 1, .seed = 1, .semantics = semantics}))}};
+    append.entries = {{.id = {.term = 2, .index = last}, .kind = kind,
+                       .payload = std::make_shared<const std::string>(std::move(payload))}};
     test.node->on_message({.from = 2, .to = 1, .term = 2, .body = append});
     test.finish_all_disk();
   }
@@ -147,6 +149,23 @@ TEST_CASE("an entry of a level that is not supported ends the node with a senten
   it.test.node->begin_shutdown([&ended] { ended = true; });
   it.test.turn();
   CHECK(ended);
+}
+
+TEST_CASE("a node that was removed is not ended by an entry of a higher level behind its removal, unless it is a member again") {
+  Follower it(1);
+  const raft::Configuration before = it.test.node->members();
+  raft::Configuration rest = before;
+  rest.members.erase(rest.members.begin());
+  it.append(raft::EntryKind::kConfiguration, raft::encode_configuration(rest));
+  REQUIRE(it.test.node->removed());
+  it.append(2, {});
+  it.test.ticks(50);
+  CHECK(it.unusable.empty());
+  CHECK(it.test.node->raft().applied_index() == 2);
+  it.append(raft::EntryKind::kConfiguration, raft::encode_configuration(before));
+  it.test.ticks(50);
+  REQUIRE(!it.unusable.empty());
+  CHECK(it.unusable.front().find("upgrade this node") != std::string::npos);
 }
 
 TEST_CASE("the level rises where its entry is in the log, and does not fall by one that was proposed before") {

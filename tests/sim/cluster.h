@@ -47,6 +47,7 @@ class Cluster final : public Directory {
   Network& network() { return network_; }
   Invariants& invariants() { return invariants_; }
   std::vector<std::unique_ptr<Machine>>& machines() { return machines_; }
+  const std::vector<std::unique_ptr<Machine>>& machines() const { return machines_; }
   // While set, the dead stay dead.
   bool holds_down = false;
 
