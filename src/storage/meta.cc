@@ -67,9 +67,23 @@ base::Status Meta::open(FileKind kind) {
                      static_cast<unsigned long long>(format), static_cast<unsigned long long>(kFormat)));
   }
   if (format == 0) return damaged(database_, "format");
+  status = check_rows();
+  if (!status.is_ok()) return status;
   status = database_.prepare("REPLACE INTO meta(name, value, crc) VALUES(?, ?, ?)", set_);
   if (!status.is_ok()) return status;
   return database_.prepare("DELETE FROM meta WHERE name = ?", erase_);
+}
+
+// A row whose name is rotten would else be taken for one that never was: no vote, no base.
+base::Status Meta::check_rows() {
+  Statement all;
+  base::Status status = database_.prepare("SELECT name, value, crc FROM meta", all);
+  if (!status.is_ok()) return status;
+  int code = all.step();
+  for (; code == SQLITE_ROW; code = all.step()) {
+    if (all.integer(2) != meta_row_crc(all.bytes(0), all.bytes(1))) return damaged(database_, all.bytes(0));
+  }
+  return code == SQLITE_DONE ? base::Status() : database_.error("read table meta", code);
 }
 
 int Meta::set(std::string_view name, std::string_view value) {

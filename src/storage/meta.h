@@ -25,7 +25,7 @@ class Meta {
 
   // Makes the table and its format row. REQUIRES: a transaction.
   int create(FileKind kind);
-  // Checks that the file is of this kind and format, and prepares the rest. Writes nothing.
+  // Checks that the file is of this kind and format, and every row; prepares the rest. Writes nothing.
   base::Status open(FileKind kind);
 
   int set(std::string_view name, std::string_view value);
@@ -38,6 +38,8 @@ class Meta {
   void read(std::string_view name, std::string& value, base::Status& status);
 
  private:
+  base::Status check_rows();
+
   Database& database_;
   Statement set_, get_, erase_;
 };

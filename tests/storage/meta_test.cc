@@ -36,6 +36,21 @@ TEST_CASE("meta gives back numbers, bytes and nothing for what was never set") {
         "/disk/a.db: damaged: the row 'bytes' of table meta has a wrong checksum or value");
 }
 
+TEST_CASE("a row whose name is rotten is found when the file is opened, not taken for a row that never was") {
+  TestDisk disk("meta_rotten_name");
+  auto database = Database::open({.path = "/disk/a.db", .vfs = disk.name(), .exclusive = true});
+  REQUIRE(database.is_ok());
+  REQUIRE(database.value()->set_up().is_ok());
+  Meta meta(*database.value());
+  REQUIRE(meta.create(FileKind::kLog) == SQLITE_OK);
+  REQUIRE(meta.open(FileKind::kLog).is_ok());
+  REQUIRE(meta.set("voted_for", uint64_t{7}) == SQLITE_OK);
+  REQUIRE(database.value()->execute("UPDATE meta SET name = 'voted_fos' WHERE name = 'voted_for'") == SQLITE_OK);
+  const base::Status status = Meta(*database.value()).open(FileKind::kLog);
+  REQUIRE_FALSE(status.is_ok());
+  CHECK(status.text() == "/disk/a.db: damaged: the row 'voted_fos' of table meta has a wrong checksum or value");
+}
+
 TEST_CASE("a decimal is digits that fit 64 bits") {
   CHECK(parse_decimal("0") == 0U);
   CHECK(parse_decimal("18446744073709551615") == 18446744073709551615U);
