@@ -47,7 +47,8 @@ const Chaos::Class Chaos::kClasses[] = {
 };
 
 Chaos::Chaos(World& world, Cluster& cluster, std::vector<std::unique_ptr<Client>>& clients)
-    : world_(world), cluster_(cluster), clients_(clients), random_(world.stream(kStream)), operator_(world, cluster) {}
+    : world_(world), cluster_(cluster), clients_(clients), random_(world.stream(kStream)), operator_(world, cluster),
+      damage_(world, cluster, operator_) {}
 
 void Chaos::schedule_next() {
   world_.scheduler.after(random_.below(2 * world_.parameters.between_faults), [this] {
@@ -71,6 +72,7 @@ void Chaos::inject_one() {
 void Chaos::end() {
   over_ = true;
   operator_.end();
+  damage_.end();
   cluster_.network().mend_all();
   for (const auto& machine : cluster_.machines()) {
     machine->disk.clear_faults();

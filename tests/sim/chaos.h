@@ -11,6 +11,7 @@
 
 #include "tests/sim/client.h"
 #include "tests/sim/cluster.h"
+#include "tests/sim/damage.h"
 #include "tests/sim/operator.h"
 
 namespace leto::sim {
@@ -21,6 +22,7 @@ class Chaos {
 
   void begin() {
     operator_.begin();
+    if (world_.parameters.damaged) damage_.begin();
     schedule_next();
   }
   void end();
@@ -91,6 +93,7 @@ class Chaos {
   std::vector<std::unique_ptr<Client>>& clients_;
   base::Random random_;
   Operator operator_;
+  Damage damage_;
   bool over_ = false;
 };
 

@@ -29,9 +29,10 @@ std::string integrity(const std::string& path, const std::string& vfs) {
 
 }  // namespace
 
-std::string check_files(const storage::TestDisk& disk) {
+std::string check_files(const storage::TestDisk& disk, uint64_t keys_generation) {
+  const std::string keys = "keys-" + std::to_string(keys_generation) + ".db";
   for (const std::string& path : disk.paths()) {
-    if (!path.ends_with(".db")) continue;
+    if (!path.ends_with(".db") || (path.find("/keys-") != std::string::npos && !path.ends_with(keys))) continue;
     const std::string answer = integrity(path, disk.name());
     if (answer != "ok") return path + ": " + answer;
   }

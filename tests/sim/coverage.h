@@ -19,6 +19,9 @@ enum class Reached : uint8_t {
   kCrashSending, kCrashReceiving, kCrashInstalling,
   // What came of them.
   kRemoved, kReplaced, kAddedBack, kPromoted, kTransferred,
+  // Outside the model; see damage.h.
+  kLyingSync, kLostWrite, kMisdirected, kTornBlock, kRotLogTail, kRotLogMiddle, kRotHardState, kRotPage, kRotKeys,
+  kRotSnapshot, kOldBackup, kClonedDirectory,
   // After the healing; see steady.h.
   kShaken, kShakenByRemoved, kQuorumParted, kFaultsEnd,
   // Branches.
@@ -27,13 +30,17 @@ enum class Reached : uint8_t {
   kCheckpointed, kMixedPipeline, kRestartedWithLog,
   kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
   kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead,
-  kUpgraded, kSemanticsRaised, kDatabasesMoved, kTransaction, kTransactionUndone, kTransactionForwarded, kEnd,
+  kUpgraded, kSemanticsRaised, kDatabasesMoved, kTransaction, kTransactionUndone, kTransactionForwarded,
+  // By what damage was found, and when it was not.
+  kFoundOpening, kFoundInWal, kFoundTail, kFoundIdentity, kFoundRunning, kFoundChecking, kHarmless, kUnnoticed, kClaimOff, kEnd,
 };
 
 inline constexpr size_t kFaults = static_cast<size_t>(Reached::kFaultsEnd);
 inline constexpr size_t kReached = static_cast<size_t>(Reached::kEnd);
 
 const char* reached_name(Reached what);
+// Outside the model; see damage.h.
+constexpr bool is_damage(Reached what) { return what >= Reached::kLyingSync && what <= Reached::kClonedDirectory; }
 
 class Coverage {
  public:

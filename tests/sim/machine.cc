@@ -4,6 +4,9 @@
 
 #include "base/assert.h"
 #include "base/format.h"
+#include "storage/check.h"
+#include "storage/damage.h"
+#include "storage/wal_scan.h"
 #include "tests/sim/process.h"
 
 namespace leto::sim {
@@ -65,13 +68,36 @@ uint64_t Machine::disk_faults() const {
   return faults;
 }
 
+// As the real server, and as somebody who runs --check.
+bool Machine::finds_damage_before_start() {
+  if (!suspect) return false;
+  base::Result<storage::WalScan> scan = storage::scan_wal(disk.name(), std::string(kDirectory) + "/raft.db-wal");
+  if (!scan.is_ok() || scan.value().commits_lost > 1) return find_damage(Reached::kFoundInWal, "commits of the WAL are lost");
+  if (!checked_before_start) return false;
+  const storage::CheckReport report = storage::check_directory(kDirectory, disk.name());
+  return !report.damages.empty() && find_damage(Reached::kFoundChecking, report.damages.front());
+}
+
+bool Machine::find_damage(Reached by, const std::string& what) {
+  if (!suspect) return false;
+  world_.coverage.note(by);
+  world_.trace.text(number, std::string(reached_name(by)) + ": " + what);
+  suspect = false;
+  wipe();
+  return true;
+}
+
 void Machine::open_and_run() {
+  if (finds_damage_before_start()) return;
   const uint64_t faults_before = disk_faults();
   const base::Status status = in_store([this] { return process_->open(); });
   const uint64_t faults_after = disk_faults();
+  const bool wrong = !status.is_ok() && faults_before == faults_after;
+  if (wrong && find_damage(Reached::kFoundOpening, status.text())) return;
+  if (status.is_ok() && !dying() && process_->finds_damage()) return;
   if (status.is_ok() && !dying()) {
     process_->begin();
-    observer_.on_started(*this);
+    if (!dying()) observer_.on_started(*this);
     return;
   }
   if (!status.is_ok()) world_.trace.text(number, "cannot start: " + status.text());
@@ -114,6 +140,8 @@ void Machine::begin_anew() {
   observer_.on_wiped(*this);
   disk.clear_faults();
   disk.restore({});
+  suspect = checked_before_start = false;
+  comes_back_with.clear();
   durable.clear();
   unfinished.clear();
   flushed = 0;
@@ -139,6 +167,8 @@ bool Machine::bury() {
   world_.trace.text(number, how == Death::kPowerCut ? "loses power" : "is dead");
   paused_until_ = 0;
   ++life_;
+  if (suspect) disk.clear_faults();
+  if (!comes_back_with.empty()) disk.restore(std::exchange(comes_back_with, {}));
   if (std::exchange(wiped_, false)) begin_anew();
   return ran;
 }
@@ -180,6 +210,7 @@ void Machine::leave_store() {
 void Machine::on_fatal(const std::string& text) {
   LETO_ASSERT(calling != nullptr, text);
   calling->world_.trace.text(calling->number, "ends: " + text);
+  if (storage::is_damage(text) && calling->find_damage(Reached::kFoundRunning, text)) return;
   calling->world_.coverage.note(Reached::kDiedInWrite);
   calling->die(calling->random.chance(1, 2) ? Death::kKill : Death::kPowerCut);
 }

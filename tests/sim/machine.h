@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -92,6 +93,8 @@ class Machine {
   void lie_in_wait(Ambush step) { ambush_ = step; }
   // So many operations of its disk went wrong, since the beginning.
   uint64_t disk_faults() const;
+  // The damage of this machine was found, by `by`: it ends, and another node takes its place. False: it is not suspect.
+  bool find_damage(Reached by, const std::string& what);
   // It has come to a step.
   void reaches(Ambush step);
   // Between events: buries the dead. True if a process ended.
@@ -133,6 +136,13 @@ class Machine {
   server::Options options;
   base::Random random;
   uint16_t semantics_supported = 1;   // By the program that is started next.
+  // Outside the model; see damage.h.
+  bool suspect = false;              // Synced bytes were lost or changed, by `damage`, and nobody has found it yet.
+  Reached damage = Reached::kEnd;
+  DurableLog before_last;            // `durable`, without the last write. Only in runs with damage.
+  bool copy_is_summed = false;       // Of its keys, for others: what changes from now on is noticed.
+  bool checked_before_start = false;   // By --check, which then has the last word.
+  std::map<std::string, std::string> comes_back_with;   // In the place of its disk, after the next death; unless empty.
   uint64_t start_failures = 0;
   Microseconds restart_delay = 0;   // After the next death; 0: whatever.
   Microseconds down_until = 0;      // No process is started before.
@@ -150,6 +160,7 @@ class Machine {
  private:
   void run(uint64_t life, const std::function<void()>& action);
   void open_and_run();
+  bool finds_damage_before_start();
   void begin_anew();
   void enter_store();
   void leave_store();

@@ -2,6 +2,8 @@
 //
 //   leto-sim --seed 7 [--trace] [--verify]              one seed; its hash is the last line
 //   leto-sim --first 1 --seeds 1000 [--jobs 2] [--verify]   a range, and a summary
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <cstdint>
@@ -22,6 +24,7 @@ int usage() {
 void on_abort(int) {
   std::signal(SIGABRT, SIG_DFL);
   leto::sim::print_last_events();
+  if (leto::sim::damage_went_unnoticed()) _exit(leto::sim::kUnnoticedExit);
 }
 
 struct Wanted {

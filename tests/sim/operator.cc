@@ -83,7 +83,12 @@ bool Operator::has_lost_one() const {
   });
 }
 
+bool Operator::has_suspect() const {
+  return std::any_of(cluster_.machines().begin(), cluster_.machines().end(), [](const auto& each) { return each->suspect; });
+}
+
 bool Operator::may_lose_one() const {
+  if (has_suspect()) return false;
   const raft::Configuration& members = cluster_.invariants().members();
   const auto votes = [&members](const auto& each) { return members.is_voter(each->node()); };
   const auto& machines = cluster_.machines();
@@ -107,7 +112,7 @@ void Operator::note(Reached what, const Machine& machine) {
 
 void Operator::ask(Machine& host, const Request& request) {
   if (request.front() == "LEAVE") {
-    if (has_lost_one()) return;
+    if (has_lost_one() || has_suspect()) return;
     asked_at_ = world_.scheduler.now();
   }
   cluster_.command(host, request);

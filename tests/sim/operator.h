@@ -30,6 +30,10 @@ class Operator {
   // While held, that is not done.
   void hold(bool hold) { held_ = hold; }
   bool is_member(const Machine& machine) const;
+  // Every machine is a member, nothing else is, and no change is under way or may still arrive.
+  bool may_lose_one() const;
+  // Its disk is another's, or empty: asks that it is a member again, if it is none.
+  void replace(Machine& machine) { invite(machine, false); }
 
  private:
   struct Operation {
@@ -51,8 +55,7 @@ class Operator {
   // Asks until it is a member, or half a dozen seconds have passed.
   void invite(Machine& machine, bool as_learner);
   void invite_until(Machine& machine, bool as_learner, Microseconds end);
-  // Every machine is a member, nothing else is, and no change is under way or may still arrive.
-  bool may_lose_one() const;
+  bool has_suspect() const;
   // A member's disk was wiped, and it was not replaced yet: nobody else may go meanwhile.
   bool has_lost_one() const;
   bool change_is_open() const;

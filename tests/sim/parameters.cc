@@ -8,6 +8,8 @@ namespace leto::sim {
 namespace {
 
 constexpr uint64_t kStream = 0x706172616d;
+// One seed of so many; in turn they begin with each kind of damage, so that a short range reaches all.
+constexpr uint64_t kDamagedEach = 8, kDamagedRest = 5;
 
 NetworkParameters make_network(base::Random& random, const Parameters& parameters) {
   NetworkParameters network;
@@ -53,6 +55,15 @@ ClientParameters make_clients(base::Random& random) {
   return clients;
 }
 
+// Others must have what one loses; and logs are short, so that who is replaced gets a snapshot.
+void add_damage(Parameters& parameters) {
+  parameters.damaged = true;
+  parameters.damage_turn = parameters.seed / kDamagedEach;
+  parameters.machines = parameters.machines < 3 ? 3 : parameters.machines;
+  parameters.options.log_window = parameters.seed / kDamagedEach % 2 * 200;
+  parameters.faultless = false;
+}
+
 }  // namespace
 
 Parameters make_parameters(uint64_t seed) {
@@ -90,6 +101,7 @@ Parameters make_parameters(uint64_t seed) {
   }
   parameters.clients.mover = random.chance(1, 2);
   parameters.upgrade = !parameters.faultless && random.chance(1, 3);
+  if (seed % kDamagedEach == kDamagedRest) add_damage(parameters);
   return parameters;
 }
 

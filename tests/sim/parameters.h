@@ -51,6 +51,8 @@ struct Parameters {
   ClientParameters clients;
   Microseconds chaos = 0;          // How long the faults go on.
   Microseconds between_faults = 0; // On average.
+  bool damaged = false;            // Faults outside the model, too; see damage.h.
+  uint64_t damage_turn = 0;        // With which of their kinds they begin.
   // Of the clocks, in permille. Under a lease no further apart than the lease allows for.
   uint64_t rate_low = 500, rate_high = 2000;
 };

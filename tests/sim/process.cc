@@ -6,6 +6,8 @@
 #include "base/assert.h"
 #include "base/format.h"
 #include "server/tick.h"
+#include "storage/damage.h"
+#include "storage/lost_tail.h"
 #include "storage/snapshot_file.h"
 #include "tests/sim/network.h"
 
@@ -91,8 +93,55 @@ base::Status Process::open_keys() {
   return {};
 }
 
+bool Process::finds_damage() {
+  if (!machine_.suspect) return false;
+  if (identity_.id != machine_.id) return machine_.find_damage(Reached::kFoundIdentity, "it belongs to " + identity_.id);
+  const raft::Recovered recovered = log_store_->recovered();
+  const raft::Index applied = key_store_->header().applied_index;
+  if (recovered.base.index > applied) return machine_.find_damage(Reached::kFoundTail, "the keys file is behind the log");
+  return storage::lost_tail(recovered, key_store_->witness(), applied) &&
+         machine_.find_damage(Reached::kFoundTail, "the log lost its tail (D16)");
+}
+
+// What was lost without a trace: the last commit, which looks like one that a power cut broke off; or whatever a disk
+// that lies, or a backup, takes away with its witness. All else is to be found.
+void Process::judge_suspect(DurableLog found) {
+  static constexpr Reached kMayLoseAll[] = {Reached::kLyingSync, Reached::kLostWrite, Reached::kMisdirected,
+                                            Reached::kOldBackup};
+  const auto is = [&found](DurableLog known) {
+    if (found.base().index <= known.last()) known.compact(found.base());
+    DurableLog mine = found;
+    if (known.base().index <= mine.last()) mine.compact(known.base());
+    return mine == known;
+  };
+  DurableLog finished = machine_.durable;
+  finished.apply(machine_.unfinished);
+  const bool lost = !is(machine_.durable) && !is(finished);
+  if (lost) {
+    machine_.world().coverage.note(Reached::kUnnoticed);
+    using Number = unsigned long long;
+    const auto name = [](const DurableLog& log) {
+      return base::format("%llu to %llu, term %llu, vote %llx", Number{log.base().index}, Number{log.last()},
+                          Number{log.hard_state().term}, Number{log.hard_state().voted_for});
+    };
+    machine_.world().trace.text(machine_.number, "came back with less than it had promised, and cannot know: " + name(found) +
+                                                     "; promised " + name(machine_.durable) + "; before that " +
+                                                     name(machine_.before_last));
+    const bool may = std::find(std::begin(kMayLoseAll), std::end(kMayLoseAll), machine_.damage) != std::end(kMayLoseAll);
+    if (!may && !is(machine_.before_last)) machine_.world().fail("D16", "damage that leaves a trace was not found");
+    machine_.world().unnoticed = true;
+  } else if (machine_.checked_before_start) {
+    machine_.world().coverage.note(Reached::kHarmless);
+  }
+  if (lost || machine_.checked_before_start) machine_.suspect = machine_.checked_before_start = false;
+  if (!lost && is(finished) && !machine_.unfinished.empty()) machine_.observer().on_log_durable(machine_, machine_.unfinished);
+  machine_.unfinished.clear();
+  machine_.durable = std::move(found);
+}
+
 void Process::begin() {
   check_recovered();
+  if (machine_.dying()) return;
   make_node();
   machine_.after(machine_.random.below(server::kTickMs * kMillisecond), [this] { tick(); });
 }
@@ -106,11 +155,14 @@ void Process::check_recovered() {
   while (found.last() < recovered.last.index) {
     base::Result<std::vector<raft::Entry>> entries = log_store_->read(found.last() + 1, recovered.last.index, 1 << 20);
     if (!entries.is_ok() || entries.value().empty()) {
+      // It would have gone on until it reads that.
+      if (machine_.find_damage(Reached::kFoundRunning, "the log cannot be read back")) return;
       machine_.world().fail("I12", "the log cannot be read back");
       return;
     }
     for (const raft::Entry& entry : entries.value()) found.append(durable_entry(entry));
   }
+  if (machine_.suspect) return judge_suspect(std::move(found));
   DurableLog finished = machine_.durable;
   finished.apply(machine_.unfinished);
   // A compaction that was under way may have happened.
@@ -156,6 +208,7 @@ void Process::make_node() {
 // As the real server, it ends; on a disk that did what it was told that must not be.
 void Process::on_unusable(const std::string& why) {
   machine_.world().trace.text(machine_.number, "cannot go on: " + why);
+  if (storage::is_damage(why) && machine_.find_damage(Reached::kFoundRunning, why)) return;
   if (machine_.disk_faults() == faults_at_start_) machine_.world().fail("I12", "a node cannot go on: " + why);
   machine_.die(Death::kKill);
 }

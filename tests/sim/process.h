@@ -34,6 +34,8 @@ class Process final : private server::Waker, private server::Clock, private serv
   base::Status found(const std::string& cluster_id, const raft::Configuration& configuration);
   // Opens the stores and loads; then begin() makes the node.
   base::Status open();
+  // What neither file shows alone, and whose directory it is. Then the machine ends.
+  bool finds_damage();
   void begin();
   bool ready() const { return node_ != nullptr; }
   server::Node& node() { return *node_; }
@@ -79,6 +81,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   base::Status open_log();
   base::Status open_keys();
   void check_recovered();
+  void judge_suspect(DurableLog found);
   void make_node();
   void tick();
   void turn();

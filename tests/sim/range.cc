@@ -19,6 +19,7 @@ using Number = unsigned long long;
 
 constexpr uint64_t kVerified = 2;          // So many seeds of every range are run twice.
 constexpr uint64_t kSeedsForCoverage = 100;
+constexpr uint64_t kSeedsForDamage = 300;   // Only one seed of eight has faults outside the model.
 constexpr uint64_t kAnsweredPercentMin = 60;
 
 // What a worker says of one seed; as it is in memory, for it comes from the same program.
@@ -140,6 +141,13 @@ void Range::fell(Worker& worker) {
   waitpid(worker.process, &status, 0);
   worker.busy = false;
   if (worker.under_way == 0) return;
+  // An assertion that may follow from damage that nobody could notice: nothing is claimed then.
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kUnnoticedExit) {
+    total_.coverage.note(Reached::kClaimOff);
+    ++passed_;
+    worker.under_way = 0;
+    return start(worker);
+  }
   std::printf("--- seed %llu FAILED: the process ended with status %d\n    replay: make sim SEED=%llu\n",
               Number{worker.under_way}, status, Number{worker.under_way});
   failed_.push_back(worker.under_way);
@@ -205,6 +213,7 @@ void Range::print_summary(double seconds) const {
 bool Range::judge() const {
   uint64_t failed = failed_.size();
   for (size_t i = 0; i < kFaults && options_.seeds >= kSeedsForCoverage; ++i) {
+    if (is_damage(static_cast<Reached>(i)) && options_.seeds < kSeedsForDamage) continue;
     if (total_.coverage.count(static_cast<Reached>(i)) > 0) continue;
     std::printf("no seed reached the fault '%s'\n", reached_name(static_cast<Reached>(i)));
     ++failed;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -32,7 +33,7 @@ constexpr Microseconds kCalmLength = 500 * kMillisecond;
 constexpr Microseconds kEndLength = 30 * kSecond;
 constexpr Microseconds kStartAndWrite = 500 * kMillisecond;
 
-const Trace* present = nullptr;
+const World* present = nullptr;
 
 class Run {
  public:
@@ -51,7 +52,7 @@ class Run {
           .world = world_, .workload = workload_, .directory = cluster_, .number = parameters_.clients.count + 2});
     }
     chaos_ = std::make_unique<Chaos>(world_, cluster_, clients_);
-    present = &world_.trace;
+    present = &world_;
   }
   ~Run() { present = nullptr; }
 
@@ -92,6 +93,7 @@ SeedResult Run::go() {
   SeedResult result{.seed = parameters_.seed, .hash = world_.trace.hash(), .events = world_.scheduler.events_run(),
                     .simulated = world_.scheduler.now(), .tally = workload_.tally(), .coverage = world_.coverage,
                     .faultless = parameters_.faultless, .violation = world_.violation, .last_events = {}};
+  if (world_.excused) result.violation.clear();
   if (world_.failed()) result.last_events = world_.trace.last_events();
   return result;
 }
@@ -201,6 +203,10 @@ void Run::end() {
     if (!(keyspace.digest() == keyspace.recompute_digest())) world_.fail("I13", "a digest is not that of its keys");
   }
   if (world_.failed()) return;
+  std::map<size_t, uint64_t> generations;
+  for (const auto& machine : cluster_.machines()) {
+    generations[machine->number] = machine->process()->node().identity().keys_generation;
+  }
   cluster_.holds_down = true;
   for (const auto& machine : cluster_.machines()) machine->shut_down();
   expect(kEndLength, [this] {
@@ -211,7 +217,9 @@ void Run::end() {
   }, "everyone shuts down");
   for (const auto& machine : cluster_.machines()) {
     if (world_.failed()) return;
-    if (const std::string wrong = check_files(machine->disk); !wrong.empty()) world_.fail("I13", wrong);
+    if (const std::string wrong = check_files(machine->disk, generations[machine->number]); !wrong.empty()) {
+      world_.fail("I13", wrong);
+    }
     if (machine->disk.had_two_writers()) world_.fail("storage", "a file had two writers at once");
   }
 }
@@ -244,7 +252,9 @@ SeedResult run_seed(uint64_t seed, bool prints) {
 }
 
 void print_last_events() {
-  if (present != nullptr) std::fputs(present->last_events().c_str(), stderr);
+  if (present != nullptr) std::fputs(present->trace.last_events().c_str(), stderr);
 }
+
+bool damage_went_unnoticed() { return present != nullptr && present->unnoticed; }
 
 }  // namespace leto::sim

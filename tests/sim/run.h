@@ -25,5 +25,8 @@ struct SeedResult {
 SeedResult run_seed(uint64_t seed, bool prints);
 // For a process that is about to end by an assertion: the last events of the seed under way, on stderr.
 void print_last_events();
+// Whether what it ran into may follow from damage that nobody could notice; see World::unnoticed. Then it ends with this.
+bool damage_went_unnoticed();
+inline constexpr int kUnnoticedExit = 75;
 
 }  // namespace leto::sim

@@ -91,10 +91,11 @@ storage::WriteResult SimLogDisk::call_store(const std::vector<storage::LogWrite>
   if (machine_.dying()) return result;
   machine_.unfinished.clear();
   if (result == storage::WriteResult::kFull) return result;
-  if (!machine_.disk.is_synced("/sim/raft.db-wal")) {
+  if (!machine_.suspect && !machine_.disk.is_synced("/sim/raft.db-wal")) {
     machine_.world().fail("I9", "raft.db said that a write is durable, and its WAL is not synced");
   }
   machine_.observer().on_log_durable(machine_, writes);
+  if (machine_.world().parameters.damaged) machine_.before_last = machine_.durable;
   machine_.durable.apply(writes);
   return result;
 }
@@ -241,7 +242,9 @@ SimSnapshotDisk::SimSnapshotDisk(Machine& machine, server::JobRunner& leaving, s
     : SnapshotFiles(leaving, coming, {.directory = kDirectory, .vfs = machine.disk.name()}), machine_(machine) {}
 
 void SimSnapshotDisk::copy(uint64_t generation, CopyDone done) {
+  machine_.copy_is_summed = false;
   SnapshotFiles::copy(generation, [this, done = std::move(done)](base::Result<Copy> result) {
+    machine_.copy_is_summed = result.is_ok();
     if (result.is_ok()) machine_.world().coverage.note(Reached::kSnapshotCopied);
     done(std::move(result));
   });

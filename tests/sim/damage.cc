@@ -1,0 +1,224 @@
+#include "tests/sim/damage.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/format.h"
+#include "storage/wal_scan.h"
+#include "tests/sim/process.h"
+
+namespace leto::sim {
+
+namespace {
+
+constexpr uint64_t kStream = 0x64616d61;
+constexpr Microseconds kLook = 2 * kMillisecond;
+constexpr Microseconds kJudgedAfter = 2 * kSecond;
+constexpr uint64_t kSpoolBytesMin = 8192;
+constexpr char kLog[] = "/sim/raft.db", kWal[] = "/sim/raft.db-wal";
+constexpr uint64_t kWalHeaderBytes = 32, kFrameHeaderBytes = 24;
+
+// The keys file that is there; the newest, if a snapshot comes.
+std::string keys_of(const storage::TestDisk& disk) {
+  std::string found;
+  for (const std::string& path : disk.paths()) {
+    if (path.find("/keys-") != std::string::npos && path.ends_with(".db")) found = path;
+  }
+  return found;
+}
+
+}  // namespace
+
+const Damage::Kind Damage::kKinds[] = {
+    {Reached::kLyingSync, &Damage::lie_about_sync},
+    {Reached::kRotSnapshot, &Damage::rot_snapshot},
+    {Reached::kRotLogTail, &Damage::rot_log_tail},
+    {Reached::kRotKeys, &Damage::rot_keys},
+    {Reached::kLostWrite, &Damage::lose_write},
+    {Reached::kRotLogMiddle, &Damage::rot_log_middle},
+    {Reached::kOldBackup, &Damage::restore_backup},
+    {Reached::kMisdirected, &Damage::misdirect},
+    {Reached::kRotHardState, &Damage::rot_hard_state},
+    {Reached::kClonedDirectory, &Damage::clone},
+    {Reached::kTornBlock, &Damage::tear_block},
+    {Reached::kRotPage, &Damage::rot_page},
+};
+
+Damage::Damage(World& world, Cluster& cluster, Operator& operators)
+    : world_(world), cluster_(cluster), operators_(operators), random_(world.stream(kStream)),
+      turn_(world.parameters.damage_turn) {}
+
+void Damage::begin() {
+  saved_of_ = &cluster_.random_machine(random_);
+  next_at_ = world_.scheduler.now() + random_.between(200, 1500) * kMillisecond;
+  look();
+}
+
+void Damage::look() {
+  if (over_) return;
+  world_.scheduler.after(kLook, [this] { look(); });
+  const Microseconds now = world_.scheduler.now();
+  if (saved_.empty() && saved_of_->ready() && now + kSecond > next_at_) {
+    saved_ = saved_of_->disk.synced_image();
+    saved_node_ = saved_of_->node();
+  }
+  if (spool_is_due_) rot_spool();
+  if (victim_ != nullptr) return settle();
+  if (now >= next_at_ && operators_.may_lose_one()) inject();
+}
+
+void Damage::inject() {
+  const Kind& kind = kKinds[turn_++ % std::size(kKinds)];
+  const bool own_victim = kind.name == Reached::kOldBackup && saved_of_->node() == saved_node_;
+  victim_ = own_victim ? saved_of_ : &cluster_.random_machine(random_);
+  victim_->suspect = true;
+  victim_->damage = kind.name;
+  judged_at_ = world_.scheduler.now() + kJudgedAfter;
+  (this->*kind.inflict)();
+  if (victim_ == nullptr || !victim_->suspect) return;
+  world_.coverage.note(kind.name);
+  world_.trace.text(victim_->number, std::string("FAULT ") + reached_name(kind.name));
+}
+
+// Killed or cut when it is time, and looked at with --check when it was not found out by then.
+void Damage::settle() {
+  const Microseconds now = world_.scheduler.now();
+  if (!victim_->suspect) {
+    next_at_ = now + random_.between(200, 1500) * kMillisecond;
+    operators_.replace(*victim_);
+    victim_ = nullptr;
+    return;
+  }
+  if (strike_ != Death::kNone && now >= strikes_at_) return victim_->die(std::exchange(strike_, Death::kNone));
+  if (now < judged_at_ || victim_->checked_before_start) return;
+  victim_->checked_before_start = true;
+  victim_->die(Death::kKill);
+}
+
+void Damage::end() {
+  over_ = true;
+  if (victim_ == nullptr || !victim_->suspect) return;
+  victim_->checked_before_start = true;
+  victim_->die(strike_ == Death::kPowerCut ? Death::kPowerCut : Death::kKill);
+}
+
+void Damage::restart_in(Microseconds length, Death how) {
+  strikes_at_ = world_.scheduler.now() + length;
+  strike_ = how;
+}
+
+// --- A disk that lies --------------------------------------------------------------------------------
+
+void Damage::fault(storage::Operation kind, storage::Effect effect, bool sticky) {
+  static constexpr const char* kFiles[] = {"raft.db", "raft.db", "keys-", ""};
+  victim_->disk.add_fault({.at = sticky ? 1 : random_.between(1, 12), .kinds = storage::operations(kind), .effect = effect,
+                           .sticky = sticky, .path_part = kFiles[random_.below(4)]});
+  restart_in(random_.between(20, 900) * kMillisecond, random_.chance(2, 3) ? Death::kPowerCut : Death::kKill);
+}
+
+void Damage::lie_about_sync() {
+  fault(storage::Operation::kSync, storage::Effect::kLyingSync, true);
+  strike_ = Death::kPowerCut;
+}
+
+void Damage::lose_write() { fault(storage::Operation::kWrite, storage::Effect::kLostWrite, false); }
+
+void Damage::misdirect() { fault(storage::Operation::kWrite, storage::Effect::kMisdirected, false); }
+
+// --- Rot ---------------------------------------------------------------------------------------------
+
+void Damage::rot(const std::string& path, uint64_t begin, uint64_t end) {
+  end = std::min<uint64_t>(end, victim_->disk.contents(path).size());
+  for (uint64_t bits = random_.chance(1, 2) ? 1 : random_.between(2, 40); bits > 0 && begin < end; --bits) {
+    victim_->disk.flip_bit(path, random_.between(begin, end - 1), static_cast<unsigned>(random_.below(8)));
+  }
+  // Often it is dead when it happens, and so sees it at its start.
+  if (random_.chance(3, 4)) restart_in(random_.chance(1, 2) ? 0 : random_.below(800 * kMillisecond), Death::kKill);
+}
+
+void Damage::rot_frame(bool last) {
+  base::Result<storage::WalScan> scan = storage::scan_wal(victim_->disk.name(), kWal);
+  const uint64_t frames = scan.is_ok() ? scan.value().frames_read : 0;
+  const std::string log = victim_->disk.contents(kLog), wal = victim_->disk.contents(kWal);
+  if (frames == 0 || wal.size() < kWalHeaderBytes) return rot(kLog, 100, log.size());
+  const uint64_t page = static_cast<unsigned char>(wal[10]) * 256u + static_cast<unsigned char>(wal[11]);
+  const uint64_t frame = last ? frames - 1 - random_.below(std::min<uint64_t>(frames, 3)) : random_.below(frames);
+  const uint64_t begin = kWalHeaderBytes + frame * (page + kFrameHeaderBytes);
+  rot(kWal, begin, begin + page + kFrameHeaderBytes);
+}
+
+void Damage::rot_hard_state() {
+  const std::string log = victim_->disk.contents(kLog);
+  const size_t at = log.find("voted_for");
+  rot(kLog, at == std::string::npos ? 100 : at, at == std::string::npos ? log.size() : at + 24);
+}
+
+void Damage::rot_page() { rot(kLog, 0, victim_->disk.contents(kLog).size()); }
+
+void Damage::rot_keys() {
+  const std::string path = keys_of(victim_->disk);
+  if (path.empty()) return;
+  rot(path, 0, victim_->disk.contents(path).size());
+}
+
+// Half of a sector is another's.
+void Damage::tear_block() {
+  const std::string path = random_.chance(1, 2) ? std::string(kLog) : random_.chance(1, 2) ? kWal : keys_of(victim_->disk);
+  const uint64_t sectors = victim_->disk.contents(path).size() / storage::kSectorBytes;
+  if (sectors == 0) return;
+  const uint64_t begin = random_.below(sectors) * storage::kSectorBytes;
+  for (uint64_t byte = begin; byte < begin + storage::kSectorBytes / 2; ++byte) {
+    victim_->disk.flip_bit(path, byte, static_cast<unsigned>(byte % 8));
+  }
+  restart_in(random_.below(300 * kMillisecond), Death::kKill);
+}
+
+// A member is replaced, so that a snapshot is sent; the copy that is sent rots.
+void Damage::rot_snapshot() {
+  victim_->suspect = false;
+  victim_->wipe();
+  spool_is_due_ = true;
+}
+
+void Damage::rot_spool() {
+  for (const auto& machine : cluster_.machines()) {
+    for (const std::string& path : machine->disk.paths()) {
+      if (!machine->copy_is_summed || !path.ends_with(".spool")) continue;
+      const uint64_t size = machine->disk.contents(path).size();
+      if (size < kSpoolBytesMin) continue;
+      machine->disk.flip_bit(path, random_.below(size), static_cast<unsigned>(random_.below(8)));
+      world_.coverage.note(Reached::kRotSnapshot);
+      world_.trace.text(machine->number, std::string("FAULT ") + reached_name(Reached::kRotSnapshot));
+      spool_is_due_ = false;
+      return;
+    }
+  }
+}
+
+// --- Copies ------------------------------------------------------------------------------------------
+
+// Of both files, or of the log alone.
+void Damage::restore_backup() {
+  if (saved_.empty() || victim_->node() != saved_node_) {
+    saved_ = victim_->disk.synced_image();
+    saved_node_ = victim_->node();
+    saved_of_ = victim_;
+  }
+  victim_->comes_back_with = saved_;
+  if (random_.chance(1, 2)) {
+    for (const std::string& path : victim_->disk.paths()) {
+      if (path.find("/keys-") == std::string::npos) continue;
+      victim_->comes_back_with[path] = victim_->disk.synced_image()[path];
+    }
+  }
+  restart_in(random_.below(1500 * kMillisecond), Death::kKill);
+}
+
+// What another machine has, in the place of its own.
+void Damage::clone() {
+  const size_t other = victim_->number % cluster_.machines().size();
+  victim_->comes_back_with = cluster_.machines()[other]->disk.synced_image();
+  restart_in(0, Death::kKill);
+}
+
+}  // namespace leto::sim
