@@ -104,6 +104,10 @@ sim: $(if $(SIM_THERE),$(BIN)/leto-sim)  ## simulate whole clusters: SEED=7, or 
 	@$(if $(SIM_THERE),$(BIN)/leto-sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)),\
 	  echo "make sim: tests/sim is empty")
 
+.PHONY: soak
+soak: build-tests  ## seeds that nobody has run yet, of the core and of whole clusters, and the fuzzers: HOURS=1 or T=seconds
+	@tools/soak $(BIN) $(or $(T),$(shell echo $$(($(or $(HOURS),1) * 3600)))) $(FIRST)
+
 .PHONY: bench
 bench: all  ## throughput as a ratio to redis-server with appendfsync always; fails below a floor
 	@tests/bench/compare
