@@ -32,12 +32,14 @@ TEST_FILES   := $(shell find -H tests -name '*.cc' -not -path 'tests/fuzz/fuzzer
                   2>/dev/null | LC_ALL=C sort)
 TEST_SOURCES := tests/main.cc $(filter %_test.cc,$(TEST_FILES))
 SIM_THERE    := $(wildcard tests/sim/main.cc)
-HELPERS      := $(filter-out $(TEST_SOURCES) $(SIM_THERE),$(TEST_FILES))
+CHAOS_THERE  := $(wildcard tests/chaos/main.cc)
+HELPERS      := $(filter-out $(TEST_SOURCES) $(SIM_THERE) $(CHAOS_THERE),$(TEST_FILES))
 
 LIBRARY_OBJECTS := $(patsubst %.cc,$(BUILD)/%.o,$(filter-out src/main.cc,$(SOURCES)))
 HELPER_OBJECTS  := $(HELPERS:%.cc=$(BUILD)/%.o)
 TEST_OBJECTS    := $(TEST_SOURCES:%.cc=$(BUILD)/%.o)
 ALL_OBJECTS     := $(sort $(LIBRARY_OBJECTS) $(HELPER_OBJECTS) $(TEST_OBJECTS) $(SIM_THERE:%.cc=$(BUILD)/%.o) \
+                     $(CHAOS_THERE:%.cc=$(BUILD)/%.o) \
                      $(BUILD)/src/main.o)
 LIBRARY         := $(BUILD)/libleto.a
 HELPER_LIBRARY  := $(BUILD)/libhelpers.a
@@ -107,6 +109,11 @@ sim: $(if $(SIM_THERE),$(BIN)/leto-sim)  ## simulate whole clusters: SEED=7, or 
 .PHONY: soak
 soak: build-tests  ## seeds that nobody has run yet, of the core and of whole clusters, and the fuzzers: HOURS=1 or T=seconds
 	@tools/soak $(BIN) $(or $(T),$(shell echo $$(($(or $(HOURS),1) * 3600)))) $(FIRST)
+
+.PHONY: chaos
+chaos: all $(BIN)/leto-chaos  ## real processes and sockets under kills, stops, cuts, bad disks: T=60 SEED=7 WAY=proxies NODES=3
+	@$(BIN)/leto-chaos --program $(BIN)/leto --seconds $(or $(T),60) $(if $(SEED),--seed $(SEED)) $(if $(WAY),--way $(WAY)) \
+	  $(if $(NODES),--nodes $(NODES)) $(if $(V),--trace)
 
 .PHONY: bench
 bench: all  ## throughput as a ratio to redis-server with appendfsync always; fails below a floor
@@ -205,6 +212,8 @@ $(BIN)/leto-fuzz: $(BUILD)/tests/fuzz/fuzzer.o $(HELPER_LIBRARY) $(LIBRARY)
 $(BIN)/leto-level2: $(BUILD)/src/main.o $(LEVEL2) $(LIBRARY)
 	$(link)
 $(BIN)/leto-sim: $(BUILD)/tests/sim/main.o $(LEVEL2) $(HELPER_LIBRARY) $(LIBRARY)
+	$(link)
+$(BIN)/leto-chaos: $(BUILD)/tests/chaos/main.o $(HELPER_LIBRARY) $(LIBRARY)
 	$(link)
 
 -include $(ALL_OBJECTS:.o=.d) $(LEVEL2:.o=.d)

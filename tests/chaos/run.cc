@@ -1,0 +1,284 @@
+#include "tests/chaos/run.h"
+
+#include <sys/mount.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <utility>
+
+#include "base/format.h"
+#include "tests/chaos/evidence.h"
+#include "tests/chaos/faults.h"
+#include "tests/chaos/final_reads.h"
+#include "tests/checker/linearizability.h"
+#include "tests/checker/local_reads.h"
+
+namespace leto::chaos {
+
+namespace {
+
+using Number = unsigned long long;
+
+constexpr uint64_t kStream = 0x72656c20;
+constexpr size_t kClients = 8, kLocalReaders = 2;
+constexpr Milliseconds kElectionTimeout = 400, kHealing = 10 * kElectionTimeout;
+constexpr Milliseconds kUp = 30'000, kWhole = 60'000, kIdle = 30'000, kConverge = 30'000, kWrite = 5000;
+constexpr Milliseconds kFullSpeed = 120'000;
+constexpr uint64_t kAnsweredMin = 30;   // In 100 of what was asked; less is no test.
+constexpr size_t kLinesShown = 15;
+
+sim::Parameters make_parameters(const RunSetup& setup) {
+  sim::Parameters parameters;
+  parameters.seed = setup.seed;
+  parameters.machines = setup.nodes;
+  // A long run asks as much as one of a few minutes, more slowly: the history is kept in memory.
+  const uint64_t slower = std::max<uint64_t>(1, setup.length / kFullSpeed);
+  parameters.clients = {.count = kClients, .keys = 8, .think_high = slower * 8 * sim::kMillisecond, .pipeline_high = 12};
+  return parameters;
+}
+
+// Small logs and frequent flushes, so that a minute has compactions and snapshots.
+std::vector<std::string> make_options(const sim::World& world) {
+  base::Random random = world.stream(kStream);
+  std::vector<std::string> options = {"-request-timeout", "2000", "-election-timeout", std::to_string(kElectionTimeout),
+                                      "-flush-interval",  "500",  "-ballast-bytes",    "1mb",
+                                      "-log-segment",     "64kb", "-log-window",       random.chance(1, 2) ? "0" : "256kb"};
+  if (random.chance(1, 3)) options.insert(options.end(), {"-read-consistency", "lease"});
+  if (random.chance(1, 3)) options.insert(options.end(), {"-snapshot-rate", "100kb"});
+  return options;
+}
+
+// A file system of its own, gone at the end.
+class SmallDisk {
+ public:
+  SmallDisk() = default;
+  ~SmallDisk() {
+    if (!path_.empty()) umount2(path_.c_str(), MNT_DETACH);
+  }
+  bool make(const std::filesystem::path& path) {
+    std::filesystem::create_directories(path);
+    if (mount("tmpfs", path.c_str(), "tmpfs", 0, "size=64m,mode=700") != 0) return false;
+    path_ = path;
+    return true;
+  }
+  // Where what is on it outlives it.
+  void keep() const {
+    if (path_.empty()) return;
+    std::error_code ignored;
+    std::filesystem::copy(path_, path_.string() + "-copy", std::filesystem::copy_options::recursive, ignored);
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+class Run {
+ public:
+  Run(const RunSetup& setup, Network& network)
+      : setup_(setup),
+        parameters_(make_parameters(setup)),
+        world_(parameters_, false),
+        workload_(world_),
+        has_small_disk_(setup.small_disk && disk_.make(setup.directory / Cluster::id(setup.nodes))),
+        cluster_({.loop = setup.loop, .world = world_, .network = network, .program = setup.program,
+                  .directory = setup.directory, .nodes = setup.nodes, .options = make_options(world_)}),
+        faults_({.loop = setup.loop, .world = world_, .cluster = cluster_, .network = network, .clients = clients_,
+                 .small_disk = has_small_disk_ ? setup.nodes : 0, .prints = setup.prints}) {
+    for (uint64_t number = 1; number <= kClients + kLocalReaders; ++number) {
+      const Habit habit = number > kClients ? Habit::kReadsLocally : number % 2 == 0 ? Habit::kRoams : Habit::kFollowsLeader;
+      clients_.push_back(std::make_unique<Client>(ClientSetup{.loop = setup.loop, .world = world_, .workload = workload_,
+                                                              .directory = cluster_, .number = number, .habit = habit}));
+    }
+  }
+
+  RunResult go();
+
+ private:
+  void found();
+  void disturb();
+  void heal();
+  void calm_down();
+  void agree();
+  void read_everything();
+  void end();
+  void judge();
+  void expect(Milliseconds length, const std::function<bool()>& done, const char* what);
+  std::string tell_views() const;
+
+  const RunSetup setup_;
+  const sim::Parameters parameters_;
+  sim::World world_;
+  sim::Workload workload_;
+  SmallDisk disk_;
+  const bool has_small_disk_;
+  Cluster cluster_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  Faults faults_;
+  RunResult result_;
+};
+
+RunResult Run::go() {
+  const std::vector<void (Run::*)()> phases = {&Run::found, &Run::disturb,         &Run::heal, &Run::calm_down,
+                                               &Run::agree, &Run::read_everything, &Run::end,  &Run::judge};
+  for (const auto phase : phases) {
+    if (!world_.failed() && !setup_.loop.interrupted()) (this->*phase)();
+  }
+  if (world_.failed()) disk_.keep();
+  if (setup_.loop.interrupted()) world_.fail("interrupted", "ended before its time");
+  Leaders leaders;
+  for (size_t node = 1; node <= setup_.nodes; ++node) add_leaders(file_text(cluster_.output(node)), leaders);
+  if (const std::string two = two_leaders(leaders); !two.empty()) world_.fail("I1", "two leaders in one term: " + two);
+  result_.terms = leaders.size();
+  result_.faults = faults_.counts();
+  result_.tally = workload_.tally();
+  result_.keys = workload_.keys().size();
+  result_.violation = world_.violation;
+  return std::move(result_);
+}
+
+std::string Run::tell_views() const {
+  std::string text;
+  for (size_t node = 1; node <= setup_.nodes; ++node) {
+    const View& view = cluster_.view(node);
+    text += base::format("; %s: %s %s, term %llu, leader %s, applied %llu of %llu, %llu members", Cluster::id(node).c_str(),
+                         view.seen_at == 0 ? "not seen," : view.role.c_str(), view.member_role.c_str(), Number{view.term},
+                         view.leader.c_str(), Number{view.applied}, Number{view.last}, Number{view.members});
+  }
+  return text;
+}
+
+void Run::expect(Milliseconds length, const std::function<bool()>& done, const char* what) {
+  const bool came = setup_.loop.run_until(length, [&] { return world_.failed() || done(); });
+  if (!came && !setup_.loop.interrupted()) world_.fail("I16", std::string("not in time: ") + what + tell_views());
+}
+
+void Run::found() {
+  if (cluster_.found() || setup_.loop.interrupted()) return;
+  world_.fail("founding", "the nodes did not become a cluster" + tell_views());
+}
+
+void Run::disturb() {
+  for (const std::unique_ptr<Client>& client : clients_) client->start();
+  const Milliseconds begin = Loop::now();
+  for (const Round& round : make_schedule(setup_.seed, setup_.length)) {
+    if (world_.failed() || setup_.loop.interrupted() || Loop::now() >= begin + setup_.length) return;
+    ++result_.rounds;
+    if (setup_.prints) std::printf("  %6.1f s\n", static_cast<double>(Loop::now() - begin) / 1000);
+    for (const Fault& fault : round.faults) faults_.apply(fault);
+    setup_.loop.run_until(round.hold, [this] { return world_.failed(); });
+    faults_.mend();
+    setup_.loop.run_until(round.calm, [this] { return world_.failed(); });
+  }
+}
+
+// I16: all faults are over; a leader within ten election timeouts of the moment when all nodes are up. The last fault is that
+// nobody sees anybody and then all are killed, so that there is something to heal.
+void Run::heal() {
+  for (size_t node = 1; node <= setup_.nodes; ++node) faults_.apply({.kind = FaultKind::kIsolateOne, .pick = node});
+  setup_.loop.run_for(2 * kElectionTimeout);
+  faults_.apply({.kind = FaultKind::kKillAll, .pick = setup_.seed});
+  faults_.mend();
+  expect(kUp, [this] {
+    for (size_t node = 1; node <= setup_.nodes; ++node) {
+      if (cluster_.view(node).seen_at == 0) return false;
+    }
+    return true;
+  }, "every node is up");
+  const Milliseconds begin = Loop::now();
+  expect(kHealing, [this] { return cluster_.is_led(); }, "a leader after the healing");
+  result_.led_after = Loop::now() - begin;
+  const Milliseconds end = Loop::now() + kWrite;
+  bool written = false;
+  while (!written && Loop::now() < end && !world_.failed() && !setup_.loop.interrupted()) {
+    const size_t leader = cluster_.leader();
+    written = leader != 0 && cluster_.answers_ok(leader, {"SET", "healed", "yes"}, kWrite);
+    if (!written) setup_.loop.run_for(kElectionTimeout / 8);
+  }
+  if (!written && !setup_.loop.interrupted()) world_.fail("I16", "a new write is not acknowledged after the healing" + tell_views());
+}
+
+void Run::calm_down() {
+  for (const std::unique_ptr<Client>& client : clients_) client->stop();
+  expect(kIdle, [this] {
+    for (const std::unique_ptr<Client>& client : clients_) {
+      if (!client->idle()) return false;
+    }
+    return true;
+  }, "every request is answered");
+  // A node that learned only now that it was removed is taken in again.
+  for (int tries = 0; tries < 3 && !setup_.loop.run_until(kWhole / 3, [this] { return cluster_.is_whole(); }); ++tries) faults_.mend();
+  expect(1, [this] { return cluster_.is_whole(); }, "every node is a voter again");
+}
+
+void Run::agree() {
+  const Milliseconds end = Loop::now() + kConverge;
+  std::string last = "no digest";
+  while (Loop::now() < end && !world_.failed() && !setup_.loop.interrupted()) {
+    setup_.loop.run_until(kConverge / 3, [this] { return cluster_.has_converged(); });
+    const uint64_t applied = cluster_.has_converged() ? cluster_.view(cluster_.leader()).applied : 0;
+    std::set<std::string> digests;
+    for (size_t node = 1; node <= setup_.nodes; ++node) {
+      const std::optional<checker::Answer> answer = cluster_.ask(node, {"DEBUG", "DIGEST"});
+      digests.insert(answer ? answer->text : "none");
+    }
+    // What was seen of the nodes is a few moments old.
+    setup_.loop.run_for(kElectionTimeout);
+    if (applied == 0 || !cluster_.has_converged() || cluster_.view(cluster_.leader()).applied != applied) continue;
+    if (digests.size() == 1) return;
+    last = "digests at entry " + std::to_string(applied);
+    for (const std::string& digest : digests) last += " " + digest;
+    return world_.fail("I13", "the nodes do not agree: " + last);
+  }
+  if (!setup_.loop.interrupted()) world_.fail("I16", "not in time: everyone has applied the same" + tell_views());
+}
+
+void Run::read_everything() {
+  for (size_t node = 1; node <= setup_.nodes && !world_.failed(); ++node) {
+    const std::string wrong = read_all(setup_.loop, cluster_.address(node), workload_, kClients + kLocalReaders + node);
+    if (!wrong.empty() && !setup_.loop.interrupted()) world_.fail("I16", "last reads at " + Cluster::id(node) + ": " + wrong);
+  }
+}
+
+void Run::end() {
+  for (size_t node = 1; node <= setup_.nodes; ++node) cluster_.shut_down(node);
+  for (size_t node = 1; node <= setup_.nodes && !world_.failed() && !setup_.loop.interrupted(); ++node) {
+    const std::filesystem::path output = setup_.directory / (Cluster::id(node) + ".check");
+    if (run_command({.words = {setup_.program, "--check", cluster_.data(node).string()}, .output = output.string()})) continue;
+    world_.fail("I13", "leto --check of " + Cluster::id(node) + ":\n" + last_lines(file_text(output), kLinesShown));
+  }
+}
+
+void Run::judge() {
+  for (const auto& [key, operations] : workload_.history().by_key()) {
+    const checker::Judgement judgement = checker::judge(operations);
+    if (judgement.verdict == checker::Verdict::kLinearizable) continue;
+    const bool undecided = judgement.verdict == checker::Verdict::kUndecided;
+    for (const checker::Operation& operation : operations) std::printf("  %s\n", checker::readable(operation).c_str());
+    return world_.fail("I14", "key " + key + (undecided ? " is undecided" : " is not linearizable, stuck at " + judgement.stuck_at));
+  }
+  for (const auto& [key, operations] : workload_.history().local_by_key()) {
+    const std::string wrong = checker::judge_local_reads(operations);
+    if (!wrong.empty()) return world_.fail("I14", "a local read of key " + key + ", " + wrong);
+  }
+  const sim::Tally& tally = workload_.tally();
+  if (tally.answered * 100 < tally.asked * kAnsweredMin) world_.fail("coverage", "too little was answered for the run to mean much");
+}
+
+}  // namespace
+
+RunResult run_cluster(const RunSetup& setup) {
+  base::Result<std::unique_ptr<Network>> network =
+      setup.way == WayOfCutting::kProxies ? make_proxies(setup.loop, setup.nodes) : make_namespaces(setup.nodes);
+  if (!network.is_ok()) {
+    RunResult result;
+    result.violation = network.status().text();
+    return result;
+  }
+  RunResult result = Run(setup, *network.value()).go();
+  setup.loop.cancel_all();
+  result.description = network.value()->description();
+  return result;
+}
+
+}  // namespace leto::chaos
