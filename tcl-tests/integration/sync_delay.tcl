@@ -107,8 +107,11 @@ test "a vote is not given, nor one's own counted, before it is on disk" -timeout
     set nodes [start_cluster 3]
     # A hand-over makes the successor campaign at once, so what an election takes beyond it is its fsyncs: its
     # own vote's, and after it the voter's. The old leader may be the voter, so its fsyncs are held too.
-    set took(0) [hand_over_takes $nodes]
-    wait_members $nodes
+    set took(0) 1000000
+    for {set i 0} {$i < 3} {incr i} {
+        set took(0) [expr {min($took(0), [hand_over_takes $nodes])}]
+        wait_members $nodes
+    }
     set leader [leader_of $nodes]
     set took(held) 1000000
     for {set i 0} {$i < 2} {incr i} {
