@@ -162,8 +162,9 @@ test "a leader whose keys file is rotten where a snapshot is made of it finds ou
     wait_caught_up $nodes
     set follower [lindex [others $nodes $leader] 0]
     kill9 $follower
+    assert_equal [ask $connection SET missed x] OK
     set last [raft_field $leader last_index]
-    wait_for_condition "the log begins behind what the follower has" 10000 {
+    wait_for_condition "the log begins behind what the follower missed" 10000 {
         [ask $connection SET compact [string repeat c 100000]] eq "OK" && [ask $connection SNAPSHOT] eq "OK" &&
         [raft_field $leader log_first_index] > $last
     }
