@@ -55,8 +55,8 @@ void flushall_command(Context& context) {
 }
 
 void swapdb_command(Context& context) {
-  if (refuses(context, swap_refusal(context.arguments))) return;
   const Pair pair = read_pair(context.arguments);
+  if (refuses(context, pair.error)) return;
   context.keyspace.swap(pair.first, pair.second);
   context.reply.ok();
 }

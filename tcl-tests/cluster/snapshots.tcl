@@ -50,6 +50,12 @@ proc followers_behind {megabytes {away 1} {options {}}} {
     return [list $leader {*}$followers]
 }
 
+# Starts the follower; returns with a snapshot on its way to it.
+proc restart_midway {follower} {
+    restart $follower
+    wait_for_condition "the snapshot is under way" 15000 {[receives $follower]}
+}
+
 proc receives {node} { return [expr {[raft_field $node snapshot_receiving_bytes] > 0}] }
 
 # No copy at the sender, no half file at a receiver: what is there is the lock, the log and one keys file.
@@ -141,8 +147,7 @@ test "3: two followers at once are sent one copy" -timeout 60 {
 test "4: kill -9 of the leader midway: the next leader sends its own" -timeout 60 {
     set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
     lassign $nodes leader other follower
-    restart $follower
-    wait_for_condition "the snapshot is under way" 15000 {[receives $follower]}
+    restart_midway $follower
     compact $other $leader
     kill9 $leader
     # Its log reaches further than that of the follower: only it can lead.
@@ -197,8 +202,7 @@ test "6: a node joins a cluster whose log is compacted" -timeout 60 {
 test "7: SIGSTOP of the receiver midway, longer and shorter than the sender waits for it" -timeout 90 {
     set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
     lassign $nodes leader other follower
-    restart $follower
-    wait_for_condition "the snapshot is under way" 15000 {[receives $follower]}
+    restart_midway $follower
     process::signal STOP $node::pid($follower)
     # The interval is the subject: the others go on meanwhile.
     fill $leader meanwhile 2000 500
@@ -232,8 +236,7 @@ test "9: snapshot-rate is kept, and clients of the leader hardly notice" -timeou
     lassign $nodes leader other follower
     set connection [connect $leader]
     set without [percentile_of $connection 600]
-    restart $follower
-    wait_for_condition "the snapshot is under way" 15000 {[receives $follower]}
+    restart_midway $follower
     set sent [raft_field $leader snapshot_bytes_sent]
     set started [clock milliseconds]
     set during [percentile_of $connection 600]
@@ -251,8 +254,7 @@ test "9: snapshot-rate is kept, and clients of the leader hardly notice" -timeou
 test "10: kill -9 of the sender leaves no copy behind once it is back" -timeout 60 {
     set nodes [followers_behind 10 1 {-snapshot-rate 2mb}]
     lassign $nodes leader other follower
-    restart $follower
-    wait_for_condition "the snapshot is under way" 15000 {[receives $follower]}
+    restart_midway $follower
     assert {[left_files $leader] ne ""} "the copy is a file of its own"
     kill9 $leader
     kill9 $follower

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <utility>
 
@@ -68,17 +69,21 @@ void Child::signal(int number) {
 }
 
 void Child::kill_and_wait() {
+  signal(SIGKILL);
+  wait();
+}
+
+void Child::wait() {
   if (pid_ == 0) return;
-  kill(pid_, SIGKILL);
   int status = 0;
-  waitpid(pid_, &status, 0);
+  while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) continue;
   note(status);
 }
 
 bool run_command(const Command& command) {
   Child child;
   if (!child.start(command)) return false;
-  while (child.runs()) usleep(2000);
+  child.wait();
   return child.status() == "exit 0";
 }
 

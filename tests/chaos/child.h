@@ -30,6 +30,8 @@ class Child {
   void signal(int number);
   // Returns when it has ended.
   void kill_and_wait();
+  // Until it ends by itself.
+  void wait();
   // "exit 0", "signal 9".
   const std::string& status() const { return status_; }
   pid_t pid() const { return pid_; }

@@ -46,13 +46,19 @@ class FakeKeyStore final : public storage::KeyStore {
   bool fails = false;
 };
 
-TEST_CASE("a flush gives its cut back, whether it succeeded or not") {
+struct FileUnderTest {
+  FileUnderTest() { loop.start({}); }
   Loop loop;
-  loop.start({});
-  UvJobs jobs(loop);
-  auto made = std::make_unique<FakeKeyStore>();
+  UvJobs jobs{loop};
+  std::unique_ptr<FakeKeyStore> made = std::make_unique<FakeKeyStore>();
   FakeKeyStore& store = *made;
-  KeysFile disk(jobs, {}, std::move(made));
+  KeysFile disk{jobs, {}, std::move(made)};
+};
+
+TEST_CASE("a flush gives its cut back, whether it succeeded or not") {
+  FileUnderTest test;
+  FakeKeyStore& store = test.store;
+  KeysFile& disk = test.disk;
   keyspace::Keyspace keyspace;
   for (const bool fails : {false, true}) {
     store.fails = fails;
@@ -65,7 +71,7 @@ TEST_CASE("a flush gives its cut back, whether it succeeded or not") {
       came_back = cut.header.applied_index;
     });
     CHECK(disk.busy());
-    REQUIRE(wait_for_condition(loop, [&] { return !disk.busy(); }));
+    REQUIRE(wait_for_condition(test.loop, [&] { return !disk.busy(); }));
     CHECK(said == (fails ? "the disk is full" : ""));
     CHECK(came_back == 7);
     CHECK(store.flushed_index == 7);
@@ -77,31 +83,25 @@ TEST_CASE("a flush gives its cut back, whether it succeeded or not") {
 }
 
 TEST_CASE("after a flush it is known whether garbage is left in the file") {
-  Loop loop;
-  loop.start({});
-  UvJobs jobs(loop);
-  auto made = std::make_unique<FakeKeyStore>();
-  FakeKeyStore& store = *made;
-  KeysFile disk(jobs, {}, std::move(made));
+  FileUnderTest test;
+  FakeKeyStore& store = test.store;
+  KeysFile& disk = test.disk;
   keyspace::Keyspace keyspace;
   for (const bool garbage : {true, false}) {
     store.garbage = garbage;
     disk.flush(keyspace.freeze({}), {}, [](const base::Status&, const keyspace::Cut&) {});
-    REQUIRE(wait_for_condition(loop, [&] { return !disk.busy(); }));
+    REQUIRE(wait_for_condition(test.loop, [&] { return !disk.busy(); }));
     CHECK(disk.garbage_waits() == garbage);
   }
 }
 
 TEST_CASE("a witness is written without a cut") {
-  Loop loop;
-  loop.start({});
-  UvJobs jobs(loop);
-  auto made = std::make_unique<FakeKeyStore>();
-  FakeKeyStore& store = *made;
-  KeysFile disk(jobs, {}, std::move(made));
+  FileUnderTest test;
+  FakeKeyStore& store = test.store;
+  KeysFile& disk = test.disk;
   bool written = false;
   disk.write_witness({.index = 9, .term = 2}, [&](base::Status status) { written = status.is_ok(); });
-  REQUIRE(wait_for_condition(loop, [&] { return written; }));
+  REQUIRE(wait_for_condition(test.loop, [&] { return written; }));
   CHECK(store.witnessed == 9);
   CHECK(store.checkpoints == 0);
 }

@@ -8,13 +8,23 @@
 
 namespace leto::storage {
 
-TEST_CASE("meta gives back numbers, bytes and nothing for what was never set") {
-  TestDisk disk("meta_values");
+namespace {
+
+// With an empty table meta of a log.
+std::unique_ptr<Database> make_database(const TestDisk& disk) {
   auto database = Database::open({.path = "/disk/a.db", .vfs = disk.name(), .exclusive = true});
   REQUIRE(database.is_ok());
   REQUIRE(database.value()->set_up().is_ok());
-  Meta meta(*database.value());
-  REQUIRE(meta.create(FileKind::kLog) == SQLITE_OK);
+  REQUIRE(Meta(*database.value()).create(FileKind::kLog) == SQLITE_OK);
+  return std::move(database.value());
+}
+
+}  // namespace
+
+TEST_CASE("meta gives back numbers, bytes and nothing for what was never set") {
+  TestDisk disk("meta_values");
+  const std::unique_ptr<Database> database = make_database(disk);
+  Meta meta(*database);
   REQUIRE(meta.open(FileKind::kLog).is_ok());
   CHECK(meta.set("number", uint64_t{0xffffffffffffffff}) == SQLITE_OK);
   CHECK(meta.set("bytes", std::string_view("\0\xff", 2)) == SQLITE_OK);
@@ -38,15 +48,12 @@ TEST_CASE("meta gives back numbers, bytes and nothing for what was never set") {
 
 TEST_CASE("a row whose name is rotten is found when the file is opened, not taken for a row that never was") {
   TestDisk disk("meta_rotten_name");
-  auto database = Database::open({.path = "/disk/a.db", .vfs = disk.name(), .exclusive = true});
-  REQUIRE(database.is_ok());
-  REQUIRE(database.value()->set_up().is_ok());
-  Meta meta(*database.value());
-  REQUIRE(meta.create(FileKind::kLog) == SQLITE_OK);
+  const std::unique_ptr<Database> database = make_database(disk);
+  Meta meta(*database);
   REQUIRE(meta.open(FileKind::kLog).is_ok());
   REQUIRE(meta.set("voted_for", uint64_t{7}) == SQLITE_OK);
-  REQUIRE(database.value()->execute("UPDATE meta SET name = 'voted_fos' WHERE name = 'voted_for'") == SQLITE_OK);
-  const base::Status status = Meta(*database.value()).open(FileKind::kLog);
+  REQUIRE(database->execute("UPDATE meta SET name = 'voted_fos' WHERE name = 'voted_for'") == SQLITE_OK);
+  const base::Status status = Meta(*database).open(FileKind::kLog);
   REQUIRE_FALSE(status.is_ok());
   CHECK(status.text() == "/disk/a.db: damaged: the row 'voted_fos' of table meta has a wrong checksum or value");
 }
