@@ -71,12 +71,14 @@ void Flusher::note_changes(uint64_t now_us) {
 bool Flusher::is_due() {
   const uint64_t now_us = environment_.clock.monotonic_us();
   if (now_us < retry_us_) return false;
-  if (keyspace_.dirty_keys() == 0) {
-    return environment_.keys_disk.garbage_waits() && now_us - started_us_ >= kGarbageUs && now_us - changed_us_ >= kIdleUs;
-  }
   const uint64_t bytes = std::max<uint64_t>(keyspace_.dirty_bytes(), replica_.applied_bytes() - frozen_applied_bytes_);
-  return now_us - changed_us_ >= kIdleUs || now_us - started_us_ >= options_.flush_interval_ms * 1000 ||
-         bytes >= options_.flush_bytes || behind();
+  // Also where no key changed: else a start would replay all that log, and the lag would never end.
+  if (bytes >= options_.flush_bytes || behind()) return true;
+  const bool is_idle = now_us - changed_us_ >= kIdleUs;
+  if (keyspace_.dirty_keys() == 0) {
+    return environment_.keys_disk.garbage_waits() && now_us - started_us_ >= kGarbageUs && is_idle;
+  }
+  return is_idle || now_us - started_us_ >= options_.flush_interval_ms * 1000;
 }
 
 uint64_t Flusher::lag_ms() const {

@@ -245,6 +245,23 @@ TEST_CASE("log that overwrites few keys counts as lag too, for a start would rep
   CHECK(test.keys.busy());
 }
 
+TEST_CASE("log that changes no key is flushed, too, or writers would wait for ever once it is past flush-lag-bytes") {
+  NodeUnderTest test;
+  test.lead();
+  test.options.flush_lag_bytes = 1000;
+  const SessionRef session = test.node->open_session();
+  for (int write = 0; write < 100 && !test.keys.busy(); ++write) {
+    test.send(session, {"DEL", "there is no such key"});
+    test.finish_all_disk();
+  }
+  REQUIRE(test.keys.busy());
+  CHECK(test.node->overloaded());
+  test.keys.finish(base::Status::ok());
+  test.turn();
+  CHECK_FALSE(test.node->overloaded());
+  CHECK_FALSE(test.keys.busy());
+}
+
 TEST_CASE("past flush-lag clients that write are not read from") {
   NodeUnderTest test;
   test.lead();
