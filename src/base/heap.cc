@@ -13,6 +13,7 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, -1);   // Never.
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_MXFAST, 0);
 #endif
 }
 

@@ -12,6 +12,10 @@
 
 #include <hiredis/read.h>
 
+extern "C" {  // Which this header, unlike read.h, does not say itself.
+#include <hiredis/sds.h>
+}
+
 #include <algorithm>
 #include <climits>
 
@@ -26,6 +30,8 @@ namespace leto::resp {
 namespace {
 
 constexpr size_t kSliceBytes = 4096;
+// Taken at once for a bulk that announces as much: not more on the strength of an announcement alone.
+constexpr size_t kRoomTrusted = 1 << 20;
 // Buffers that grew beyond this for one request are given back after it.
 constexpr size_t kKeptBytes = 32 << 10;
 constexpr size_t kArgumentsKept = 256;
@@ -84,6 +90,7 @@ struct RequestParser::State {
   Step continue_array();
   Step check_announced();
   Step feed_slice();
+  void give_to_reader(std::string_view bytes);
   Step fail(std::string_view text);
   bool bulk_is_refused(uint64_t size);
   void finish_request();
@@ -156,9 +163,8 @@ void RequestParser::State::feed(std::string_view bytes) {
   if (missing_ > 0 && pending().empty()) {
     // The rest of a large bulk: spares it one copy.
     const size_t size = std::min(missing_, bytes.size());
-    redisReaderFeed(reader_.get(), bytes.data(), size);
+    give_to_reader(bytes.substr(0, size));
     missing_ -= size;
-    huge_ = huge_ || reader_->len > kKeptBytes;
     bytes.remove_prefix(size);
   }
   compact();
@@ -293,10 +299,21 @@ Step RequestParser::State::feed_slice() {
     return fail(base::format("expected '$', got '%c'", bytes[0]));
   }
   const size_t size = std::min(bytes.size(), std::max(kSliceBytes, missing_));
-  redisReaderFeed(reader_.get(), bytes.data(), size);
+  give_to_reader(bytes.substr(0, size));
   position_ += size;
-  huge_ = huge_ || reader_->len > kKeptBytes;
   return Step::kArray;
+}
+
+// The reader doubles its buffer as bytes come, and so moves a large bulk again and again, that of many clients in one
+// turn: the room is made ahead.
+void RequestParser::State::give_to_reader(std::string_view bytes) {
+  if (missing_ > bytes.size() && sdsavail(reader_->buf) < bytes.size()) {
+    const size_t room = std::min(missing_, std::max(kRoomTrusted, reader_->len));
+    reader_->buf = sdsMakeRoomFor(reader_->buf, room);
+    LETO_ASSERT(reader_->buf != nullptr, base::format("no memory for %zu bytes", room));
+  }
+  redisReaderFeed(reader_.get(), bytes.data(), bytes.size());
+  huge_ = huge_ || reader_->len > kKeptBytes;
 }
 
 bool RequestParser::State::bulk_is_refused(uint64_t size) {

@@ -11,11 +11,9 @@
 namespace leto::server {
 
 UvLogDisk::UvLogDisk(Loop& loop, storage::LogStore& store, uint64_t checkpoint_frames)
-    : loop_(loop), store_(store), checkpoint_frames_(checkpoint_frames), counters_(store.counters()) {
-  request_.data = this;
-}
+    : loop_(loop), store_(store), checkpoint_frames_(checkpoint_frames), worker_(loop), counters_(store.counters()) {}
 
-UvLogDisk::~UvLogDisk() { LETO_ASSERT(!in_flight_, "a job of raft.db outlives its owner"); }
+UvLogDisk::~UvLogDisk() { LETO_ASSERT(!worker_.busy(), "a job of raft.db outlives its owner"); }
 
 void UvLogDisk::write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) {
   LETO_ASSERT(!busy(), "a second write of raft.db before the first is durable");
@@ -74,11 +72,11 @@ bool UvLogDisk::must_checkpoint() const {
 void UvLogDisk::on_turn_end() {
   if (!busy()) vote_pending_ = false;
   start_next();
-  if (!in_flight_ && may_checkpoint()) start(Kind::kCheckpoint);
+  if (!worker_.busy() && may_checkpoint()) start(Kind::kCheckpoint);
 }
 
 void UvLogDisk::start_next() {
-  if (in_flight_) return;
+  if (worker_.busy()) return;
   if (must_checkpoint()) return start(Kind::kCheckpoint);
   if (start_compaction()) return;
   const bool read_first = !reads_.empty() && (last_ == Kind::kWrite || !waiting_write_);
@@ -108,13 +106,9 @@ bool UvLogDisk::start_compaction() {
 
 void UvLogDisk::start(Kind kind) {
   if (kind == Kind::kCheckpoint) job_ = {.kind = kind};
-  in_flight_ = true;
   writing_ = kind == Kind::kWrite;
   last_ = kind;
-  const int code = uv_queue_work(
-      loop_.uv(), &request_, [](uv_work_t* request) { static_cast<UvLogDisk*>(request->data)->work(); },
-      [](uv_work_t* request, int) { static_cast<UvLogDisk*>(request->data)->work_done(); });
-  LETO_ASSERT(code == 0, base::format("uv_queue_work: %s", uv_strerror(code)));
+  worker_.run([this] { work(); }, [this] { work_done(); });
 }
 
 // In the worker thread.
@@ -137,7 +131,7 @@ void UvLogDisk::work() {
 
 void UvLogDisk::work_done() {
   Job job = std::exchange(job_, {});
-  in_flight_ = writing_ = false;
+  writing_ = false;
   counters_ = job.counters;
   checkpoint_due_ = job.checkpoint_due;
   // Each callback may ask for the next job.

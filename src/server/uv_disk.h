@@ -1,4 +1,4 @@
-// raft.db behind uv_queue_work: at most one job in flight, everything announced on the loop thread. Refuses to
+// raft.db beside the loop: at most one job in flight, everything announced on the loop thread. Refuses to
 // know SQL and Raft.
 //
 // Invariants: a store is touched by its job while one is in flight, else by the loop alone; after a write a
@@ -6,8 +6,6 @@
 // compaction are jobs of their own, after the write before them was announced, and never before one that
 // carries a vote.
 #pragma once
-
-#include <uv.h>
 
 #include <cstdint>
 #include <deque>
@@ -17,6 +15,7 @@
 
 #include "server/environment.h"
 #include "server/loop.h"
+#include "server/worker.h"
 
 namespace leto::server {
 
@@ -49,7 +48,7 @@ class UvLogDisk final : public LogDisk {
   // Once per turn, after the node's: starts what waits.
   void on_turn_end();
   // Nothing in flight and nothing waits.
-  bool quiet() const { return !in_flight_ && !waiting_write_ && reads_.empty() && !compaction_; }
+  bool quiet() const { return !worker_.busy() && !waiting_write_ && reads_.empty() && !compaction_; }
   // From now on no checkpoint is started; what is in flight ends.
   void end_checkpoints() { checkpoints_allowed_ = false; }
   // DEBUG SYNC-DELAY: every commit waits so long first, in the worker. 0 ends it.
@@ -100,12 +99,11 @@ class UvLogDisk final : public LogDisk {
   Loop& loop_;
   storage::LogStore& store_;
   const uint64_t checkpoint_frames_;
-  uv_work_t request_{};
+  Worker worker_;
   Job job_;
   Written written_;        // Of the write in flight.
   Read read_;              // Of the read in flight.
   Compacted compacted_;    // Of the compaction in flight.
-  bool in_flight_ = false;
   bool writing_ = false;   // The job in flight is a write.
   Kind last_ = Kind::kNone;
   std::optional<WaitingWrite> waiting_write_;

@@ -1,4 +1,4 @@
-// Jobs on libuv's pool: one at a time, in order, announced on the loop.
+// Jobs beside the loop: one at a time, in order, announced on the loop.
 #include "server/uv_jobs.h"
 
 #include <doctest/doctest.h>
