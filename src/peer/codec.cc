@@ -48,6 +48,7 @@ template <typename Visitor, Of<AppendEntries> Value>
 void fields(Visitor& visit, Value& append) {
   visit.entry_id("previous", append.previous);
   visit.number("leader_commit", append.leader_commit);
+  visit.number("acknowledged", append.acknowledged);
   visit.number("read_counter", append.read_counter);
   visit.number("cluster_time_ms", append.cluster_time_ms);
   visit.entries("entries", append.previous, append.entries);
@@ -59,6 +60,7 @@ void fields(Visitor& visit, Value& reply) {
   visit.number("match", reply.match);
   visit.number("previous_index", reply.previous_index);
   visit.entry_id("hint", reply.hint);
+  visit.number("acknowledged", reply.acknowledged);
   visit.number("read_counter", reply.read_counter);
 }
 

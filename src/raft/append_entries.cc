@@ -14,7 +14,7 @@ namespace leto::raft {
 bool Raft::State::is_sane_append(const Message& message) const {
   const AppendEntries& append = std::get<AppendEntries>(message.body);
   EntryId previous = append.previous;
-  if (previous.term > message.term || previous.index >= kIndexEnd) return false;
+  if (previous.term > message.term || previous.index >= kIndexEnd || append.acknowledged >= kIndexEnd) return false;
   Configuration ignored;
   for (const Entry& entry : append.entries) {
     if (entry.id.index != previous.index + 1 || entry.id.term < previous.term || entry.id.term > message.term)
@@ -26,7 +26,7 @@ bool Raft::State::is_sane_append(const Message& message) const {
   return previous.index < kIndexEnd;
 }
 
-// What only the leader of `message.term` says was said. False if nothing more is to be done with it.
+// What only the leader of `message.term` says was said. False if it cannot be.
 bool Raft::State::hear_leader(const Message& message) {
   if (leads() && message.term == term()) {
     drop(message, "a leader's message in a term that this node leads");
@@ -36,17 +36,38 @@ bool Raft::State::hear_leader(const Message& message) {
   reset_election_timer();
   leader_heard = true;
   leader_heard_at = now;
-  if (lost_tail) drop(message, "D16: the tail of the log was lost, nothing is acknowledged");
-  return !lost_tail;
+  return true;
 }
 
 void Raft::State::on_append_entries(const Message& message) {
   if (!hear_leader(message)) return;
 
-  const EntryId previous = std::get<AppendEntries>(message.body).previous;
+  const AppendEntries& append = std::get<AppendEntries>(message.body);
+  const EntryId previous = append.previous;
   if (contradicts_committed(message)) return drop(message, "it contradicts a committed entry");
+  if (lacks_acknowledged(append)) return admit_lost_tail(message);
+  if (lost_tail) return drop(message, "D16: the tail of the log was lost, nothing is acknowledged");
   if (previous.index > commit && !log.has(previous)) return refuse_append(message);
   accept_append(message);
+}
+
+// Only this leader truncates the log in its term, and never what agrees with its own: what is missing was lost by the disk.
+bool Raft::State::lacks_acknowledged(const AppendEntries& append) const {
+  if (append.acknowledged > log.last().index) return true;
+  return append.previous.index == append.acknowledged && append.acknowledged > commit && !log.has(append.previous);
+}
+
+// The leader is told each time it asks, as an answer may be lost; the caller once.
+void Raft::State::admit_lost_tail(const Message& message) {
+  const Index acknowledged = std::get<AppendEntries>(message.body).acknowledged;
+  if (!lost_tail) {
+    LETO_LOG(kWarning, "raft: D16: %s has entry %" PRIu64 " from %s, whose log ends at %" PRIu64
+             " without it: synced data were lost, it neither votes nor acknowledges any more",
+             name_of(message.from).c_str(), acknowledged, name_of(self).c_str(), log.last().index);
+    lost_tail = true;
+    output.lost_acknowledged = acknowledged;
+  }
+  refuse_append(message);
 }
 
 // No honest leader sends such a thing: what is committed here is the same everywhere.
@@ -119,7 +140,11 @@ void Raft::State::refuse_append(const Message& message) {
                                            .match = 0,
                                            .previous_index = append.previous.index,
                                            .hint = log.last_at_most(append.previous.index, append.previous.term),
+                                           .acknowledged = append.acknowledged,
                                            .read_counter = append.read_counter}));
 }
+
+// To who leads an older term. Its counters are that term's: it may lead this one, too, when the answer comes.
+void Raft::State::tell_term(const Message& message) { send(to(message.from, AppendEntriesReply{})); }
 
 }  // namespace leto::raft

@@ -11,11 +11,11 @@
 
 namespace leto::raft {
 
-// D5: of the own log, too, only what is durable counts.
+// D5: of the own log, too, only what is durable counts. D16: and of one that lost its tail nothing.
 Index Raft::State::durable_at(NodeId node) const {
   if (node == self) return writes.durable_index();
   const Progress* peer = progress_of(node);
-  return peer ? peer->match : 0;
+  return peer && !peer->lost_tail ? peer->match : 0;
 }
 
 // The highest index that a majority of the old or of the new voters has durably; no limit without such.

@@ -33,7 +33,7 @@ void put(std::string& bytes, const Progress& peer) {
     put_varint(bytes, append.previous);
     put_varint(bytes, append.last);
   }
-  for (const bool flag : {peer.probing, peer.awaits_contact, peer.heard, peer.heartbeat_due, peer.snapshot_named})
+  for (const bool flag : {peer.probing, peer.awaits_contact, peer.heard, peer.heartbeat_due, peer.snapshot_named, peer.lost_tail})
     put_varint(bytes, flag);
 }
 
@@ -104,7 +104,7 @@ void Raft::State::fingerprint(std::string& bytes) const {
   }
   for (const NodeId node : granted) put_varint(bytes, node);
   base::put_u8(bytes, static_cast<uint8_t>(role));
-  for (const bool flag : {apply_is_held, disk_stalled, leader_heard}) put_varint(bytes, flag);
+  for (const bool flag : {apply_is_held, disk_stalled, leader_heard, lost_tail}) put_varint(bytes, flag);
   for (const ForwardedRead& read : forwarded_reads) put_varint(bytes, read.context);
   if (leads()) put(bytes, leading, now);
 }

@@ -79,6 +79,8 @@ void Raft::State::check_leading() const {
     LETO_ASSERT(!peer.snapshot_named || (peer.in_flight.empty() && peer.next < log.first_index()),
                 base::format("appends to a peer that needs a snapshot: next %" PRIu64 ", first %" PRIu64, peer.next,
                              log.first_index()));
+    LETO_ASSERT(!peer.lost_tail || (!peer.heard && peer.read_counter == 0 && peer.in_flight.empty()),
+                "D16: a peer counts that lost what it had acknowledged");
     LETO_ASSERT(peer.read_counter <= leading.read_counter, "a peer answered a round that was never sent");
   }
   LETO_ASSERT(leading.contexts <= kReadContextsMax, base::format("%zu read contexts", leading.contexts));

@@ -23,10 +23,12 @@ struct RequestVoteReply {
 };
 
 // Section 5.3. Without entries it is the heartbeat. Its `previous` is then the peer's known match, so
-// that it can never be refused because an append overtook it.
+// that it can never be refused because an append overtook it. `acknowledged` is what the receiver told this
+// leader, in this term, to have durably: a receiver that has it no more lost synced data (D16).
 struct AppendEntries {
   EntryId previous;
   Index leader_commit = 0;
+  Index acknowledged = 0;
   uint64_t read_counter = 0;     // D13: the reply gives it back and so confirms leadership.
   uint64_t cluster_time_ms = 0;  // Filled in by the replica when it sends; the core ignores it.
   std::vector<Entry> entries;    // Consecutive, after `previous`.
@@ -34,12 +36,14 @@ struct AppendEntries {
 
 // `match` counts if accepted: everything up to it is durable at the sender and equal to the leader's.
 // If refused, `hint` is the last entry of the sender that may still agree (the thesis, 5.3: conflict
-// terms), and `previous_index` says which append was refused, so that an old refusal can be told.
+// terms), and `previous_index` says which append was refused, so that an old refusal can be told; so does
+// `acknowledged`, which is that append's: without it a loss could not be told from a refusal of long ago.
 struct AppendEntriesReply {
   bool accepted = false;
   Index match = 0;
   Index previous_index = 0;
   EntryId hint;
+  Index acknowledged = 0;
   uint64_t read_counter = 0;
 };
 

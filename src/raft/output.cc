@@ -13,7 +13,7 @@ namespace leto::raft {
 
 bool Output::empty() const {
   return send_now.empty() && writes.empty() && apply.empty() && reads.empty() && loads.empty() &&
-         start_snapshots.empty() && snapshot_messages.empty() && !role_change;
+         start_snapshots.empty() && snapshot_messages.empty() && !role_change && lost_acknowledged == 0;
 }
 
 Message Raft::State::to(NodeId node, Body body) const {
@@ -27,6 +27,12 @@ void Raft::State::send(Message message) {
   output.send_now.push_back(std::move(message));
 }
 
+// D16: what waited for the disk when the tail was found to be lost promises nothing any more.
+bool Raft::State::may_still_be_said(const Message& message) const {
+  const auto* reply = std::get_if<AppendEntriesReply>(&message.body);
+  return !lost_tail || (reply && !reply->accepted);
+}
+
 void Raft::State::send_when_durable(Message message) {
   if (writes.all_durable()) return send(std::move(message));
   writes.after_durable(std::move(message));
@@ -38,6 +44,7 @@ void Raft::State::durable(WriteSeq seq) {
   LETO_ASSERT(writes.durable_index() <= log.last().index,
               base::format("D8: durable %" PRIu64 ", last %" PRIu64, writes.durable_index(), log.last().index));
   for (Message& message : released) {
+    if (!may_still_be_said(message)) continue;
     if (message.term == term()) assert_may_leave_now(message);
     output.send_now.push_back(std::move(message));
   }

@@ -33,6 +33,7 @@ struct Progress {
   uint64_t read_counter = 0;     // The highest that it gave back (D13).
   Index commit_told = 0;         // The highest commit index in an append or heartbeat to it.
   bool heartbeat_due = false;
+  bool lost_tail = false;        // It has no more what it acknowledged: heartbeats only, and it counts for nothing (D16).
   bool snapshot_named = false;   // In Output::start_snapshots: it needs log from before the log's beginning.
   uint64_t snapshot_retry_at = 0;  // The tick before which it is not named again.
   uint64_t snapshot = 0;         // The number of the stream that is under way to it.
@@ -51,6 +52,14 @@ struct Progress {
     forget_in_flight();
     probing = true;
     next = std::max(match + 1, from);
+  }
+  // What it has is not known any more. `match` stays what it acknowledged. REQUIRES: silent_ticks is beyond what counts as heard.
+  void lose_tail(uint64_t silent_ticks) {
+    probe(match + 1);
+    lost_tail = true;
+    heard = false;
+    ticks_since_heard = std::max(ticks_since_heard, silent_ticks);
+    read_counter = 0;
   }
   void sent(const InFlightAppend& append) {
     if (in_flight.empty()) stalled_ticks = 0;

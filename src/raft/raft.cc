@@ -70,7 +70,7 @@ void Raft::State::step_higher_term(const Message& message) {
 
 // Whoever leads or asks in an older term is told this one.
 void Raft::State::step_lower_term(const Message& message) {
-  if (std::holds_alternative<AppendEntries>(message.body)) return refuse_append(message);
+  if (std::holds_alternative<AppendEntries>(message.body)) return tell_term(message);
   if (std::holds_alternative<ReadIndexRequest>(message.body)) return on_read_request(message);
   drop(message, "an older term");
 }
@@ -150,7 +150,8 @@ std::vector<PeerView> Raft::peers() const {
                      .in_flight_messages = peer.in_flight.size(),
                      .in_flight_bytes = peer.in_flight_bytes,
                      .ticks_since_heard = peer.ticks_since_heard,
-                     .needs_snapshot = state_->waits_for_snapshot(peer)});
+                     .needs_snapshot = state_->waits_for_snapshot(peer),
+                     .lost_tail = peer.lost_tail});
   return views;
 }
 

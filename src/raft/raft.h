@@ -119,6 +119,9 @@ struct Output {
   // InstallSnapshot of the current leader; InstallSnapshotReply of this node's term, at a leader.
   std::vector<Message> snapshot_messages;
   std::optional<RoleChange> role_change;  // The role, term or leader is another than at the last take().
+  // D16: the leader has this entry from this node, whose log has it no more. Said once; from then on the node is as one
+  // that was started with Recovered::lost_tail. 0: no such thing.
+  Index lost_acknowledged = 0;
   bool empty() const;
 };
 
@@ -146,6 +149,7 @@ struct PeerView {
   size_t in_flight_bytes = 0;
   uint64_t ticks_since_heard = 0;
   bool needs_snapshot = false;
+  bool lost_tail = false;   // It has no more what it acknowledged, and counts for nothing (D16).
 };
 
 class Raft {

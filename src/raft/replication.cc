@@ -14,6 +14,17 @@
 
 namespace leto::raft {
 
+namespace {
+
+// An append begins behind what its receiver acknowledged, so that a whole log refuses only what lies behind that, and
+// has an entry there that agrees.
+bool lost_tail_by(const AppendEntriesReply& reply) {
+  const bool has_it = reply.hint.index >= reply.acknowledged && reply.previous_index > reply.acknowledged;
+  return !reply.accepted && reply.acknowledged > 0 && !has_it;
+}
+
+}  // namespace
+
 const Progress* Raft::State::progress_of(NodeId node) const {
   const auto found = std::lower_bound(leading.peers.begin(), leading.peers.end(), node,
                                       [](const Progress& peer, NodeId wanted) { return peer.node < wanted; });
@@ -47,8 +58,9 @@ ProposeResult Raft::State::propose(Payload payload, EntryId* id) {
 // The peer that sent an answer of this term, which is alive; null if the answer is not to be believed.
 Progress* Raft::State::hear_peer(const Message& message, Index match) {
   Progress* peer = leads() ? progress_of(message.from) : nullptr;
-  if (!peer || match > log.last().index) {
-    drop(message, peer ? "it acknowledges what was never sent" : "not the leader, or not a member");
+  if (!peer || match > log.last().index || peer->lost_tail) {
+    const char* why = !peer ? "not the leader, or not a member" : "it acknowledges what was never sent";
+    drop(message, peer && peer->lost_tail ? "D16: of a peer that lost what it had acknowledged" : why);
     return nullptr;
   }
   const bool was_silent = peer->ticks_since_heard > options.election_ticks;
@@ -62,8 +74,22 @@ Progress* Raft::State::hear_peer(const Message& message, Index match) {
   return peer;
 }
 
+// Never lowers the match: what was counted was counted. But nothing is counted from now on.
+void Raft::State::on_lost_tail(const Message& message) {
+  const AppendEntriesReply& reply = std::get<AppendEntriesReply>(message.body);
+  Progress* peer = leads() ? progress_of(message.from) : nullptr;
+  if (!peer || reply.acknowledged > peer->match) return drop(message, "it lost what it never acknowledged");
+  if (peer->lost_tail) return;
+  LETO_LOG(kWarning, "raft: D16: %s acknowledged entry %" PRIu64 " and has it no more, at most %" PRIu64
+           ": it lost synced data, and counts for nothing until it joins again as a new one",
+           name_of(peer->node).c_str(), peer->match, reply.hint.index);
+  peer->lose_tail(uint64_t{options.election_ticks} + 1);
+  drop_lease();
+}
+
 void Raft::State::on_append_reply(const Message& message) {
   const AppendEntriesReply& reply = std::get<AppendEntriesReply>(message.body);
+  if (lost_tail_by(reply)) return on_lost_tail(message);
   if (reply.read_counter > leading.read_counter) return drop(message, "it answers a round that was never sent");
   Progress* peer = hear_peer(message, reply.match);
   if (!peer) return;
@@ -191,6 +217,7 @@ void Raft::State::send_append(Progress& peer, std::vector<Entry> entries) {
   peer.commit_told = std::max(peer.commit_told, std::min(commit, last));
   send(to(peer.node, AppendEntries{.previous = previous,
                                    .leader_commit = commit,
+                                   .acknowledged = peer.match,
                                    .read_counter = leading.read_counter,
                                    .cluster_time_ms = 0,
                                    .entries = std::move(entries)}));
@@ -205,6 +232,7 @@ void Raft::State::send_heartbeat(Progress& peer) {
   peer.commit_told = std::max(peer.commit_told, told);
   send(to(peer.node, AppendEntries{.previous = previous,
                                    .leader_commit = told,
+                                   .acknowledged = peer.match,
                                    .read_counter = leading.read_counter,
                                    .cluster_time_ms = 0,
                                    .entries = {}}));

@@ -86,6 +86,7 @@ void Raft::State::on_snapshot_reply(const Message& message) {
 
 void Raft::State::on_install_snapshot(const Message& message) {
   if (!hear_leader(message)) return;
+  if (lost_tail) return drop(message, "D16: the tail of the log was lost, nothing is taken");
   const InstallSnapshot& chunk = std::get<InstallSnapshot>(message.body);
   const bool is_known = chunk.last.index <= commit && chunk.last.index >= log.base().index;
   if (is_known && log.id_at(chunk.last.index) != chunk.last) return drop(message, "it contradicts a committed entry");
@@ -159,7 +160,7 @@ void Raft::State::snapshot_loaded() {
   const bool is_of_leader = received_snapshot.from == leader && received_snapshot.last == *installing;
   installing.reset();
   LETO_LOG(kNotice, "raft: goes on from a snapshot at %" PRIu64, applied);
-  if (leader == kNobody) return;
+  if (leader == kNobody || lost_tail) return;
   send(to(leader, InstallSnapshotReply{.snapshot = is_of_leader ? received_snapshot.snapshot : 0,
                                        .answer = SnapshotAnswer::kInstalled,
                                        .offset = 0,

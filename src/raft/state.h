@@ -80,7 +80,7 @@ struct Raft::State {
   // state ------------------------------------------------------------------------------------
   Options options;
   const NodeId self;
-  const bool lost_tail;
+  bool lost_tail;                    // From the start on, or since the leader showed it; never unset (D16).
   const bool founding;
   base::Random random;
 
@@ -166,6 +166,8 @@ struct Raft::State {
   // append_entries.cc (section 5.3, the follower)
   bool is_sane_append(const Message& message) const;
   bool hear_leader(const Message& message);
+  bool lacks_acknowledged(const AppendEntries& append) const;
+  void admit_lost_tail(const Message& message);
   void on_append_entries(const Message& message);
   void accept_append(const Message& message);
   bool contradicts_committed(const Message& message) const;
@@ -173,6 +175,7 @@ struct Raft::State {
   void append_received(const Entry& entry);
   void truncate_from(Index index);
   void refuse_append(const Message& message);
+  void tell_term(const Message& message);
 
   // replication.cc (section 5.3, the leader)
   Progress* progress_of(NodeId node);
@@ -183,6 +186,7 @@ struct Raft::State {
   void on_append_reply(const Message& message);
   void on_accepted(Progress& peer, const AppendEntriesReply& reply);
   void on_refused(Progress& peer, const Message& message);
+  void on_lost_tail(const Message& message);
   void tick_leader();
   void tick_peer(Progress& peer);
   void heartbeat_all();
@@ -264,6 +268,7 @@ struct Raft::State {
   bool has_output() const;
   void send(Message message);
   void send_when_durable(Message message);
+  bool may_still_be_said(const Message& message) const;
   Message to(NodeId node, Body body) const;
   void durable(WriteSeq seq);
   void loaded(NodeId peer, std::vector<Entry> entries);

@@ -11,6 +11,7 @@
 #include "peer/handshake_proof.h"
 #include "storage/aside.h"
 #include "storage/check.h"
+#include "storage/damage.h"
 #include "storage/lost_tail.h"
 #include "storage/salvage.h"
 #include "storage/wal_scan.h"
@@ -128,7 +129,8 @@ Status make_keys_anew(const std::string& directory, const Salvage& found) {
 
 // A mark may be about a disk that answers rightly again.
 bool mark_is_void(const std::string& directory) {
-  if (marked_damage(directory).empty()) return false;
+  const std::string mark = marked_damage(directory);
+  if (mark.empty() || storage::is_seen_by_others(mark)) return false;
   if (!storage::check_directory(directory, storage::kVfsWithoutLocks).damages.empty()) return false;
   LETO_LOG(kWarning, "the damage is not there any more: %s is sound", directory.c_str());
   return storage::remove_note(mark_path(directory)).is_ok();

@@ -7,6 +7,7 @@
 #include "base/format.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "storage/damage.h"
 
 namespace leto::server {
 namespace {
@@ -79,7 +80,14 @@ bool Replica::turn_step() {
   for (const raft::Message& message : output.snapshot_messages) on_snapshot_message(message);
   // Last: what was committed is answered as such even if leadership was lost with it.
   if (output.role_change) note_role(*output.role_change);
+  if (output.lost_acknowledged > 0) say_what_is_lost(output.lost_acknowledged);
   return true;
+}
+
+void Replica::say_what_is_lost(raft::Index acknowledged) {
+  using Number = unsigned long long;
+  on_damage(base::format("raft.db: damaged: %s: the leader has entry %llu from it, and the log, which ends at %llu, does not have it",
+                         storage::kSeenByOthers.data(), Number{acknowledged}, Number{raft_.last().index}));
 }
 
 bool Replica::work_waits() const {

@@ -139,6 +139,7 @@ class Replica {
   uint64_t leader_wait_ms() const;
   bool turn_step();
   void note_role(const raft::RoleChange& change);
+  void say_what_is_lost(raft::Index acknowledged);
   void send(std::vector<raft::Message> messages);
   void set_members_if_changed();
   // replica_writes.cc

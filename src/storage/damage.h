@@ -12,4 +12,9 @@ inline bool is_damage(std::string_view sentence) {
          sentence.find(": not a database (") != std::string_view::npos;
 }
 
+// Of damage that only others can see: what this node promised them is gone without a trace, so that no look at its files
+// finds anything wrong, now or later.
+inline constexpr std::string_view kSeenByOthers = "entries that this node acknowledged are gone";
+inline bool is_seen_by_others(std::string_view sentence) { return sentence.find(kSeenByOthers) != std::string_view::npos; }
+
 }  // namespace leto::storage

@@ -50,7 +50,7 @@ std::string append_start(uint64_t previous_term, uint64_t previous_index) {
   std::string head = head_start();
   base::put_varint(head, previous_term);
   base::put_varint(head, previous_index);
-  for (int i = 0; i < 3; ++i) base::put_varint(head, 0);
+  for (int i = 0; i < 4; ++i) base::put_varint(head, 0);
   return head;
 }
 
@@ -74,6 +74,7 @@ TEST_CASE("codec: the largest numbers read back") {
                                         .match = kLargest,
                                         .previous_index = kLargest,
                                         .hint = {kLargest, kLargest},
+                                        .acknowledged = kLargest,
                                         .read_counter = kLargest};
   CHECK(test::operator==(round_trip(reply), reply));
 }
@@ -121,12 +122,14 @@ std::vector<raft::Message> variants_of(const raft::Message& message) {
   vary(all, &raft::RequestVoteReply::pre_vote);
   vary(all, &raft::RequestVoteReply::granted);
   vary(all, &raft::AppendEntries::leader_commit);
+  vary(all, &raft::AppendEntries::acknowledged);
   vary(all, &raft::AppendEntries::read_counter);
   vary(all, &raft::AppendEntries::cluster_time_ms);
   vary(all, &raft::AppendEntriesReply::accepted);
   vary(all, &raft::AppendEntriesReply::match);
   vary(all, &raft::AppendEntriesReply::previous_index);
   vary_entry_id(all, &raft::AppendEntriesReply::hint);
+  vary(all, &raft::AppendEntriesReply::acknowledged);
   vary(all, &raft::AppendEntriesReply::read_counter);
   vary(all, &raft::ReadIndexRequest::context);
   vary(all, &raft::ReadIndexReply::context);

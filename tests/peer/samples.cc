@@ -26,6 +26,7 @@ Entry entry_of(raft::EntryId id, std::string_view bytes) {
 std::vector<Message> sample_messages() {
   const AppendEntries heartbeat{.previous = {6, 300},
                                 .leader_commit = 299,
+                                .acknowledged = 300,
                                 .read_counter = 12,
                                 .cluster_time_ms = 1795445066123,
                                 .entries = {}};
@@ -211,7 +212,7 @@ struct SameBody {
     return a.pre_vote == b.pre_vote && a.granted == b.granted;
   }
   bool operator()(const AppendEntries& a, const AppendEntries& b) const {
-    if (a.previous != b.previous || a.leader_commit != b.leader_commit ||
+    if (a.previous != b.previous || a.leader_commit != b.leader_commit || a.acknowledged != b.acknowledged ||
         a.read_counter != b.read_counter || a.cluster_time_ms != b.cluster_time_ms ||
         a.entries.size() != b.entries.size()) {
       return false;
@@ -223,7 +224,7 @@ struct SameBody {
   }
   bool operator()(const AppendEntriesReply& a, const AppendEntriesReply& b) const {
     return a.accepted == b.accepted && a.match == b.match && a.previous_index == b.previous_index &&
-           a.hint == b.hint && a.read_counter == b.read_counter;
+           a.hint == b.hint && a.acknowledged == b.acknowledged && a.read_counter == b.read_counter;
   }
   bool operator()(const raft::TimeoutNow&, const raft::TimeoutNow&) const { return true; }
   bool operator()(const raft::ReadIndexRequest& a, const raft::ReadIndexRequest& b) const {

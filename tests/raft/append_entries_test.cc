@@ -101,7 +101,8 @@ raft::Body random_body(base::Random& random) {
     case 1: return raft::RequestVoteReply{.pre_vote = random.chance(1, 2), .granted = random.chance(1, 2)};
     case 2:
     case 3: {
-      AppendEntries append{.previous = id(), .leader_commit = random.below(9), .read_counter = random.below(9),
+      AppendEntries append{.previous = id(), .leader_commit = random.below(9),
+                           .acknowledged = random.chance(1, 6) ? random.below(9) : 0, .read_counter = random.below(9),
                            .cluster_time_ms = 0, .entries = {}};
       raft::EntryId at = append.previous;
       for (uint64_t i = random.below(4); i > 0; --i) {
@@ -112,7 +113,8 @@ raft::Body random_body(base::Random& random) {
     }
     case 4:
       return AppendEntriesReply{.accepted = random.chance(1, 2), .match = random.below(9),
-                                .previous_index = random.below(9), .hint = id(), .read_counter = random.below(9)};
+                                .previous_index = random.below(9), .hint = id(),
+                                .acknowledged = random.chance(1, 3) ? random.below(9) : 0, .read_counter = random.below(9)};
     case 5: return raft::TimeoutNow{};
     default:
       return random.chance(1, 2)

@@ -65,6 +65,11 @@ void Checker::on_send(const Node& node, const Message& message) {
     violated(format("D16: node %" PRIu64 " lost its tail and acknowledges", node.id));
 }
 
+void Checker::on_lost(const Node& node, Index acknowledged) {
+  if (!node.is_damaged)
+    violated(format("D16: node %" PRIu64 " believes that it lost %" PRIu64 ", and its disk is sound", node.id, acknowledged));
+}
+
 void Checker::on_write(const Node& node, const raft::Write& write) {
   const Seen& seen = seen_[node.id];
   if (write.truncate_from && seen.leads != 0 && seen.leads == node.raft->term())
@@ -163,6 +168,9 @@ void Checker::after_event(const std::map<NodeId, Node>& nodes, const Node& node)
     return;
   }
   check_leader(nodes, node, seen);
+  for (const raft::PeerView& peer : node.raft->peers())
+    if (peer.lost_tail && !nodes.at(peer.node).is_damaged)
+      violated(format("D16: node %" PRIu64 " counts %" PRIu64 " no more, whose disk is sound", node.id, peer.node));
   check_configurations(node);
   if (seen.commit > committed_before) check_quorum_has(nodes, node, seen.commit);
 }

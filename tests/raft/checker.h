@@ -49,6 +49,8 @@ class Checker {
   void on_read(const Node& node, raft::Index index, raft::Index floor);
   // After each event, for the node that it concerned (I1, I3, I5, I6, I8, I11).
   void after_event(const std::map<raft::NodeId, Node>& nodes, const Node& node);
+  // The leader showed a node that it has `acknowledged` no more (D16).
+  void on_lost(const Node& node, raft::Index acknowledged);
   void on_restart(const Node& node);
   // A node compacted its log (D10).
   void on_compact(const Node& node);

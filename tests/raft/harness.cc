@@ -54,7 +54,9 @@ struct Describer {
   }
   std::string operator()(const raft::AppendEntriesReply& body) const {
     if (body.accepted) return format("AppendEntriesReply match %" PRIu64, body.match);
-    return format("AppendEntriesReply refused %" PRIu64 ", hint ", body.previous_index) + text_of(body.hint);
+    const bool tells = body.acknowledged >= body.previous_index || body.acknowledged > body.hint.index;
+    return format("AppendEntriesReply refused %" PRIu64 ", hint ", body.previous_index) + text_of(body.hint) +
+           (body.acknowledged > 0 && tells ? format(", %" PRIu64 " was acknowledged", body.acknowledged) : "");
   }
   std::string operator()(const raft::InstallSnapshot& body) const {
     return format("InstallSnapshot %" PRIu64 " at %s, from %" PRIu64 " %zu bytes of %" PRIu64, body.snapshot,
@@ -236,6 +238,15 @@ void Cluster::restart(NodeId id, size_t writes_kept) {
   start(id);
 }
 
+void Cluster::lose(NodeId id, Index first) {
+  crash(id);
+  Node& node = this->node(id);
+  node.is_damaged = true;
+  node.disk.log.resize(first - 1);
+  node.applied_durable = std::min(node.applied_durable, first - 1);
+  start(id);
+}
+
 void Cluster::tick(NodeId id, uint64_t count) {
   for (uint64_t i = 0; i < count; ++i) {
     if (!is_up(id)) return;
@@ -315,6 +326,10 @@ void Cluster::carry_out(Node& node, raft::Output output) {
   if (output.role_change)
     note(format("%" PRIu64 " is %s in term %" PRIu64 ", leader %" PRIu64, node.id, role_name(output.role_change->role),
                 output.role_change->term, output.role_change->leader));
+  if (output.lost_acknowledged > 0) {
+    checker_.on_lost(node, output.lost_acknowledged);
+    note(format("%" PRIu64 " has lost %" PRIu64 ", which it acknowledged", node.id, output.lost_acknowledged));
+  }
   for (const Message& message : output.send_now) send(node, message);
   for (const raft::Write& write : output.writes) store(node, write);
   checker_.after_event(nodes_, node);

@@ -97,6 +97,7 @@ struct Node {
   std::deque<raft::Load> loads;
   std::map<uint64_t, Index> read_floors;  // Of contexts not yet answered: what was committed at arrival.
   bool lost_tail = false;
+  bool is_damaged = false;            // Its disk lost synced entries.
   bool founding = false;
   uint64_t snapshots_made = 0;
   std::map<NodeId, Sending> sending;
@@ -147,6 +148,8 @@ class Cluster {
   void crash(NodeId id, size_t writes_kept = 0);
   void start(NodeId id);
   void restart(NodeId id, size_t writes_kept = 0);
+  // Outside the model: between two lives synced entries, from `first` on, vanish.
+  void lose(NodeId id, Index first);
 
   // Network.
   std::deque<Message>& network() { return network_; }

@@ -364,6 +364,136 @@ TEST_CASE("D14 a follower's reads fail when the leader changes") {
   CHECK_FALSE(solo.reads()[0].ok);
 }
 
+raft::AppendEntries heartbeat(raft::EntryId previous, raft::Index acknowledged) {
+  return {.previous = previous, .leader_commit = 0, .acknowledged = acknowledged, .read_counter = 0, .cluster_time_ms = 0,
+          .entries = {}};
+}
+
+TEST_CASE("D16 a node that is shown to have lost what it acknowledged says so, and is silent from then on") {
+  const std::vector<Entry> kept = {make_entry(1, 1, "a"), make_entry(1, 2, "b")};
+  struct Case {
+    const char* what;
+    raft::AppendEntries append;
+  };
+  for (const Case& each : {Case{"the log is shorter", heartbeat({.term = 1, .index = 4}, 4)},
+                           Case{"another entry is there", heartbeat({.term = 2, .index = 2}, 2)},
+                           Case{"the leader has compacted it", heartbeat({}, 4)}}) {
+    CAPTURE(each.what);
+    Solo solo({.hard_state = {.term = 2, .voted_for = 0}, .log = kept});
+    solo.raft().step({.from = 2, .to = 1, .term = 2, .body = each.append});
+    CHECK(solo.raft().take().lost_acknowledged == each.append.acknowledged);
+    solo.step(2, 2, each.append);
+    const auto refusal = solo.last_sent<AppendEntriesReply>();
+    REQUIRE(refusal.has_value());
+    CHECK_FALSE(refusal->accepted);
+    CHECK(refusal->acknowledged == each.append.acknowledged);
+    solo.append({2, 2}, {.term = 1, .index = 1}, {make_entry(1, 2, "b"), make_entry(1, 3, "c")});
+    solo.sync();
+    solo.step(3, 3, vote_request({.term = 9, .index = 9}));
+    solo.tick(100);
+    CHECK(solo.raft().role() == Role::kFollower);
+    CHECK(solo.sent().empty());
+    CHECK(solo.raft().last().index == 2);
+  }
+}
+
+TEST_CASE("D16 what waits for the disk is not acknowledged once the log is known to have lost its tail") {
+  Solo solo({.hard_state = {.term = 1, .voted_for = 0}});
+  solo.append({2, 1}, {}, {make_entry(1, 1, "a")});
+  solo.append({2, 1}, {.term = 1, .index = 1}, {});
+  solo.step(2, 1, heartbeat({.term = 1, .index = 5}, 5));
+  solo.sent();
+  solo.sync();
+  for (const Message& message : solo.sent()) {
+    const auto* reply = std::get_if<AppendEntriesReply>(&message.body);
+    CHECK((reply == nullptr || !reply->accepted || reply->match <= 1));
+  }
+  CHECK_FALSE(solo.last_sent<AppendEntriesReply>().has_value());
+}
+
+TEST_CASE("D16 a log that has what it acknowledged refuses what lies behind it as ever") {
+  Solo solo({.hard_state = {.term = 1, .voted_for = 0}, .log = {make_entry(1, 1, "a"), make_entry(1, 2, "b")}});
+  solo.step(2, 1, heartbeat({.term = 1, .index = 7}, 2));
+  const auto refusal = solo.last_sent<AppendEntriesReply>();
+  CHECK_FALSE(refusal->accepted);
+  CHECK(refusal->hint == raft::EntryId{.term = 1, .index = 2});
+  solo.append({2, 1}, {.term = 1, .index = 2}, {make_entry(1, 3, "c")});
+  solo.sync();
+  CHECK(solo.last_sent<AppendEntriesReply>()->match == 3);
+}
+
+// Of node 2 to the leader of term 1.
+AppendEntriesReply refusal_of(raft::Index previous, raft::EntryId hint, raft::Index acknowledged, uint64_t counter = 0) {
+  return {.accepted = false, .match = 0, .previous_index = previous, .hint = hint, .acknowledged = acknowledged,
+          .read_counter = counter};
+}
+
+TEST_CASE("D16 a peer that lost what it acknowledged counts for nothing: no commit, no read, no majority") {
+  Solo solo;
+  solo.lead();
+  solo.accept(2, 1, 1);
+  solo.accept(3, 1, 1);
+  solo.propose("x");
+  solo.step(2, 1, refusal_of(1, {.term = 0, .index = 0}, 1));
+  CHECK(solo.raft().peers()[0].lost_tail);
+  CHECK(solo.raft().peers()[0].match == 1);
+  solo.sync();
+  solo.accept(2, 1, 2);
+  CHECK(solo.raft().commit_index() == 1);
+  solo.read(7);
+  solo.accept(2, 1, 2, 1000);
+  solo.step(2, 1, refusal_of(1, {.term = 0, .index = 0}, 1, 2));
+  CHECK(solo.reads().empty());
+  // Its answers keep nobody in office.
+  for (int i = 0; i < 12; ++i) {
+    solo.accept(2, 1, 2);
+    solo.tick();
+  }
+  CHECK(solo.raft().role() == Role::kFollower);
+}
+
+TEST_CASE("D16 what a peer had acknowledged before it lost it is not counted for what comes to be committed later") {
+  Solo solo;
+  solo.lead();
+  solo.propose("x");
+  solo.propose("y");
+  // Not durable at the leader yet, so not committed.
+  solo.accept(2, 1, 3);
+  CHECK(solo.raft().commit_index() == 1);
+  solo.step(2, 1, refusal_of(3, {.term = 1, .index = 1}, 3));
+  solo.sync();
+  CHECK(solo.raft().commit_index() == 1);
+  solo.accept(3, 1, 2);
+  CHECK(solo.raft().commit_index() == 2);
+}
+
+TEST_CASE("D16 a refusal of long ago is not taken for a loss, and none of what was never acknowledged") {
+  Solo solo;
+  solo.lead();
+  solo.propose("x");
+  // It was sent when nothing was acknowledged, and comes when all is.
+  solo.accept(2, 1, 2);
+  solo.step(2, 1, refusal_of(1, {.term = 0, .index = 0}, 0));
+  CHECK_FALSE(solo.raft().peers()[0].lost_tail);
+  // It was sent when 1 was, and refuses what lay behind that.
+  solo.step(2, 1, refusal_of(2, {.term = 1, .index = 1}, 1));
+  CHECK_FALSE(solo.raft().peers()[0].lost_tail);
+  // Nonsense.
+  solo.step(2, 1, refusal_of(3, {.term = 1, .index = 1}, 3));
+  CHECK_FALSE(solo.raft().peers()[0].lost_tail);
+  CHECK(solo.raft().peers()[0].match == 2);
+}
+
+TEST_CASE("D16 a refusal of an older term says nothing about this one") {
+  Solo solo({.hard_state = {.term = 5, .voted_for = 0}, .log = {make_entry(1, 1, "a")}});
+  solo.step(2, 3, heartbeat({.term = 2, .index = 9}, 9));
+  const auto told = solo.last_sent<AppendEntriesReply>();
+  REQUIRE(told.has_value());
+  CHECK(told->acknowledged == 0);
+  CHECK(told->previous_index == 0);
+  CHECK(told->read_counter == 0);
+}
+
 TEST_CASE("D16 a node that lost the tail of its log neither votes nor acknowledges nor campaigns") {
   Solo solo({.hard_state = {.term = 1, .voted_for = 0}, .log = {make_entry(1, 1, "a")}, .lost_tail = true});
   solo.tick(100);

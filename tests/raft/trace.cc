@@ -248,6 +248,11 @@ void Trace::add_disk_and_life() {
     cluster().start(number(arguments));
     return std::string();
   };
+  commands_["lose"] = [this](Arguments& arguments) {
+    const NodeId id = number(arguments);
+    cluster().lose(id, number(arguments));
+    return std::string();
+  };
   commands_["lost-tail"] = [this](Arguments& arguments) {
     const NodeId id = number(arguments);
     cluster().node(id).lost_tail = true;
@@ -370,8 +375,9 @@ std::string Trace::show_log(NodeId id) {
 std::string Trace::show_peers(NodeId id) {
   std::string text;
   for (const raft::PeerView& peer : cluster().raft(id).peers())
-    text += format("%" PRIu64 ": match %" PRIu64 " next %" PRIu64 " in flight %zu%s\n", peer.node, peer.match,
-                   peer.next, peer.in_flight_messages, peer.needs_snapshot ? ", needs a snapshot" : "");
+    text += format("%" PRIu64 ": match %" PRIu64 " next %" PRIu64 " in flight %zu%s%s\n", peer.node, peer.match,
+                   peer.next, peer.in_flight_messages, peer.needs_snapshot ? ", needs a snapshot" : "",
+                   peer.lost_tail ? ", lost its tail" : "");
   return text;
 }
 

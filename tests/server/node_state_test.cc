@@ -3,6 +3,7 @@
 
 #include "fake_environment.h"
 #include "fake_peers.h"
+#include "storage/damage.h"
 
 namespace leto::server::test {
 namespace {
@@ -73,6 +74,36 @@ TEST_CASE("a follower acknowledges entries while it loads") {
   }
   CHECK(acknowledged);
   CHECK(test.node->raft().applied_index() == 1);
+}
+
+TEST_CASE("a node that is shown to have lost what it acknowledged tells the leader, and ends as damaged") {
+  NodeUnderTest test(loading_start(3));
+  std::string said;
+  size_t sent_before = 0;
+  test.node->on_unusable = [&](const std::string& why) {
+    said = why;
+    sent_before = test.network.sent.size();
+  };
+  raft::AppendEntries heartbeat;
+  heartbeat.previous = {.term = 1, .index = 1};
+  heartbeat.acknowledged = 1;
+  test.node->on_message({.from = 2, .to = 1, .term = 2, .body = heartbeat});
+  test.finish_all_disk();
+  CHECK(said.empty());
+  test.network.sent.clear();
+  heartbeat.previous = {.term = 1, .index = 7};
+  heartbeat.acknowledged = 7;
+  test.node->on_message({.from = 2, .to = 1, .term = 2, .body = heartbeat});
+  test.finish_all_disk();
+  CHECK(storage::is_damage(said));
+  CHECK(storage::is_seen_by_others(said));
+  CHECK(said.find("entry 7") != std::string::npos);
+  // The refusal left before.
+  REQUIRE(sent_before == 1);
+  const auto* reply = std::get_if<raft::AppendEntriesReply>(&test.network.sent.front().body);
+  REQUIRE(reply != nullptr);
+  CHECK_FALSE(reply->accepted);
+  CHECK(reply->acknowledged == 7);
 }
 
 TEST_CASE("keys that cannot be loaded end the node, with the reason") {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "storage/aside.h"
+#include "storage/damage.h"
 #include "tests/server/survivor.h"
 
 namespace leto::server {
@@ -178,6 +179,18 @@ TEST_CASE("a mark about damage that is not there is removed by a node that canno
   REQUIRE(mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: entry 2 has a wrong checksum").is_ok());
   CHECK(survivor.visit().start.recovered.last.index == 6);
   CHECK_FALSE(has(survivor, "damaged"));
+}
+
+TEST_CASE("a mark about what only others can see stays, however sound the files are") {
+  Survivor survivor;
+  survivor.make();
+  REQUIRE(survivor.recover().is_ok());
+  const std::string sentence = survivor.path + "/raft.db: damaged: " + std::string(storage::kSeenByOthers) + ": entry 9";
+  REQUIRE(mark_damaged(survivor.path, sentence).is_ok());
+  base::Result<OpenedDirectory> opened = survivor.open();
+  REQUIRE_FALSE(opened.is_ok());
+  CHECK(opened.status().text().find(sentence) != std::string::npos);
+  CHECK(has(survivor, "damaged"));
 }
 
 TEST_CASE("a move that was cut off is finished by the next start, wherever it was cut") {

@@ -16,6 +16,7 @@ const char* reached_name(Reached what) {
       "member removed", "member replaced", "member added again", "learner promoted", "leadership handed over",
       "lying fsync", "lost write", "misdirected write", "torn block", "rot in the log's tail", "rot in the log's middle",
       "rot in the hard state", "rot in a page", "rot in the keys", "rot in a snapshot", "old backup", "cloned directory",
+      "directory that runs twice",
       "flapping beside a leader", "removed beside a leader", "all parted but a quorum",
       "joined", "election won", "leader stepped down", "log truncated", "unknown outcome", "redirected",
       "read at a follower", "write on the loop", "full job retried", "log loaded from disk", "died in a log write",
@@ -26,7 +27,7 @@ const char* reached_name(Reached what) {
       "read under a lease", "upgraded", "semantics raised", "databases moved",
       "transaction", "transaction undone", "transaction at a follower",
       "damage found opening", "found in the WAL", "found by a lost tail", "found by another's identity", "found running",
-      "found by --check", "harmless damage", "unnoticed damage", "ended by unnoticed damage",
+      "found by --check", "found by the leader", "harmless damage", "unnoticed damage", "ended by unnoticed damage",
   };
   return names[static_cast<size_t>(what)];
 }

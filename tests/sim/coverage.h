@@ -21,7 +21,7 @@ enum class Reached : uint8_t {
   kRemoved, kReplaced, kAddedBack, kPromoted, kTransferred,
   // Outside the model; see damage.h.
   kLyingSync, kLostWrite, kMisdirected, kTornBlock, kRotLogTail, kRotLogMiddle, kRotHardState, kRotPage, kRotKeys,
-  kRotSnapshot, kOldBackup, kClonedDirectory,
+  kRotSnapshot, kOldBackup, kClonedDirectory, kRunsTwice,
   // After the healing; see steady.h.
   kShaken, kShakenByRemoved, kQuorumParted, kFaultsEnd,
   // Branches.
@@ -32,7 +32,8 @@ enum class Reached : uint8_t {
   kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead,
   kUpgraded, kSemanticsRaised, kDatabasesMoved, kTransaction, kTransactionUndone, kTransactionForwarded,
   // By what damage was found, and when it was not.
-  kFoundOpening, kFoundInWal, kFoundTail, kFoundIdentity, kFoundRunning, kFoundChecking, kHarmless, kUnnoticed, kClaimOff, kEnd,
+  kFoundOpening, kFoundInWal, kFoundTail, kFoundIdentity, kFoundRunning, kFoundChecking, kFoundByLeader, kHarmless, kUnnoticed,
+  kClaimOff, kEnd,
 };
 
 inline constexpr size_t kFaults = static_cast<size_t>(Reached::kFaultsEnd);
@@ -40,7 +41,7 @@ inline constexpr size_t kReached = static_cast<size_t>(Reached::kEnd);
 
 const char* reached_name(Reached what);
 // Outside the model; see damage.h.
-constexpr bool is_damage(Reached what) { return what >= Reached::kLyingSync && what <= Reached::kClonedDirectory; }
+constexpr bool is_damage(Reached what) { return what >= Reached::kLyingSync && what <= Reached::kRunsTwice; }
 
 class Coverage {
  public:

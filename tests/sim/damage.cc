@@ -42,6 +42,7 @@ const Damage::Kind Damage::kKinds[] = {
     {Reached::kClonedDirectory, &Damage::clone},
     {Reached::kTornBlock, &Damage::tear_block},
     {Reached::kRotPage, &Damage::rot_page},
+    {Reached::kRunsTwice, &Damage::run_twice},
 };
 
 Damage::Damage(World& world, Cluster& cluster, Operator& operators)
@@ -63,6 +64,7 @@ void Damage::look() {
     saved_node_ = saved_of_->node();
   }
   if (spool_is_due_) rot_spool();
+  if (copy_ != nullptr) watch_copy();
   if (victim_ != nullptr) return settle();
   if (now >= next_at_ && operators_.may_lose_one()) inject();
 }
@@ -97,6 +99,7 @@ void Damage::settle() {
 
 void Damage::end() {
   over_ = true;
+  if (copy_ != nullptr && copy_->runs_copy) copy_->wipe();
   if (victim_ == nullptr || !victim_->suspect) return;
   victim_->checked_before_start = true;
   victim_->die(strike_ == Death::kPowerCut ? Death::kPowerCut : Death::kKill);
@@ -219,6 +222,22 @@ void Damage::clone() {
   const size_t other = victim_->number % cluster_.machines().size();
   victim_->comes_back_with = cluster_.machines()[other]->disk.synced_image();
   restart_in(0, Death::kKill);
+}
+
+// In the place of the victim, whose own data are gone, runs a copy of another member that runs, too: two processes with one
+// identity. Where it is said of a member that it has moved, its peers reach now the one, now the other.
+void Damage::run_twice() {
+  clone();
+  victim_->runs_copy = true;
+  copy_ = victim_;
+}
+
+void Damage::watch_copy() {
+  const bool runs = copy_->runs_copy;
+  if (runs && world_.scheduler.now() < judged_at_) return;
+  if (runs) copy_->wipe();
+  operators_.replace(*copy_);
+  copy_ = nullptr;
 }
 
 }  // namespace leto::sim

@@ -51,6 +51,9 @@ class Damage {
   void rot_snapshot();
   void restore_backup();
   void clone();
+  void run_twice();
+  // A copy that nobody found out is ended by who runs the machines.
+  void watch_copy();
 
   World& world_;
   Cluster& cluster_;
@@ -61,6 +64,7 @@ class Damage {
   Microseconds next_at_ = 0;          // No damage before.
   Microseconds strikes_at_ = 0, judged_at_ = 0;
   Death strike_ = Death::kNone;
+  Machine* copy_ = nullptr;           // Runs another member's directory, or did; null: none.
   Machine* saved_of_ = nullptr;       // Whose backup that is, and of which node.
   raft::NodeId saved_node_ = raft::kNobody;
   std::map<std::string, std::string> saved_;

@@ -87,6 +87,13 @@ bool Machine::find_damage(Reached by, const std::string& what) {
   return true;
 }
 
+void Machine::find_loss() {
+  if (!world_.unnoticed) world_.fail("D16", "a node on a sound disk is shown that it lost what it acknowledged");
+  world_.coverage.note(Reached::kFoundByLeader);
+  world_.trace.text(number, reached_name(Reached::kFoundByLeader));
+  wipe();
+}
+
 void Machine::open_and_run() {
   if (finds_damage_before_start()) return;
   const uint64_t faults_before = disk_faults();
@@ -140,7 +147,7 @@ void Machine::begin_anew() {
   observer_.on_wiped(*this);
   disk.clear_faults();
   disk.restore({});
-  suspect = checked_before_start = false;
+  suspect = checked_before_start = runs_copy = false;
   comes_back_with.clear();
   durable.clear();
   unfinished.clear();

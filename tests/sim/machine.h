@@ -95,6 +95,9 @@ class Machine {
   uint64_t disk_faults() const;
   // The damage of this machine was found, by `by`: it ends, and another node takes its place. False: it is not suspect.
   bool find_damage(Reached by, const std::string& what);
+  // The leader showed its process that it lost what it had acknowledged: it ends, and another node takes its place. A violation
+  // unless damage went unnoticed before.
+  void find_loss();
   // It has come to a step.
   void reaches(Ambush step);
   // Between events: buries the dead. True if a process ended.
@@ -143,6 +146,7 @@ class Machine {
   bool copy_is_summed = false;       // Of its keys, for others: what changes from now on is noticed.
   bool checked_before_start = false;   // By --check, which then has the last word.
   std::map<std::string, std::string> comes_back_with;   // In the place of its disk, after the next death; unless empty.
+  bool runs_copy = false;            // Its directory is a copy of that of a member that runs, too.
   uint64_t start_failures = 0;
   Microseconds restart_delay = 0;   // After the next death; 0: whatever.
   Microseconds down_until = 0;      // No process is started before.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "tests/sim/process.h"
 
 namespace leto::sim {
@@ -13,6 +14,7 @@ namespace {
 constexpr uint64_t kStream = 0x6e657477;
 constexpr uint64_t kOutOf = 10000;
 constexpr Microseconds kNoticeLow = 1 * kMillisecond, kNoticeHigh = 200 * kMillisecond;
+constexpr Microseconds kAddressHolds = 150 * kMillisecond;
 
 // Why a message is lost, in the trace.
 enum Reason : uint64_t { kDropped = 1, kCut = 2, kNobodyThere = 3, kOtherProcess = 4, kOtherNode = 5 };
@@ -43,13 +45,22 @@ void Network::mend_all() {
 }
 
 Machine* Network::find(raft::NodeId node) const {
-  const auto found =
-      std::find_if(machines_.begin(), machines_.end(), [node](const Machine* each) { return each->node() == node; });
+  const auto found = std::find_if(machines_.begin(), machines_.end(),
+                                  [node](const Machine* each) { return !each->runs_copy && each->node() == node; });
   return found == machines_.end() ? nullptr : *found;
 }
 
+// A copied directory that runs elsewhere says where it is, as one that has moved; then the other one says so again.
+Machine* Network::reached(const Machine& from, raft::NodeId node) const {
+  const auto copy = std::find_if(machines_.begin(), machines_.end(),
+                                 [node](const Machine* each) { return each->runs_copy && each->node() == node; });
+  const uint64_t shift = world_.scheduler.now() / kAddressHolds;
+  const bool is_moved = copy != machines_.end() && base::mix64(shift * machines_.size() + from.number) % 2 == 1;
+  return is_moved && *copy != &from ? *copy : find(node);
+}
+
 bool Network::send_forward(Machine& from, const peer::Forward& forward) {
-  Machine* to = find(forward.to);
+  Machine* to = reached(from, forward.to);
   if (to == nullptr || to->process() == nullptr) return false;
   // A connection that broke is noticed, or not yet.
   if (link(from.number, to->number).cuts > 0 && random_.chance(1, 2)) return false;
@@ -58,7 +69,7 @@ bool Network::send_forward(Machine& from, const peer::Forward& forward) {
 }
 
 void Network::send(Machine& from, const peer::Encoded& encoded) {
-  Machine* to = find(encoded.route.to);
+  Machine* to = reached(from, encoded.route.to);
   if (to == nullptr) return;
   auto packet = std::make_shared<Packet>();
   packet->from = &from;

@@ -57,6 +57,8 @@ class Network {
   void deliver_forward(const Packet& packet, Input input);
   void lose(const Packet& packet, uint64_t reason);
   Machine* find(raft::NodeId node) const;
+  // Of those who have its identity, the one that answers now at its address for `from`.
+  Machine* reached(const Machine& from, raft::NodeId node) const;
   server::Network::Found answer_adoption(Machine& there) const;
   base::Result<server::Network::Found> dial(Machine& from, const AdoptionRequest& request);
 

@@ -84,7 +84,8 @@ bool Operator::has_lost_one() const {
 }
 
 bool Operator::has_suspect() const {
-  return std::any_of(cluster_.machines().begin(), cluster_.machines().end(), [](const auto& each) { return each->suspect; });
+  return std::any_of(cluster_.machines().begin(), cluster_.machines().end(),
+                     [](const auto& each) { return each->suspect || each->runs_copy; });
 }
 
 bool Operator::may_lose_one() const {

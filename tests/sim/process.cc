@@ -95,6 +95,7 @@ base::Status Process::open_keys() {
 
 bool Process::finds_damage() {
   if (!machine_.suspect) return false;
+  if (machine_.runs_copy) return false;
   if (identity_.id != machine_.id) return machine_.find_damage(Reached::kFoundIdentity, "it belongs to " + identity_.id);
   const raft::Recovered recovered = log_store_->recovered();
   const raft::Index applied = key_store_->header().applied_index;
@@ -107,7 +108,7 @@ bool Process::finds_damage() {
 // that lies, or a backup, takes away with its witness. All else is to be found.
 void Process::judge_suspect(DurableLog found) {
   static constexpr Reached kMayLoseAll[] = {Reached::kLyingSync, Reached::kLostWrite, Reached::kMisdirected,
-                                            Reached::kOldBackup};
+                                            Reached::kOldBackup, Reached::kRunsTwice};
   const auto is = [&found](DurableLog known) {
     if (found.base().index <= known.last()) known.compact(found.base());
     DurableLog mine = found;
@@ -116,7 +117,8 @@ void Process::judge_suspect(DurableLog found) {
   };
   DurableLog finished = machine_.durable;
   finished.apply(machine_.unfinished);
-  const bool lost = !is(machine_.durable) && !is(finished);
+  // Another one goes on with the same identity: what this one knows today it cannot know tomorrow.
+  const bool lost = machine_.runs_copy || (!is(machine_.durable) && !is(finished));
   if (lost) {
     machine_.world().coverage.note(Reached::kUnnoticed);
     using Number = unsigned long long;
@@ -208,6 +210,7 @@ void Process::make_node() {
 // As the real server, it ends; on a disk that did what it was told that must not be.
 void Process::on_unusable(const std::string& why) {
   machine_.world().trace.text(machine_.number, "cannot go on: " + why);
+  if (storage::is_seen_by_others(why)) return machine_.find_loss();
   if (storage::is_damage(why) && machine_.find_damage(Reached::kFoundRunning, why)) return;
   if (machine_.disk_faults() == faults_at_start_) machine_.world().fail("I12", "a node cannot go on: " + why);
   machine_.die(Death::kKill);
