@@ -182,6 +182,37 @@ TEST_CASE("transaction: EXEC's bytes are those of docs/protocol.md") {
   CHECK(exec.transaction.entry_bytes() >= bytes.size());
 }
 
+// If this fails, a log of an earlier version is applied otherwise: it is the code that is wrong, not the file.
+TEST_CASE("transaction: the entry that tests/golden/entry-exec-v1.hex holds is still read, done, and written") {
+  std::ifstream file(LETO_SOURCE_DIR "/tests/golden/entry-exec-v1.hex");
+  REQUIRE(file.good());
+  std::string hex;
+  for (std::string line; std::getline(file, line);) hex += line.substr(0, line.find('#'));
+  const std::string golden = leto::test::from_hex(hex);
+  base::Result<EntryReader> entry = EntryReader::open(golden, 1);
+  REQUIRE(entry.is_ok());
+  CommandView view;
+  REQUIRE(entry.value().next(view));
+  CHECK(check_exec(view.arguments, kAllDatabases) == "");
+
+  Fixture test;
+  test.stamp.version.index = 299;
+  test.run({"SET", "w", "1"});
+  const Exec made({{"INCR", "a"}, {"SET", "b", "x"}}, watching(test, {"w", "v"}));
+  EntryBuilder builder;
+  builder.add(0, made.arguments);
+  CHECK(leto::test::to_hex(builder.finish(entry.value().header())) == leto::test::to_hex(golden));
+
+  Exec read({});
+  read.arguments = view.arguments;
+  CHECK(apply(test, read) == "*2\r\n:1\r\n+OK\r\n");
+  // The version of w is another one now.
+  test.run({"SET", "w", "1"});
+  CHECK(apply(test, read) == "*-1\r\n");
+  CHECK_FALSE(entry.value().next(view));
+  CHECK_FALSE(entry.value().failed());
+}
+
 TEST_CASE("transaction: an EXEC of another node is taken only if it could have been made here") {
   const auto why = [](const std::vector<Words>& commands) { return check_exec(Exec(commands).arguments, 1); };
   CHECK(why({{"SET", "a", "1"}, {"GET", "a"}}) == "");

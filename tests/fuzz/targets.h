@@ -13,10 +13,11 @@ struct Target {
   void (*run)(std::string_view bytes);
 };
 
-// RESP requests, in pieces; leto.conf; the payload of a log entry; a configuration.
+// RESP requests, in pieces; leto.conf; the payload of a log entry; a transaction as another node forwards it; a configuration.
 void parse_requests(std::string_view bytes);
 void parse_conf_file(std::string_view bytes);
 void read_entry(std::string_view bytes);
+void take_exec(std::string_view bytes);
 void read_configuration(std::string_view bytes);
 // Frames after the handshake: messages, parts, forwarded requests; and both ends of the handshake.
 void read_frames(std::string_view bytes);
@@ -29,6 +30,7 @@ void receive_snapshot(std::string_view bytes);
 
 inline constexpr Target kTargets[] = {
     {"requests", parse_requests},   {"conf", parse_conf_file}, {"entry", read_entry},
+    {"exec", take_exec},
     {"configuration", read_configuration}, {"frames", read_frames},   {"handshake", shake_hands},
     {"log", open_log},              {"keys", open_keys},       {"snapshot", receive_snapshot},
 };

@@ -3,9 +3,16 @@
 #include <string>
 
 #include "base/assert.h"
+#include "base/coding.h"
+#include "command/context.h"
 #include "command/entry.h"
 #include "command/semantics.h"
+#include "command/table.h"
+#include "command/transaction.h"
+#include "keyspace/keyspace.h"
 #include "raft/configuration.h"
+#include "resp/reply.h"
+#include "resp/reply_scan.h"
 #include "resp/request_parser.h"
 #include "server/options.h"
 #include "tests/fuzz/targets.h"
@@ -59,6 +66,31 @@ void read_entry(std::string_view bytes) {
     LETO_ASSERT(++commands <= kEntryCommandsMax, "more commands than bytes");
   }
   LETO_ASSERT(opened.value().failed() || commands == opened.value().count(), "commands are missing");
+}
+
+// One command as a Forward holds it. What is taken has to be done by any node, to the same end.
+void take_exec(std::string_view bytes) {
+  base::Reader reader(bytes);
+  command::CommandView view;
+  if (!command::read_command(reader, view) || !command::check_exec(view.arguments, keyspace::kDatabases).empty()) return;
+  const std::optional<std::string_view> key = command::first_key_of(command::exec_of_writes(), view.arguments);
+  LETO_ASSERT(!key || key->size() <= bytes.size(), "a key that is nowhere");
+  keyspace::Digest digests[2];
+  for (keyspace::Digest& digest : digests) {
+    const bool unheard = &digest != digests;
+    std::string text;
+    resp::Reply reply(text, 2);
+    keyspace::Keyspace keyspace;
+    command::Context context{.keyspace = keyspace, .services = nullptr, .client = nullptr, .arguments = view.arguments,
+                             .reply = reply, .stamp = {}, .unheard = unheard};
+    command::exec_of_writes().handler(context);
+    std::vector<std::string_view> elements;
+    const bool whole = text.starts_with("*-1\r\n") || resp::split_array(text, elements);
+    LETO_ASSERT(unheard || whole, "a reply that a forwarding node cannot read");
+    LETO_ASSERT(keyspace.digest() == keyspace.recompute_digest(), "the digest is not that of the keys");
+    digest = keyspace.digest();
+  }
+  LETO_ASSERT(digests[0] == digests[1], "it does something else where nobody is answered");
 }
 
 void read_configuration(std::string_view bytes) {
