@@ -52,6 +52,10 @@ void Checker::on_send(const Node& node, const Message& message) {
     if (!is_new && known->second != choice)
       violated(format("I6: node %" PRIu64 " votes twice in term %" PRIu64, node.id, message.term));
   }
+  const auto* append = std::get_if<raft::AppendEntries>(&message.body);
+  if (append && append->entries.empty() && append->leader_commit > append->previous.index)
+    violated(format("D7: node %" PRIu64 " tells of %" PRIu64 ", shown is %" PRIu64, node.id, append->leader_commit,
+                    append->previous.index));
   const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body);
   if (reply && reply->accepted && message.term == durable.term && reply->match > node.disk.log.size())
     violated(format("I10: node %" PRIu64 " acknowledges %" PRIu64 ", durable are %zu", node.id, reply->match,
@@ -65,6 +69,12 @@ void Checker::on_send(const Node& node, const Message& message) {
     violated(format("D16: node %" PRIu64 " lost its tail and acknowledges", node.id));
 }
 
+void Checker::on_appended(const Node& node, const raft::AppendEntries& append, Index commit_before) {
+  const Index shown = append.previous.index + append.entries.size();
+  if (node.raft->role() != raft::Role::kLeader && node.raft->commit_index() > std::max(commit_before, shown))
+    violated(format("D7: node %" PRIu64 " commits %" PRIu64 ", shown was %" PRIu64, node.id, node.raft->commit_index(), shown));
+}
+
 void Checker::on_lost(const Node& node, Index acknowledged) {
   if (!node.is_damaged)
     violated(format("D16: node %" PRIu64 " believes that it lost %" PRIu64 ", and its disk is sound", node.id, acknowledged));
@@ -74,6 +84,12 @@ void Checker::on_write(const Node& node, const raft::Write& write) {
   const Seen& seen = seen_[node.id];
   if (write.truncate_from && seen.leads != 0 && seen.leads == node.raft->term())
     violated(format("I7: node %" PRIu64 " leads term %" PRIu64 " and truncates", node.id, seen.leads));
+  if (write.truncate_from && (write.append.empty() || write.append.front().id.index != *write.truncate_from))
+    violated(format("D4: node %" PRIu64 " truncates from %" PRIu64 " apart from the append", node.id, *write.truncate_from));
+  for (size_t i = 1; i < write.append.size(); ++i)
+    if (write.append[i].id.index != write.append[0].id.index + i)
+      violated(format("D4: node %" PRIu64 " appends %" PRIu64 " behind %" PRIu64 " in one write", node.id,
+                      write.append[i].id.index, write.append[i - 1].id.index));
   reached_.installs += write.install.has_value();
   reached_.truncations += write.truncate_from.has_value();
   for (const Entry& entry : write.append) {

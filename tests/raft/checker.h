@@ -39,9 +39,9 @@ struct Reached {
 
 class Checker {
  public:
-  // A message leaves its node (I6 one vote per term, I9, I10).
+  // A message leaves its node (I6 one vote per term, I9, I10, D7).
   void on_send(const Node& node, const raft::Message& message);
-  // A write is handed over (I2, I7).
+  // A write is handed over (I2, I7, D4).
   void on_write(const Node& node, const raft::Write& write);
   // Entries are given to the state machine (I4).
   void on_apply(const Node& node, const raft::Entry& entry);
@@ -49,6 +49,8 @@ class Checker {
   void on_read(const Node& node, raft::Index index, raft::Index floor);
   // After each event, for the node that it concerned (I1, I3, I5, I6, I8, I11).
   void after_event(const std::map<raft::NodeId, Node>& nodes, const Node& node);
+  // An append was taken in; its commit index was `commit_before` (D7).
+  void on_appended(const Node& node, const raft::AppendEntries& append, raft::Index commit_before);
   // The leader showed a node that it has `acknowledged` no more (D16).
   void on_lost(const Node& node, raft::Index acknowledged);
   void on_restart(const Node& node);

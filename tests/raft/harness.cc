@@ -303,8 +303,15 @@ void Cluster::unreachable(NodeId id, NodeId peer) {
   pump(id);
 }
 
-void Cluster::step(NodeId id, const Message& message) {
+void Cluster::take_in(NodeId id, const Message& message) {
+  const Index commit_before = raft(id).commit_index();
   raft(id).step(message);
+  if (const auto* append = std::get_if<raft::AppendEntries>(&message.body))
+    checker_.on_appended(node(id), *append, commit_before);
+}
+
+void Cluster::step(NodeId id, const Message& message) {
+  take_in(id, message);
   pump(id);
 }
 
@@ -424,6 +431,14 @@ void Cluster::deliver_at(size_t position) {
   const auto receiver = nodes_.find(message.to);
   if (receiver == nodes_.end() || !receiver->second.raft || cut_.contains({message.from, message.to})) return;
   step(message.to, message);
+}
+
+void Cluster::deliver_together(size_t first, size_t second) {
+  const Message messages[] = {network_[first], network_[second]};
+  drop_at(std::max(first, second));
+  drop_at(std::min(first, second));
+  for (const Message& message : messages) take_in(message.to, message);
+  pump(messages[0].to);
 }
 
 void Cluster::drop_at(size_t position) { network_.erase(network_.begin() + static_cast<ptrdiff_t>(position)); }

@@ -154,6 +154,8 @@ class Cluster {
   // Network.
   std::deque<Message>& network() { return network_; }
   void deliver_at(size_t position);
+  // Two of one turn: the core's output is taken after the second. REQUIRES: both are to one node, which is up.
+  void deliver_together(size_t first, size_t second);
   void drop_at(size_t position);
   void duplicate_at(size_t position);
   // What is on the way from `from` to `to`, oldest first and at most `count`; 0 stands for any node. What is
@@ -179,6 +181,7 @@ class Cluster {
   void set_verbose(bool verbose) { verbose_ = verbose; }
 
  private:
+  void take_in(NodeId id, const Message& message);
   void pump(NodeId id);
   void carry_out(Node& node, raft::Output output);
   void send(Node& node, const Message& message);

@@ -61,7 +61,8 @@ uint64_t hash_of(Cluster& cluster, const SearchBounds& left) {
   uint64_t bag = 0;
   for (const Message& message : cluster.network()) bag += base::mix64(hash_of(message));
   base::put_u64(bytes, bag);
-  for (const uint8_t number : {left.timeouts, left.ages, left.heartbeats, left.proposals, left.reads, left.crashes, left.duplicates})
+  for (const uint8_t number : {left.timeouts, left.ages, left.heartbeats, left.proposals, left.reads, left.crashes, left.duplicates,
+                               left.pairs})
     base::put_u8(bytes, number);
   cluster.checker().fingerprint(bytes);
   return base::hash64(bytes, 2);
@@ -126,10 +127,20 @@ std::vector<Search::Action> Search::actions(Cluster& cluster, const SearchBounds
   for (size_t at = 0; at < network.size(); ++at) {
     if (!is_first_of_its_kind(network, at)) continue;
     found.push_back({.kind = Kind::kDeliver, .node = network[at].to, .number = at});
+    if (left.pairs > 0) add_pairs(cluster, at, found);
     if (left.duplicates > 0) found.push_back({.kind = Kind::kDuplicate, .node = network[at].to, .number = at});
   }
   for (const NodeId id : cluster.ids()) add_node_actions(cluster, id, left, found);
   return found;
+}
+
+void Search::add_pairs(Cluster& cluster, size_t first, std::vector<Action>& found) const {
+  const std::deque<Message>& network = cluster.network();
+  const NodeId to = network[first].to;
+  for (size_t second = 0; second < network.size() && cluster.is_up(to); ++second) {
+    if (second != first && network[second].to == to)
+      found.push_back({.kind = Kind::kDeliverTwo, .node = to, .number = first, .second = second});
+  }
 }
 
 void Search::add_node_actions(Cluster& cluster, NodeId id, const SearchBounds& left, std::vector<Action>& found) const {
@@ -153,6 +164,9 @@ void Search::carry_out(Cluster& cluster, const Action& action, SearchBounds& lef
   const raft::Options& options = cluster.node(action.node).options;
   switch (action.kind) {
     case Kind::kDeliver: return cluster.deliver_at(action.number);
+    case Kind::kDeliverTwo:
+      --left.pairs;
+      return cluster.deliver_together(action.number, action.second);
     case Kind::kDuplicate:
       --left.duplicates;
       cluster.duplicate_at(action.number);

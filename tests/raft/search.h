@@ -27,6 +27,7 @@ struct SearchBounds {
   uint8_t reads = 0;
   uint8_t crashes = 0;
   uint8_t duplicates = 0;
+  uint8_t pairs = 0;        // Two messages come to one node in one turn.
   uint8_t in_flight = 8;
   uint64_t states = 1000000;   // Then it stops, and says that it was not all.
 };
@@ -46,17 +47,19 @@ class Search {
   SearchResult run(const Cluster& start);
 
  private:
-  enum class Kind : uint8_t { kDeliver, kDuplicate, kSync, kCrash, kStart, kTimeout, kAge, kHeartbeat, kPropose, kRead };
+  enum class Kind : uint8_t { kDeliver, kDeliverTwo, kDuplicate, kSync, kCrash, kStart, kTimeout, kAge, kHeartbeat, kPropose, kRead };
   struct Action {
     Kind kind = Kind::kDeliver;
     raft::NodeId node = 0;
     size_t number = 0;     // Of a message in the bag, or of writes that a crash leaves.
+    size_t second = 0;     // Of the message that comes with it.
   };
 
   // True if nothing was wrong and there is more to look at behind it.
   bool enter(Cluster& cluster, const SearchBounds& left);
   void look(const Cluster& cluster, const SearchBounds& left);
   std::vector<Action> actions(Cluster& cluster, const SearchBounds& left) const;
+  void add_pairs(Cluster& cluster, size_t first, std::vector<Action>& found) const;
   void add_node_actions(Cluster& cluster, raft::NodeId id, const SearchBounds& left, std::vector<Action>& found) const;
   void carry_out(Cluster& cluster, const Action& action, SearchBounds& left) const;
   void report(const std::string& why);

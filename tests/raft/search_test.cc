@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace leto::raft_test {
@@ -70,6 +71,52 @@ Cluster two_leaders() {
   return cluster;
 }
 
+// To node 3 are on their way an append of node 1, which led in term 1, and one of node 2, which leads in term 2 and has another
+// entry in that place.
+Cluster overtaken() {
+  Cluster cluster = three();
+  REQUIRE(cluster.elect(1));
+  cluster.tick(1);
+  cluster.settle();
+  cluster.node(1).disk_is_manual = true;
+  cluster.propose(1, "old");
+  cluster.drop(1, 2);
+  REQUIRE(cluster.network().size() == 1);
+  const Message late = cluster.network().front();
+  // Node 1 dies before it has that itself, and helps node 2.
+  cluster.restart(1);
+  cluster.node(1).disk_is_manual = false;
+  elect_silently(cluster, 2, 1);
+  cluster.network().push_front(late);
+  make_disks_manual(cluster);
+  return cluster;
+}
+
+// Nodes 1 and 2 have committed two entries; node 3 has them, but its answers were lost, and the first of them is on its
+// way again.
+Cluster sent_again() {
+  Cluster cluster = three();
+  REQUIRE(cluster.elect(1));
+  cluster.tick(1);
+  cluster.settle();
+  cluster.propose(1, "a");
+  cluster.propose(1, "b");
+  const auto is_sent = [&] {
+    return std::any_of(cluster.network().begin(), cluster.network().end(), [](const Message& message) {
+      const auto* append = std::get_if<raft::AppendEntries>(&message.body);
+      return append != nullptr && message.to == 3 && !append->entries.empty();
+    });
+  };
+  for (int tick = 0; tick < 8; ++tick) {
+    while (cluster.deliver() > 0) cluster.drop(3, 1);
+    cluster.tick(1);
+    if (is_sent()) break;
+  }
+  REQUIRE(is_sent());
+  make_disks_manual(cluster);
+  return cluster;
+}
+
 // Figure 8 of the paper, at (c): node 1 leads again and is about to give others its entry of term 1, while node 3 has one
 // of term 2 at the same index.
 Cluster figure_8() {
@@ -118,6 +165,14 @@ TEST_CASE("every order of two leaders of different terms: one has what nobody el
 
 TEST_CASE("every order of a read at two leaders of different terms") {
   explore(two_leaders(), {.depth = 8, .timeouts = 0, .proposals = 0, .reads = 1}, 3);
+}
+
+TEST_CASE("every order of appends of two terms that come in one turn, or one by one") {
+  explore(overtaken(), {.depth = 6, .timeouts = 0, .proposals = 0, .crashes = 1, .pairs = 1}, 3);
+}
+
+TEST_CASE("every order of what was acknowledged in vain and is sent again") {
+  explore(sent_again(), {.depth = 7, .timeouts = 0, .heartbeats = 1, .proposals = 1, .crashes = 1}, 3);
 }
 
 TEST_CASE("every order of Figure 8") {
