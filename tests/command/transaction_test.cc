@@ -98,6 +98,20 @@ TEST_CASE("transaction: EXEC does nothing if a watched key was written, or appea
   }
 }
 
+TEST_CASE("transaction: a watched key is looked at in the database in which it was watched") {
+  for (const bool changed : {false, true}) {
+    CAPTURE(changed);
+    Fixture test;
+    test.run({"SELECT", "3"});
+    test.run({"SET", "k", "1"});
+    const Exec exec({{"SET", "done", "yes"}}, watching(test, {"k"}));
+    if (changed) test.run({"SET", "k", "2"});
+    test.run({"SELECT", "0"});
+    test.run({"SET", "k", "of another one"});
+    CHECK(apply(test, exec) == (changed ? "*-1\r\n" : "*1\r\n+OK\r\n"));
+  }
+}
+
 TEST_CASE("transaction: a key that was made and removed again is known to be touched, though the condition holds") {
   Fixture test;
   const Exec exec({{"SET", "done", "yes"}}, watching(test, {"k"}));

@@ -53,6 +53,7 @@ TEST_CASE("watches: who watches a key that exists before or behind FLUSHDB, SWAP
   keys.swap(1, 0);
   CHECK(told() == std::vector<bool>{true, true, false, false});
   keys.rename(0, {.from = "here", .to = "nowhere", .version = {.index = 3}});
+  CHECK(told() == std::vector<bool>{true, false, true, false});
   keys.rename(0, {.from = "nowhere", .to = "here", .version = {.index = 4}});
   CHECK(told() == std::vector<bool>{true, false, true, false});
   keys.flush(2);

@@ -38,6 +38,20 @@ TEST_CASE("a transaction is one command of one entry, answered with an array onc
   CHECK(test.take(session) == "*3\r\n:1\r\n:1\r\n$1\r\n1\r\n");
 }
 
+TEST_CASE("what is queued behind a SELECT is of that database, and the client stays in it") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  send_all(test, session, {{"MULTI"}, {"SET", "k", "0"}, {"SELECT", "3"}, {"SET", "k", "3"}, {"GET", "k"}, {"EXEC"}});
+  test.finish_all_disk();
+  CHECK(test.take(session).ends_with("*4\r\n+OK\r\n+OK\r\n+OK\r\n$1\r\n3\r\n"));
+  CHECK(test.node->keyspace().size(0) == 1);
+  CHECK(test.node->keyspace().size(3) == 1);
+  send_all(test, session, {{"GET", "k"}, {"SELECT", "0"}, {"GET", "k"}});
+  test.finish_all_disk();
+  CHECK(test.take(session) == "$1\r\n3\r\n+OK\r\n$1\r\n0\r\n");
+}
+
 TEST_CASE("nothing of other clients comes between the commands of a transaction") {
   NodeUnderTest test;
   test.lead();

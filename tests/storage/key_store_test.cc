@@ -563,13 +563,14 @@ TEST_CASE("a rename whose flush failed is written whole, as are those that came 
   check_file(*store, keys);
 }
 
+constexpr char kTablesOfKeys[] =
+    "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema WHERE name LIKE '%\\_%' ESCAPE '\\'"
+    " AND type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name)";
+
 TEST_CASE("a flushed database takes a new namespace, and its old tables go in bounded steps, also after a restart") {
   TestDisk disk("keys_flushdb");
   Keyspace keys;
-  const auto tables = [&] {
-    return select(disk, "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema WHERE name LIKE '%\\_%' ESCAPE '\\'"
-                        " AND type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY name)");
-  };
+  const auto tables = [&] { return select(disk, kTablesOfKeys); };
   {
     const auto store = open_keys(disk);
     for (int i = 0; i < 800; ++i) keys.set(0, "key " + std::to_string(i), item(std::string(60'000, 'v')));
@@ -604,6 +605,21 @@ TEST_CASE("a flushed database takes a new namespace, and its old tables go in bo
   CHECK(steps <= 12);
   CHECK(tables() == "chunks_17,keys_17;");
   CHECK(select(disk, "SELECT count(*) FROM garbage") == "0;");
+}
+
+TEST_CASE("the old tables of a flushed database go without a restart, too") {
+  TestDisk disk("keys_flushdb_running");
+  Keyspace keys;
+  const auto store = open_keys(disk);
+  keys.set(0, "a", item("1"));
+  keys.set(0, "large", item(large_value()));
+  must_flush(*store, keys, 1);
+  keys.flush(0);
+  keys.set(0, "new", item("2"));
+  must_flush(*store, keys, 2);
+  for (int steps = 0; store->has_garbage() && steps < 100; ++steps) REQUIRE(store->checkpoint().is_ok());
+  CHECK(select(disk, kTablesOfKeys) == "chunks_17,keys_17;");
+  check_file(*store, keys);
 }
 
 TEST_CASE("swapped databases exchange their rows, and nothing else is written") {
