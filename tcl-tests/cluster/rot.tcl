@@ -123,6 +123,23 @@ test "a log that lost its tail is known by the witness, and repaired from the ot
     }
 }
 
+test "an older backup of both files, which the start cannot know, is known to the leader, and repaired from the others" -timeout 90 {
+    scenario "in order" {
+        foreach file [glob $node::dir($victim)/*.db*] { file delete $file }
+        foreach file [glob $harness::directory/older/*.db*] { file copy $file $node::dir($victim) }
+        set node::expected_end($victim) 1
+        launch $victim
+        wait_for_condition "$victim has ended" 20000 {![runs $victim]}
+        assert_equal $process::status($node::pid($victim)) "exit 75" [errors_of $victim]
+        assert_match [log_of $leader] "*raft: D16: $node::id($victim) acknowledged entry * and has it no more*"
+    } {raft\.db: damaged: entries that this node acknowledged are gone: the leader has entry \d+ from it} {
+        stop $victim
+        file mkdir $harness::directory/older
+        foreach file [glob $node::dir($victim)/*.db*] { file copy $file $harness::directory/older }
+        restart $victim
+    }
+}
+
 test "a damaged entry in the middle of the log ends the leader that reads it; the next start repairs it" -timeout 120 {
     set nodes [start_cluster 3 {-log-segment 64kb -log-window 1gb -repair yes}]
     set leader [leader_of $nodes]
