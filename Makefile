@@ -29,7 +29,7 @@ BIN   := $(if $(filter release,$(FLAVOUR)),bin,$(BUILD)/bin)
 # archive, of which each program takes what it uses.
 SOURCES      := $(shell find -H src -name '*.cc' 2>/dev/null | LC_ALL=C sort)
 TEST_FILES   := $(shell find -H tests -name '*.cc' -not -path 'tests/fuzz/fuzzer.cc' -not -path 'tests/mutants/*' \
-                  2>/dev/null | LC_ALL=C sort)
+                  -not -path 'tests/faults/*' 2>/dev/null | LC_ALL=C sort)
 TEST_SOURCES := tests/main.cc $(filter %_test.cc,$(TEST_FILES))
 SIM_THERE    := $(wildcard tests/sim/main.cc)
 CHAOS_THERE  := $(wildcard tests/chaos/main.cc)
@@ -46,7 +46,9 @@ HELPER_LIBRARY  := $(BUILD)/libhelpers.a
 
 PROGRAMS := $(if $(wildcard src/main.cc),$(BIN)/leto)
 # leto-level2 is bin/leto but for one object, which has the semantics level of a later version: what upgrades are tested with.
-TESTERS  := $(BIN)/leto-tests $(BIN)/leto-level2 $(if $(SIM_THERE),$(BIN)/leto-sim)
+# leto-faults is for the sanitizers to find.
+TESTERS  := $(BIN)/leto-tests $(BIN)/leto-level2 $(if $(SIM_THERE),$(BIN)/leto-sim) \
+            $(if $(filter sanitize thread,$(FLAVOUR)),$(BIN)/leto-faults)
 LEVEL2   := $(BUILD)/level2/semantics.o
 
 # --- Libraries and flags -----------------------------------------------------------------------------
@@ -112,22 +114,24 @@ soak: build-tests  ## seeds that nobody has run yet, of the core and of whole cl
 
 .PHONY: chaos
 chaos: all $(BIN)/leto-chaos  ## real processes and sockets under kills, stops, cuts, bad disks: T=60 SEED=7 WAY=proxies NODES=3
-	@$(BIN)/leto-chaos --program $(BIN)/leto --seconds $(or $(T),60) $(if $(SEED),--seed $(SEED)) $(if $(WAY),--way $(WAY)) \
+	@TSAN_OPTIONS="halt_on_error=1:$$TSAN_OPTIONS" $(BIN)/leto-chaos --program $(BIN)/leto --seconds $(or $(T),60) $(if $(SEED),--seed $(SEED)) $(if $(WAY),--way $(WAY)) \
 	  $(if $(NODES),--nodes $(NODES)) $(if $(V),--trace)
 
 .PHONY: bench
 bench: all  ## throughput as a ratio to redis-server with appendfsync always; fails below a floor
 	@tests/bench/compare
 
+TCL_WANTED = $(if $(TCL),--tcl '$(filter-out 1,$(TCL))')
+
 .PHONY: sanitize
-sanitize:  ## ASan and UBSan build; unit tests and a range of seeds (SEEDS=50 FIRST=1)
+sanitize:  ## ASan and UBSan build; unit tests, a range of seeds (SEEDS=50 FIRST=1), TCL=1 the Tcl tests (TCL='unit kills' some)
 	@$(MAKE) --no-print-directory FLAVOUR=sanitize build-tests
-	@tools/test --quick build/sanitize/bin $(or $(SEEDS),50) $(or $(FIRST),1)
+	@tools/test --quick $(TCL_WANTED) build/sanitize/bin $(or $(SEEDS),50) $(or $(FIRST),1)
 
 .PHONY: sanitize-thread
 sanitize-thread:  ## the same with the thread sanitizer
 	@$(MAKE) --no-print-directory FLAVOUR=thread build-tests
-	@tools/test --quick build/thread/bin $(or $(SEEDS),50) $(or $(FIRST),1)
+	@tools/test --quick $(TCL_WANTED) build/thread/bin $(or $(SEEDS),50) $(or $(FIRST),1)
 
 .PHONY: fuzz
 fuzz:  ## feed every reader of strange bytes with what clang's fuzzer makes up; T=60 seconds each, ONLY=frames chooses
@@ -205,6 +209,8 @@ endef
 $(BIN)/leto: $(BUILD)/src/main.o $(LIBRARY)
 	$(link)
 $(BIN)/leto-tests: $(TEST_OBJECTS) $(HELPER_LIBRARY) $(LIBRARY) $(BUILD)/files
+	$(link)
+$(BIN)/leto-faults: $(BUILD)/tests/faults/main.o
 	$(link)
 $(BIN)/leto-fuzz: $(BUILD)/tests/fuzz/fuzzer.o $(HELPER_LIBRARY) $(LIBRARY)
 	@mkdir -p $(@D)

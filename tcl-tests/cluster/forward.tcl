@@ -151,7 +151,7 @@ test "with two of three dead a forwarded write is refused, and taken again once 
     wait_for_condition "the loss is noticed" 5000 {[raft_field $last leader] eq ""}
     lassign [timed {ask $connection SET key no}] milliseconds answer
     assert_match $answer "-CLUSTERDOWN no leader*"
-    assert {$milliseconds < 4000}
+    assert {$milliseconds < [scaled 4000]}
     resp::send $connection SET key yes
     restart $leader -nowait
     assert_equal [resp::text [resp::reply $connection 10000]] OK

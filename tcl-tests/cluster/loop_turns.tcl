@@ -3,7 +3,7 @@
 # that a leader whose log's disk is slow serves reads as ever.
 
 # Of one turn of the loop, thread CPU time.
-set turn_usec_max 10000
+set turn_usec_max [scaled 10000]
 
 proc reset_turns {nodes} { foreach node $nodes { call_node $node CONFIG RESETSTAT } }
 

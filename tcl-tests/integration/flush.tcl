@@ -42,7 +42,7 @@ test "while writes go on, no change stays behind for longer than flush-interval 
     set flushes [expr {[raft_field $node flushes] - $before}]
     note "$flushes flushes in 3 s, at most $lag ms behind"
     assert {$flushes >= 3} "$flushes flushes"
-    assert {$lag < 3000} "$lag ms behind"
+    assert {$lag < [scaled 3000]} "$lag ms behind"
     assert_load_kept $load [stop_load $load] $node
 }
 

@@ -78,7 +78,7 @@ proc stop_and_come_back {limit_ms end} {
     set status [process::wait_end $node::pid(id1) 5000]
     note "a write was taken $took ms after the stop; the process had ended after [expr {$process::ended_ms($node::pid(id1)) - $started}] ms"
     drop_control id1
-    assert {$took <= $limit_ms} "set a c was OK after $took ms, $limit_ms allowed"
+    assert {$took <= [scaled $limit_ms]} "set a c was OK after $took ms, [scaled $limit_ms] allowed"
     set leader [leader_of {id2 id3}]
     set follower [others {id2 id3} $leader]
     wait_for_condition "the third node follows" 5000 {[raft_field $follower role] eq "follower" && [raft_field $follower leader] eq $leader}

@@ -37,7 +37,7 @@ proc test {name args} {
         say "         runs only with LETO_LONG=1"
         return
     }
-    say "@start $harness::number $timeout $name"
+    say "@start $harness::number [scaled $timeout] $name"
     harness::run_test $name $body
 }
 
@@ -53,9 +53,15 @@ proc harness::run_test {name body} {
     ::file mkdir $directory
     set process::scratch $directory
     set process::runs_made 0
+    sanitizer::report_into $directory
     set started [clock milliseconds]
-    set code [catch {uplevel #0 [list apply [list {} $body]]; check_nodes_in_order} message options]
+    set code [catch {uplevel #0 [list apply [list {} $body]]; check_nodes_in_order; end_for_sanitizer} message options]
     set seconds [format %.2f [expr {([clock milliseconds] - $started) / 1000.0}]]
+    if {[catch {check_no_report} found found_options]} {
+        set message [expr {$code ? "$message\n$found" : $found}]
+        set code 1
+        set options $found_options
+    }
     set skipped [expr {$code && [dict get $options -errorcode] eq "SKIP"}]
     if {$skipped} {
         say "@skip $seconds $name"
@@ -71,6 +77,13 @@ proc harness::run_test {name body} {
     process::forget_all
     node::forget_all
     if {$code == 0 || $skipped} { ::file delete -force $directory }
+}
+
+# Fails, with all that they say, if a sanitizer found something in a process of this test.
+proc check_no_report {} {
+    set found [sanitizer::reports $harness::directory]
+    if {![llength $found]} return
+    error "a sanitizer's report ([join $found ", "]):\n[join [lmap path $found { string trim [read_file $path] }] \n]"
 }
 
 proc harness::print_failure {message options} {
@@ -120,6 +133,7 @@ proc pause {milliseconds} {
 # An error in it counts as "not yet", and the last one is told when the time is over; but the end of a node
 # that is waited for (errorcode ENDED) is an error at once.
 proc wait_for_condition {what timeout_ms condition} {
+    set timeout_ms [scaled $timeout_ms]
     set started [clock milliseconds]
     set last ""
     while 1 {

@@ -265,6 +265,20 @@ proc check_nodes_in_order {} {
     }
 }
 
+# Under a sanitizer: ends what still runs in order, since leaks are looked for at the end of a process. Whether an end takes
+# too long is for the tests of ends: who has not ended is killed with the rest.
+proc end_for_sanitizer {} {
+    if {$sanitizer::name eq ""} return
+    set running [lmap name [array names node::pid] { if {![runs $name]} continue; set name }]
+    foreach name $running { process::signal TERM $node::pid($name) }
+    foreach name $running { process::signal CONT $node::pid($name) }
+    foreach name $running {
+        if {[catch {process::wait_end $node::pid($name) 5000} status]} continue
+        set node::expected_end($name) 1
+        if {[string match "signal *" $status]} { error "node $name, told to end: $status: [last_words $name]" }
+    }
+}
+
 proc node::logs_to_show {} {
     variable pid; variable command; variable port
     set shown {}

@@ -10,6 +10,7 @@ namespace eval process {
     variable pid_file ""
     variable scratch ""      ;# A directory for the files of run.
     variable runs_made 0
+    variable patience 1      ;# How many times as long an end is waited for.
     variable status     ;# By pid: "" while it runs, then "exit N" or "signal SIGNAME".
     variable ended_ms
     variable channel
@@ -84,7 +85,8 @@ proc process::signal {name args} {
 
 # Waits for the end and returns the status; fails if the process still runs after the time.
 proc process::wait_end {pid timeout_ms} {
-    variable status
+    variable status; variable patience
+    set timeout_ms [expr {$timeout_ms * $patience}]
     set timer [after $timeout_ms {incr process::change}]
     set deadline [expr {[clock milliseconds] + $timeout_ms}]
     while {$status($pid) eq "" && [clock milliseconds] < $deadline} { vwait process::change }

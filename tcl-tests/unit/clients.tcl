@@ -125,7 +125,11 @@ test "clients that do not read cost a bounded amount of memory, whatever they as
         pause 10
     }
     assert {$most <= 70000000} "the output of one client came to $most bytes"
-    assert {[dict get [info_of $node memory] used_memory_rss] < 500000000}
+    if {$sanitizer::name ne ""} {
+        note "the process's memory is not looked at: the $sanitizer::name sanitizer holds what was freed, and books of its own"
+    } else {
+        assert {[dict get [info_of $node memory] used_memory_rss] < 500000000}
+    }
 }
 
 test "a client that sends more than its query buffer limit is closed without a reply" {

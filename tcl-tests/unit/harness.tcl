@@ -58,12 +58,30 @@ test "an ended process is noticed at once and its status told" {
     assert_equal [process::run {sh -c {cat; echo no >&2; exit 3}} 5000 . yes] [list "exit 3" "yes" "no\n"]
 }
 
+test "what a sanitizer finds in a process fails its test, a leak at its end too" {
+    set faults [file join [file dirname $node::binary] leto-faults]
+    if {$sanitizer::name eq ""} { skip "bin/leto was built without a sanitizer" }
+    foreach {fault said} [dict get {
+        address {leak "detected memory leaks" overflow heap-buffer-overflow sum "signed integer overflow"}
+        thread {race "data race"}
+    } $sanitizer::name] {
+        set status [lindex [process::run [list $faults $fault] 20000] 0]
+        assert {$status ne "exit 0"} "$fault: $status"
+        assert {[catch {check_no_report} message]} $fault
+        assert_match $message "*$said*" $fault
+        assert_match $message "*tests/faults/main.cc*" "$fault: where it is"
+        file delete {*}[sanitizer::reports $harness::directory]
+    }
+    assert_equal [lindex [process::run [list $faults nothing] 20000] 0] "exit 0"
+    check_no_report
+}
+
 test "waiting for a condition ends when it holds, and tells the last error when it does not" {
     set ::counter 0
     wait_for_condition "the counter reaches 3" 1000 {[incr ::counter] >= 3}
     assert_equal $::counter 3
     assert {[catch {wait_for_condition "never" 30 {[error "the reason"]}} message]}
-    assert_match $message "not within 30 ms: never*the reason*"
+    assert_match $message "not within [scaled 30] ms: never*the reason*"
 }
 
 test "the check after a load notices a lost write, a changed one and a counter that is off" {
