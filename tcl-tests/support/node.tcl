@@ -270,10 +270,13 @@ proc check_nodes_in_order {} {
 proc end_for_sanitizer {} {
     if {$sanitizer::name eq ""} return
     set running [lmap name [array names node::pid] { if {![runs $name]} continue; set name }]
-    foreach name $running { process::signal TERM $node::pid($name) }
-    foreach name $running { process::signal CONT $node::pid($name) }
+    # In this order: the search for leaks stops all threads, and a CONT would take that back.
+    foreach signal {CONT TERM} { foreach name $running { process::signal $signal $node::pid($name) } }
     foreach name $running {
-        if {[catch {process::wait_end $node::pid($name) 5000} status]} continue
+        if {[catch {process::wait_end $node::pid($name) 5000} status]} {
+            note "node $name was told to end and has not"
+            continue
+        }
         set node::expected_end($name) 1
         if {[string match "signal *" $status]} { error "node $name, told to end: $status: [last_words $name]" }
     }

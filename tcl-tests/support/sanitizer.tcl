@@ -2,7 +2,8 @@
 # longer under it is given longer. Refuses to know what a test does.
 #
 # Each process writes what was found in it into a file of its own, report.PID in the test's directory, so nothing is lost to
-# who reads stderr, to kill -9, or to a status that a test expected.
+# who reads stderr, to kill -9, or to a status that a test expected. But g++'s sanitizer of undefined behaviour knows stderr
+# alone beside that of addresses: those files are looked through, too.
 
 namespace eval sanitizer {
     variable name ""      ;# address, thread, or empty.
@@ -39,8 +40,16 @@ proc sanitizer::report_into {directory} {
     append ::env(UBSAN_OPTIONS) ":print_stacktrace=1"
 }
 
-# The files of what was found, each the text of one process.
-proc sanitizer::reports {directory} { return [lsort [glob -nocomplain -directory $directory report.*]] }
+# The files of what was found, each of one process.
+proc sanitizer::reports {directory} {
+    variable name
+    set found [lsort [glob -nocomplain -directory $directory report.*]]
+    if {$name eq ""} { return $found }
+    foreach path [lsort [glob -nocomplain -directory $directory *.err]] {
+        if {[regexp {: runtime error: |Sanitizer: } [read_file $path]]} { lappend found $path }
+    }
+    return $found
+}
 
 # A time that is a bound on how fast Leto is, or a patience: longer under a sanitizer.
 proc scaled {value} { return [expr {$value * $sanitizer::factor}] }

@@ -165,7 +165,7 @@ proc round_trip {connection size} {
 }
 
 test "large values and wide commands go through whole" {
-    set connection [connect [start_node]]
+    set connection [connect [start_node -options [list -request-timeout [scaled 5000] -disk-stall-timeout [scaled 800]]]]
     round_trip $connection 5000000
     round_trip $connection 20000000
     set requests [list DEL]

@@ -73,7 +73,8 @@ TEST_CASE("docs/commands.md: it lists exactly the commands of the table, with th
       check(subcommand.name, subcommand.arity, subcommand.flags);
     }
   }
-  for (const auto& [name, row] : rows) {
+  for (const auto& row : rows) {
+    const std::string& name = row.first;
     CAPTURE(name);
     CHECK(std::ranges::find(names, name) != names.end());
   }

@@ -86,7 +86,9 @@ TEST_CASE("transaction: EXEC does nothing if a watched key was written, or appea
   const std::vector<std::pair<Words, bool>> cases = {
       {{"SET", "there", "2"}, true}, {{"SET", "there", "1"}, true},  {{"DEL", "there"}, true}, {{"SET", "absent", "1"}, true},
       {{"SET", "other", "1"}, false}, {{"DEL", "absent"}, false}, {{"GET", "there"}, false}};
-  for (const auto& [between, aborts] : cases) {
+  for (const auto& each : cases) {
+    const Words& between = each.first;
+    const bool aborts = each.second;
     CAPTURE(between[0] + " " + between[1]);
     Fixture test;
     test.run({"SET", "there", "1"});

@@ -148,7 +148,9 @@ TEST_CASE("request parser: errors are Redis's") {
       {"*" + std::string(65537, '1'), "too big mbulk count string"},
       {"*1\r\n$" + std::string(65537, '1'), "too big bulk count string"},
   };
-  for (const auto& [bytes, text] : cases) {
+  for (const auto& each : cases) {
+    const std::string& bytes = each.first;
+    const std::string& text = each.second;
     CAPTURE(bytes.substr(0, 40));
     const Parsed whole = parse("*1\r\n$4\r\nPING\r\n" + bytes);
     CHECK(whole.error == protocol_error(text));

@@ -550,7 +550,9 @@ TEST_CASE("a base that the log does not meet is refused") {
       {"UPDATE terms SET first = 10 WHERE first = 9", "terms does not cover the first entry"},
       {"UPDATE terms SET term = 1 WHERE first = 9", "term 1 starts at entry 9, after term 3 at 8"},
   };
-  for (const auto& [sql, sentence] : damages) {
+  for (const auto& each : damages) {
+    const char* sql = each.first;
+    const char* sentence = each.second;
     CAPTURE(sql);
     TestDisk disk("log_base_damage");
     {
