@@ -127,7 +127,7 @@ TEST_CASE("a shutdown does not wait for keys that are being loaded") {
 NodeStart removed_start() {
   NodeStart start = NodeUnderTest::start_of(3);
   raft::Configuration left;
-  for (const raft::NodeId number : {2, 3}) left.members.push_back(NodeUnderTest::member_of(number));
+  for (const raft::NodeId number : {2u, 3u}) left.members.push_back(NodeUnderTest::member_of(number));
   start.recovered.last = {.term = 1, .index = 2};
   start.header.applied_index = 2;
   start.header.configuration = raft::encode_configuration(left);

@@ -54,7 +54,7 @@ TEST_CASE("databases are moved with all that belongs to them, and nothing else i
 
 TEST_CASE("the oldest folders go, the newest are kept") {
   Folder folder;
-  for (const uint64_t at : {5, 9, 10, 100}) {
+  for (const uint64_t at : {5u, 9u, 10u, 100u}) {
     const std::string name = free_folder(folder.path, at);
     CHECK(name == "damaged-" + std::to_string(at));
     REQUIRE(move_databases(folder.path, name, false).is_ok());
