@@ -231,13 +231,26 @@ proc call_node {name args} {
     return $answer
 }
 
-# Fails unless all nodes are at the same applied index with the same digest. DEBUG DIGEST of very many keys holds up the
-# loop, so that another node may lead meanwhile: that is an entry more, and all are asked again.
+# Applied index and digest of all nodes, asked side by side: DEBUG DIGEST of very many keys holds up the loop for so long that
+# another node leads, and applies an entry more. What changed meanwhile is "{before after} digest".
+proc digests_of {names} {
+    foreach name $names {
+        node_ask $name PING
+        foreach request {{INFO raft} {DEBUG DIGEST} {INFO raft}} { resp::send $node::control($name) {*}$request }
+    }
+    return [lmap name $names {
+        lassign [lmap i {1 2 3} { resp::text [resp::reply $node::control($name)] }] before digest after
+        set indices [lmap text [list $before $after] { regexp -inline {applied_index:\d+} $text }]
+        list [lsort -unique $indices] $digest
+    }]
+}
+
+# Fails unless all nodes are at the same applied index with the same digest.
 proc assert_same_digest {names} {
     for {set round 1} {$round <= 5} {incr round} {
         wait_caught_up $names
-        set seen [lmap name $names { digest_of $name }]
-        if {[llength [lsort -unique [lmap each $seen { lindex $each 0 }]]] == 1} break
+        set seen [digests_of $names]
+        if {[llength [lsort -unique [concat {*}[lmap each $seen { lindex $each 0 }]]]] == 1} break
     }
     foreach name $names each $seen { assert_equal $each [lindex $seen 0] "applied index and digest of $name" }
     return [lindex $seen 0]

@@ -14,7 +14,7 @@ namespace {
 
 constexpr Milliseconds kSlowLow = 20, kSlowHigh = 250, kStalled = 1500;
 constexpr Milliseconds kDelayLow = 30, kDelayHigh = 500;
-constexpr Milliseconds kOperationPatience = 3000, kRemovedPatience = 1000;
+constexpr Milliseconds kOperationPatience = 3000;
 
 }  // namespace
 
