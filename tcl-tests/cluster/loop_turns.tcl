@@ -44,7 +44,7 @@ test "deep pipelines of many clients do not hold up the loop, at leader and foll
     foreach depth {16 1000} {
         foreach command {set get} {
             reset_turns $nodes
-            benchmark $leader -t $command -c 50 -P $depth -n [expr {$harness::long ? 1000000 : 200000}]
+            benchmark $leader -t $command -c 50 -P $depth -n [fewer [expr {$harness::long ? 1000000 : 200000}]]
             assert_turns_short $nodes "$command, 50 clients, pipelines of $depth"
         }
     }
@@ -71,7 +71,7 @@ test "values of 1 MiB of many clients at once do not hold up the loop, at leader
     set leader [leader_of $nodes]
     foreach command {set get} {
         reset_turns $nodes
-        benchmark $leader -t $command -c 50 -d 1048576 -r 50 -n [expr {$harness::long ? 2000 : 150}]
+        benchmark $leader -t $command -c 50 -d 1048576 -r 50 -n [fewer [expr {$harness::long ? 2000 : 150}]]
         assert_turns_short $nodes "$command of 1 MiB, 50 clients"
     }
     assert_equal [leader_of $nodes] $leader "nobody else was elected meanwhile"
@@ -87,7 +87,7 @@ proc compact_log {node} {
 }
 
 test "flushing, compacting, sending and installing many keys does not hold up the loop, nor does starting with them" -timeout 400 {
-    set count [expr {$harness::long ? 1600000 : 100000}]
+    set count [fewer [expr {$harness::long ? 1600000 : 100000}]]
     if {$harness::long} { set resp::reply_timeout_ms 120000 }   ;# A million keys are not flushed in ten seconds everywhere.
     # Nothing is flushed before it is asked for.
     set nodes [start_cluster 3 {-flush-interval 100000 -flush-bytes 1gb -flush-lag 300000 -flush-lag-bytes 4gb

@@ -104,7 +104,7 @@ test "1: a follower that was stopped while 100k writes happened catches up by th
     set leader [leader_of $nodes]
     set follower [lindex [others $nodes $leader] 0]
     process::signal STOP $node::pid($follower)
-    fill $leader missed 100000 20
+    fill $leader missed [fewer 100000] 20
     process::signal CONT $node::pid($follower)
     wait_caught_up $nodes 20000
     assert_equal [raft_field $follower snapshots_installed] 0

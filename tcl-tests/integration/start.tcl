@@ -41,7 +41,7 @@ proc cpu_ms_of {pid} {
 }
 
 test "a million keys: served within two seconds of a start" -timeout 120 {
-    set count [expr {$harness::long ? 1000000 : 300000}]
+    set count [fewer [expr {$harness::long ? 1000000 : 300000}]]
     set node [start_node]
     load_keys $node $count
     assert_equal [node_ask $node SNAPSHOT] OK
@@ -65,7 +65,7 @@ test "a million keys: served within two seconds of a start" -timeout 120 {
 
 test "while keys are loaded a client is told so, by error and by INFO, and is served after it" -timeout 120 {
     set node [start_node]
-    load_keys $node [expr {$harness::long ? 1000000 : 300000}]
+    load_keys $node [fewer [expr {$harness::long ? 1000000 : 300000}]]
     assert_equal [lindex [stop $node] 0] "exit 0"
     launch $node
     wait_serving $node
@@ -77,7 +77,14 @@ test "while keys are loaded a client is told so, by error and by INFO, and is se
         if {$answer eq "value-0001"} break
         assert_equal $answer "-LOADING Leto is loading the dataset in memory"
         assert_equal $loading 1
-        assert_equal [ask $connection SET new x] $answer "a write is refused alike, and did not happen"
+        set written [ask $connection SET new x]
+        if {$written eq "OK"} {
+            # The last key came between the two.
+            assert_equal [ask $connection GET key:0000001] value-0001
+            call $connection DEL new
+            break
+        }
+        assert_equal $written $answer "a write is refused alike, and did not happen"
         assert_equal [ask $connection PING] PONG
         incr refused
     }

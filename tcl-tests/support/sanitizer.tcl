@@ -27,7 +27,7 @@ proc sanitizer::look {binary} {
 # What is printed once, above the tests, where there is one.
 proc sanitizer::describe {} {
     variable name; variable factor
-    return "built with the $name sanitizer: waits and bounds of time are $factor times as long"
+    return "built with the $name sanitizer: waits and bounds of time are $factor times as long, large amounts of work 1/$factor"
 }
 
 # From now on processes report into this directory.
@@ -50,6 +50,9 @@ proc sanitizer::reports {directory} {
     }
     return $found
 }
+
+# An amount of work that takes long: less under a sanitizer.
+proc fewer {count} { return [expr {$count / $sanitizer::factor}] }
 
 # A time that is a bound on how fast Leto is, or a patience: longer under a sanitizer.
 proc scaled {value} { return [expr {$value * $sanitizer::factor}] }
