@@ -29,7 +29,7 @@ proc start_node {args} {
         if {[info exists node::port($given(-join))]} { set given(-join) "127.0.0.1:$node::port($given(-join))" }
         lappend words -join $given(-join)
     }
-    set node::command($name) [concat $words $given(-options)]
+    set node::command($name) [concat $words [sanitizer::options_beside $given(-options)] $given(-options)]
     launch $name
     if {!$given(-nowait)} { wait_serving $name }
     return $name

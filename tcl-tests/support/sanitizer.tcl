@@ -10,6 +10,11 @@ namespace eval sanitizer {
     variable factor 1     ;# How much longer things may take.
     # The one doubles the time, the other takes from five to fifteen times the CPU.
     variable factors {address 3 thread 8}
+    # Of a node that takes longer for all it does: it is not to be missed so soon, nor are its clients to give up.
+    variable options {
+        address {-election-timeout 800 -request-timeout 15000}
+        thread {-election-timeout 1600 -request-timeout 40000}
+    }
     variable given        ;# Options of the sanitizers from outside, which win.
     foreach variable {ASAN_OPTIONS LSAN_OPTIONS TSAN_OPTIONS UBSAN_OPTIONS} {
         set given($variable) [expr {[info exists ::env($variable)] ? ":$::env($variable)" : ""}]
@@ -27,7 +32,20 @@ proc sanitizer::look {binary} {
 # What is printed once, above the tests, where there is one.
 proc sanitizer::describe {} {
     variable name; variable factor
-    return "built with the $name sanitizer: waits and bounds of time are $factor times as long, large amounts of work 1/$factor"
+    variable options
+    return "built with the $name sanitizer: waits and bounds of time are $factor times as long, large amounts of work 1/$factor,\
+        nodes run with [dict get $options $name]"
+}
+
+# Options of a node beside `given`, those that a test gives it.
+proc sanitizer::options_beside {given} {
+    variable name; variable options
+    set beside {}
+    if {$name eq ""} { return $beside }
+    dict for {option value} [dict get $options $name] {
+        if {[lsearch -regexp $given "^-?$option$"] < 0} { lappend beside $option $value }
+    }
+    return $beside
 }
 
 # From now on processes report into this directory.
