@@ -87,7 +87,7 @@ void Steady::shake(Machine& victim, uint64_t kind) {
   } else {
     set_links(victim, true, kind == kDeaf);
   }
-  world_.scheduler.after(away, [this, &victim, kind] {
+  world_.scheduler.after(away, [this, &victim] {
     if (!over_) set_links(victim, false, false);
   });
   world_.scheduler.after(away + back, [this, &victim, kind] { shake(victim, kind); });
