@@ -104,8 +104,8 @@ unit: $(BIN)/leto-tests  ## run the unit tests alone; ONLY='*election*' chooses
 	@$(BIN)/leto-tests $(if $(ONLY),--test-case='$(ONLY)')
 
 .PHONY: sim
-sim: $(if $(SIM_THERE),$(BIN)/leto-sim)  ## simulate whole clusters: SEED=7, or SEEDS=1000 FIRST=1
-	@$(if $(SIM_THERE),$(BIN)/leto-sim $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)),\
+sim: $(if $(SIM_THERE),$(BIN)/leto-sim)  ## simulate whole clusters: SEED=7 WITHOUT=3,7-12, or SEEDS=1000 FIRST=1
+	@$(if $(SIM_THERE),$(BIN)/leto-sim $(if $(SEED),--seed $(SEED) $(if $(WITHOUT),--without $(WITHOUT)),--seeds $(or $(SEEDS),100) --first $(or $(FIRST),1)),\
 	  echo "make sim: tests/sim is empty")
 
 .PHONY: soak

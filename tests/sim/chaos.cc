@@ -10,8 +10,29 @@ namespace leto::sim {
 
 namespace {
 
+using Number = unsigned long long;
+
 constexpr uint64_t kStream = 0x63686173;
 constexpr Microseconds kStallHigh = 5 * kSecond;
+
+// Mostly short, sometimes long.
+Microseconds draw_length(base::Random& random) {
+  static constexpr Microseconds kHigh[] = {300 * kMillisecond, kSecond, 2 * kSecond, 6 * kSecond};
+  return random.between(50 * kMillisecond, kHigh[random.below(4)]);
+}
+
+std::string milliseconds(Microseconds length) { return base::format("%llu ms", Number{length / kMillisecond}); }
+
+std::string for_length(Microseconds length) { return ", for " + milliseconds(length); }
+
+// The machines on either side: a bit for each.
+std::string sides_of(uint64_t sides, size_t count) {
+  std::string one, other;
+  for (size_t number = 1; number <= count; ++number) ((sides >> (number - 1)) & 1 ? one : other) += base::format(" %zu", number);
+  return one + " |" + other;
+}
+
+Death draw_death(base::Random& random) { return random.chance(1, 2) ? Death::kKill : Death::kPowerCut; }
 
 }  // namespace
 
@@ -43,40 +64,48 @@ const Chaos::Class Chaos::kClasses[] = {
     {Reached::kClientGone, 1, 2, &Chaos::lose_client},
     {Reached::kBurst, 1, 1, &Chaos::burst},
     {Reached::kSnapshot, 1, 2, &Chaos::snapshot},
-    {Reached::kComesBack, 1, 40, &Chaos::operate},
+    {Reached::kComesBack, 1, 40, nullptr},
 };
 
 Chaos::Chaos(World& world, Cluster& cluster, std::vector<std::unique_ptr<Client>>& clients)
-    : world_(world), cluster_(cluster), clients_(clients), random_(world.stream(kStream)), operator_(world, cluster),
-      damage_(world, cluster, operator_) {}
-
-void Chaos::schedule_next() {
-  world_.scheduler.after(random_.below(2 * world_.parameters.between_faults), [this] {
-    if (over_) return;
-    inject_one();
-    schedule_next();
-  });
+    : world_(world), cluster_(cluster), clients_(clients), operator_(world, cluster), damage_(world, cluster, operator_) {
+  if (!world_.parameters.faultless) plan();
 }
 
-void Chaos::inject_one() {
+// What happens, and when, does not depend on what came of anything before.
+void Chaos::plan() {
+  operator_.plan_ambush();
+  base::Random random = world_.stream(kStream);
+  const uint64_t between = 2 * world_.parameters.between_faults;
+  for (Microseconds at = random.below(between); at < world_.parameters.chaos; at += random.below(between)) plan_one(at, random);
+  if (world_.parameters.damaged) damage_.plan();
+}
+
+void Chaos::plan_one(Microseconds at, base::Random& random) {
   uint64_t total = 0;
   for (const Class& each : kClasses) total += each.machines_min <= world_.parameters.machines ? each.weight : 0;
-  uint64_t drawn = random_.below(total);
+  uint64_t drawn = random.below(total);
   for (const Class& each : kClasses) {
     if (each.machines_min > world_.parameters.machines) continue;
-    if (drawn < each.weight) return (this->*each.inject)();
-    drawn -= each.weight;
+    if (drawn >= each.weight) {
+      drawn -= each.weight;
+      continue;
+    }
+    if (each.inject == nullptr) return operator_.plan_one(at, random);
+    world_.faults.add(each.name, at, [this, inject = each.inject](Fault& fault) { (this->*inject)(fault); });
+    return;
   }
 }
 
 void Chaos::end() {
   over_ = true;
+  world_.faults.end();
   operator_.end();
   damage_.end();
   cluster_.network().mend_all();
   for (const auto& machine : cluster_.machines()) {
     machine->disk.clear_faults();
-    machine->lie_in_wait(Ambush::kNone);
+    machine->lie_in_wait(Ambush::kNone, nullptr);
     machine->weather.slow_low = machine->weather.slow_high = 0;
     machine->clock.set_rate_permille(SimClock::kRateOne);
   }
@@ -91,21 +120,18 @@ Microseconds Chaos::settled_at() const {
   return last + kSecond;   // For the slow jobs under way.
 }
 
-Machine& Chaos::leader_or_any() {
+Machine& Chaos::leader_or_any(Fault& fault) {
   Machine* leader = cluster_.leader();
-  return leader == nullptr ? any() : *leader;
+  return leader == nullptr ? any(fault) : *leader;
 }
 
-// Mostly short, sometimes long.
-Microseconds Chaos::draw_length() {
-  static constexpr Microseconds kHigh[] = {300 * kMillisecond, kSecond, 2 * kSecond, 6 * kSecond};
-  return random_.between(50 * kMillisecond, kHigh[random_.below(4)]);
+Machine& Chaos::half_leader(Fault& fault) { return fault.random.chance(1, 2) ? leader_or_any(fault) : any(fault); }
+
+void Chaos::note(Fault& fault, const Machine& machine, const std::string& more) {
+  world_.note(fault, fault.name, machine.number, more);
 }
 
-void Chaos::note(Reached what, const Machine& machine, const std::string& more) {
-  world_.coverage.note(what);
-  world_.trace.text(machine.number, std::string("FAULT ") + reached_name(what) + more);
-}
+void Chaos::note(Fault& fault, const std::string& more) { world_.note(fault, fault.name, 0, more); }
 
 void Chaos::undo_after(Microseconds length, std::function<void()> undo) {
   world_.scheduler.after(length, [this, undo = std::move(undo)] {
@@ -125,11 +151,11 @@ void Chaos::cut_both(size_t a, size_t b, Microseconds length) {
   cut(b, a, length);
 }
 
-void Chaos::partition() {
+void Chaos::partition(Fault& fault) {
   const size_t count = cluster_.machines().size();
-  const uint64_t sides = random_.between(1, (uint64_t{1} << count) - 2);
-  const Microseconds length = draw_length();
-  note(Reached::kPartition, any(), base::format(", sides %llx", static_cast<unsigned long long>(sides)));
+  const uint64_t sides = fault.random.between(1, (uint64_t{1} << count) - 2);
+  const Microseconds length = draw_length(fault.random);
+  note(fault, sides_of(sides, count) + for_length(length));
   for (size_t a = 1; a <= count; ++a) {
     for (size_t b = a + 1; b <= count; ++b) {
       if (((sides >> (a - 1)) & 1) != ((sides >> (b - 1)) & 1)) cut_both(a, b, length);
@@ -137,22 +163,23 @@ void Chaos::partition() {
   }
 }
 
-void Chaos::one_way() {
-  Machine& from = leader_or_any();
-  Machine& to = any();
+void Chaos::one_way(Fault& fault) {
+  Machine& from = leader_or_any(fault);
+  Machine& to = any(fault);
   if (&from == &to) return;
-  const bool outward = random_.chance(1, 2);
-  note(Reached::kOneWay, from, base::format(", %s machine %zu", outward ? "to" : "from", to.number));
-  cut(outward ? from.number : to.number, outward ? to.number : from.number, draw_length());
+  const bool outward = fault.random.chance(1, 2);
+  const Microseconds length = draw_length(fault.random);
+  note(fault, from, base::format(", %s machine %zu", outward ? "to" : "from", to.number) + for_length(length));
+  cut(outward ? from.number : to.number, outward ? to.number : from.number, length);
 }
 
 // One machine sees everyone; the others are in two groups that do not see each other.
-void Chaos::bridge() {
+void Chaos::bridge(Fault& fault) {
   const size_t count = cluster_.machines().size();
-  const size_t middle = random_.between(1, count);
-  const uint64_t sides = random_.below(uint64_t{1} << count);
-  const Microseconds length = draw_length();
-  note(Reached::kBridge, *cluster_.machines()[middle - 1], base::format(", sides %llx", static_cast<unsigned long long>(sides)));
+  const size_t middle = fault.random.between(1, count);
+  const uint64_t sides = fault.random.below(uint64_t{1} << count);
+  const Microseconds length = draw_length(fault.random);
+  note(fault, *cluster_.machines()[middle - 1], " between" + sides_of(sides, count) + for_length(length));
   for (size_t a = 1; a <= count; ++a) {
     for (size_t b = a + 1; b <= count; ++b) {
       const bool apart = ((sides >> (a - 1)) & 1) != ((sides >> (b - 1)) & 1);
@@ -161,11 +188,11 @@ void Chaos::bridge() {
   }
 }
 
-void Chaos::isolate_leader() {
-  Machine& leader = leader_or_any();
-  const Microseconds length = draw_length();
-  const uint64_t kind = random_.below(3);   // Both ways, deaf, mute.
-  note(Reached::kIsolatedLeader, leader, kind == 0 ? "" : kind == 1 ? ", it hears nobody" : ", nobody hears it");
+void Chaos::isolate_leader(Fault& fault) {
+  Machine& leader = leader_or_any(fault);
+  const Microseconds length = draw_length(fault.random);
+  const uint64_t kind = fault.random.below(3);   // Both ways, deaf, mute.
+  note(fault, leader, (kind == 0 ? "" : kind == 1 ? ", it hears nobody" : ", nobody hears it") + for_length(length));
   for (size_t other = 1; other <= cluster_.machines().size(); ++other) {
     if (other == leader.number) continue;
     if (kind != 2) cut(other, leader.number, length);
@@ -174,11 +201,11 @@ void Chaos::isolate_leader() {
 }
 
 // It believes for long that it leads, and some of its clients with it, while the others elect another soon.
-void Chaos::cut_off_slow_leader() {
+void Chaos::cut_off_slow_leader(Fault& fault) {
   Machine* leader = cluster_.leader();
   if (leader == nullptr) return;
-  note(Reached::kSlowLeaderCutOff, *leader);
-  const Microseconds length = world_.parameters.options.election_timeout_ms * kMillisecond * random_.between(2, 5);
+  const Microseconds length = world_.parameters.options.election_timeout_ms * kMillisecond * fault.random.between(2, 5);
+  note(fault, *leader, for_length(length));
   for (const auto& machine : cluster_.machines()) {
     const bool leads = machine.get() == leader;
     machine->clock.set_rate_permille(leads ? world_.parameters.rate_low : world_.parameters.rate_high);
@@ -187,172 +214,189 @@ void Chaos::cut_off_slow_leader() {
   }
 }
 
-void Chaos::slow_link() {
-  Machine& from = any();
-  Machine& to = any();
+void Chaos::slow_link(Fault& fault) {
+  Machine& from = any(fault);
+  Machine& to = any(fault);
   if (&from == &to) return;
-  const Microseconds slow = random_.below(2 * world_.parameters.options.election_timeout_ms * kMillisecond);
-  note(Reached::kSlowLink, from, base::format(", to machine %zu by %llu ms", to.number,
-                                              static_cast<unsigned long long>(slow / kMillisecond)));
+  const Microseconds slow = fault.random.below(2 * world_.parameters.options.election_timeout_ms * kMillisecond);
+  const Microseconds length = draw_length(fault.random);
+  note(fault, from, base::format(", to machine %zu by ", to.number) + milliseconds(slow) + for_length(length));
   Link& link = cluster_.network().link(from.number, to.number);
   link.slow += slow;
-  undo_after(draw_length(), [&link, slow] { link.slow -= slow; });
+  undo_after(length, [&link, slow] { link.slow -= slow; });
 }
 
-void Chaos::lossy() {
-  Machine& machine = leader_or_any();
-  const uint64_t drop = random_.between(500, 6000);
-  note(Reached::kDropped, machine, base::format(", %llu in 10000", static_cast<unsigned long long>(drop)));
+void Chaos::lossy(Fault& fault) {
+  Machine& machine = leader_or_any(fault);
+  const uint64_t drop = fault.random.between(500, 6000);
+  note(fault, machine, base::format(", %llu in 10000 of what it sends", Number{drop}));
   for (size_t other = 1; other <= cluster_.machines().size(); ++other) {
     Link& link = cluster_.network().link(machine.number, other);
     link.drop += drop;
-    undo_after(draw_length(), [&link, drop] { link.drop -= drop; });
+    undo_after(draw_length(fault.random), [&link, drop] { link.drop -= drop; });
   }
 }
 
 // --- Nodes -------------------------------------------------------------------------------------------
 
-void Chaos::kill(Machine& machine, Death how, Microseconds down) {
-  machine.restart_delay = down;
-  machine.die(how);
+// Mostly it comes back when a process may.
+Microseconds Chaos::draw_downtime(Fault& fault) {
+  return fault.random.chance(1, 3) ? draw_length(fault.random) : Cluster::draw_downtime(fault.random);
 }
 
-void Chaos::kill_one() {
-  Machine& machine = random_.chance(1, 2) ? leader_or_any() : any();
-  note(Reached::kKill, machine);
-  kill(machine, Death::kKill, random_.chance(1, 3) ? draw_length() : 0);
+void Chaos::kill_one(Fault& fault) {
+  Machine& machine = half_leader(fault);
+  const Microseconds down = draw_downtime(fault);
+  note(fault, machine, for_length(down));
+  machine.fall(Death::kKill, down, fault);
 }
 
-void Chaos::cut_power() {
-  Machine& machine = random_.chance(1, 2) ? leader_or_any() : any();
-  note(Reached::kPowerCut, machine);
-  kill(machine, Death::kPowerCut, random_.chance(1, 3) ? draw_length() : 0);
+void Chaos::cut_power(Fault& fault) {
+  Machine& machine = half_leader(fault);
+  const Microseconds down = draw_downtime(fault);
+  note(fault, machine, for_length(down));
+  machine.fall(Death::kPowerCut, down, fault);
 }
 
-void Chaos::crash_loop() {
-  Machine& machine = any();
-  note(Reached::kCrashLoop, machine);
+void Chaos::crash_loop(Fault& fault) {
+  Machine& machine = any(fault);
+  const uint64_t times = fault.random.between(3, 6);
+  note(fault, machine, base::format(", %llu times", Number{times}));
   Microseconds delay = 0;
-  for (uint64_t left = random_.between(3, 6); left > 0; --left) {
-    undo_after(delay, [this, &machine] {
-      if (machine.has_process()) kill(machine, random_.chance(1, 2) ? Death::kKill : Death::kPowerCut, 5 * kMillisecond);
+  for (uint64_t left = times; left > 0; --left) {
+    undo_after(delay, [&machine, &fault] {
+      if (machine.has_process()) machine.fall(draw_death(fault.random), 5 * kMillisecond, fault);
     });
-    delay += random_.between(10, 400) * kMillisecond;
+    delay += fault.random.between(10, 400) * kMillisecond;
   }
 }
 
-void Chaos::kill_all() {
-  note(Reached::kKillAll, any());
-  for (const auto& machine : cluster_.machines()) kill(*machine, Death::kKill, 0);
+void Chaos::kill_all(Fault& fault) { fell_all(fault, Death::kKill); }
+
+void Chaos::cut_power_of_all(Fault& fault) { fell_all(fault, Death::kPowerCut); }
+
+void Chaos::fell_all(Fault& fault, Death how) {
+  note(fault, "");
+  for (const auto& machine : cluster_.machines()) machine->fall(how, Cluster::draw_downtime(fault.random), fault);
 }
 
-void Chaos::cut_power_of_all() {
-  note(Reached::kPowerCutAll, any());
-  for (const auto& machine : cluster_.machines()) kill(*machine, Death::kPowerCut, 0);
+void Chaos::pause_one(Fault& fault) { pause(fault, any(fault)); }
+
+void Chaos::pause_leader(Fault& fault) { pause(fault, leader_or_any(fault)); }
+
+void Chaos::pause(Fault& fault, Machine& machine) {
+  const Microseconds length = draw_length(fault.random);
+  note(fault, machine, for_length(length));
+  machine.pause(length);
 }
 
-void Chaos::pause_one() {
-  Machine& machine = any();
-  note(Reached::kPause, machine);
-  machine.pause(draw_length());
+void Chaos::stop_in_job(Fault& fault) {
+  Machine& machine = leader_or_any(fault);
+  const uint64_t operations = fault.random.between(1, 60);
+  world_.faults.tell(fault, machine.number, base::format("stop in a job, at operation %llu of its disk", Number{operations}));
+  machine.arm_stop(operations, draw_death(fault.random));
 }
 
-void Chaos::pause_leader() {
-  Machine& machine = leader_or_any();
-  note(Reached::kPauseLeader, machine);
-  machine.pause(draw_length());
+void Chaos::stop_in_recovery(Fault& fault) {
+  Machine& machine = any(fault);
+  const uint64_t operations = fault.random.between(1, 12);
+  world_.faults.tell(fault, machine.number, base::format("stop in recovery, at operation %llu of its disk", Number{operations}));
+  machine.fall(draw_death(fault.random), 10 * kMillisecond, fault);
+  machine.arm_stop(operations, draw_death(fault.random));
 }
 
-void Chaos::stop_in_job() {
-  Machine& machine = leader_or_any();
-  world_.trace.text(machine.number, "FAULT stop in a job, soon");
-  machine.arm_stop(random_.between(1, 60));
-}
-
-void Chaos::stop_in_recovery() {
-  Machine& machine = any();
-  world_.trace.text(machine.number, "FAULT stop in recovery, soon");
-  kill(machine, random_.chance(1, 2) ? Death::kKill : Death::kPowerCut, 10 * kMillisecond);
-  machine.arm_stop(random_.between(1, 12));
-}
-
-void Chaos::shut_down() {
-  Machine& machine = random_.chance(1, 2) ? leader_or_any() : any();
+void Chaos::shut_down(Fault& fault) {
+  Machine& machine = half_leader(fault);
   if (machine.process() == nullptr) return;
+  world_.faults.tell(fault, machine.number, reached_name(fault.name));
   machine.shut_down();
 }
 
 // --- Disks -------------------------------------------------------------------------------------------
 
-void Chaos::slow_disk() {
-  Machine& machine = random_.chance(1, 2) ? leader_or_any() : any();
-  note(Reached::kSlowDisk, machine);
-  machine.weather.slow_low = random_.between(1, 20) * kMillisecond;
-  machine.weather.slow_high = machine.weather.slow_low + random_.between(1, 400) * kMillisecond;
-  undo_after(draw_length(), [&machine] { machine.weather.slow_low = machine.weather.slow_high = 0; });
+void Chaos::slow_disk(Fault& fault) {
+  Machine& machine = half_leader(fault);
+  const Microseconds low = fault.random.between(1, 20) * kMillisecond;
+  const Microseconds high = low + fault.random.between(1, 400) * kMillisecond;
+  const Microseconds length = draw_length(fault.random);
+  note(fault, machine, ", each job by " + milliseconds(low) + " to " + milliseconds(high) + for_length(length));
+  machine.weather.slow_low = low;
+  machine.weather.slow_high = high;
+  undo_after(length, [&machine] { machine.weather.slow_low = machine.weather.slow_high = 0; });
 }
 
-void Chaos::stall_disk() {
-  Machine& machine = random_.chance(1, 2) ? leader_or_any() : any();
-  note(Reached::kStalledDisk, machine);
-  machine.weather.stalled_until = world_.scheduler.now() + random_.between(100 * kMillisecond, kStallHigh);
+void Chaos::stall_disk(Fault& fault) {
+  Machine& machine = half_leader(fault);
+  const Microseconds length = fault.random.between(100 * kMillisecond, kStallHigh);
+  note(fault, machine, for_length(length));
+  machine.weather.stalled_until = world_.scheduler.now() + length;
 }
 
-void Chaos::fill_disk() {
-  Machine& machine = random_.chance(1, 2) ? leader_or_any() : any();
-  note(Reached::kDiskFull, machine);
+void Chaos::fill_disk(Fault& fault) {
+  Machine& machine = half_leader(fault);
   const storage::OperationSet grows =
       storage::operations(storage::Operation::kWrite) | storage::operations(storage::Operation::kTruncate);
-  machine.disk.add_fault({.at = random_.between(1, 10), .kinds = grows, .effect = storage::Effect::kFull, .sticky = true,
-                          .path_part = {}});
-  undo_after(draw_length(), [&machine] { machine.disk.clear_faults(); });
+  const uint64_t at = fault.random.between(1, 10);
+  const Microseconds length = draw_length(fault.random);
+  note(fault, machine, base::format(", from its operation %llu on", Number{at}) + for_length(length));
+  machine.disk.add_fault({.at = at, .kinds = grows, .effect = storage::Effect::kFull, .sticky = true, .path_part = {}});
+  undo_after(length, [&machine] { machine.disk.clear_faults(); });
 }
 
-void Chaos::fail_sync() {
-  Machine& machine = random_.chance(1, 2) ? leader_or_any() : any();
-  note(Reached::kSyncError, machine);
-  const bool of_sync = random_.chance(1, 2);
+void Chaos::fail_sync(Fault& fault) {
+  Machine& machine = half_leader(fault);
+  const bool of_sync = fault.random.chance(1, 2);
   const storage::Operation kind = of_sync ? storage::Operation::kSync : storage::Operation::kWrite;
-  const storage::Effect effect = of_sync || random_.chance(1, 2) ? storage::Effect::kIoError : storage::Effect::kShortWrite;
-  machine.disk.add_fault({.at = random_.between(1, 20), .kinds = storage::operations(kind), .effect = effect,
-                          .sticky = false, .path_part = {}});
+  const bool whole = of_sync || fault.random.chance(1, 2);
+  const uint64_t at = fault.random.between(1, 20);
+  note(fault, machine, base::format(": the %s number %llu %s", of_sync ? "fsync" : "write", Number{at},
+                                    whole ? "fails" : "is cut short"));
+  machine.disk.add_fault({.at = at, .kinds = storage::operations(kind),
+                          .effect = whole ? storage::Effect::kIoError : storage::Effect::kShortWrite, .sticky = false,
+                          .path_part = {}});
 }
 
-void Chaos::forget_sync() {
-  Machine& machine = random_.chance(1, 2) ? leader_or_any() : any();
-  note(Reached::kForgetfulSync, machine);
-  machine.disk.add_fault({.at = random_.between(1, 10), .kinds = storage::operations(storage::Operation::kSync),
+void Chaos::forget_sync(Fault& fault) {
+  Machine& machine = half_leader(fault);
+  const uint64_t at = fault.random.between(1, 10);
+  note(fault, machine, base::format(", its number %llu", Number{at}));
+  machine.disk.add_fault({.at = at, .kinds = storage::operations(storage::Operation::kSync),
                           .effect = storage::Effect::kForgetfulSync, .sticky = false, .path_part = {}});
 }
 
 // --- Time --------------------------------------------------------------------------------------------
 
-void Chaos::change_rate() {
-  Machine& machine = any();
-  const uint64_t rate = random_.between(world_.parameters.rate_low, world_.parameters.rate_high);
-  note(Reached::kClockRate, machine, base::format(", %llu permille", static_cast<unsigned long long>(rate)));
+void Chaos::change_rate(Fault& fault) {
+  Machine& machine = any(fault);
+  const uint64_t rate = fault.random.between(world_.parameters.rate_low, world_.parameters.rate_high);
+  note(fault, machine, base::format(", %llu permille", Number{rate}));
   machine.clock.set_rate_permille(rate);
 }
 
-void Chaos::jump_wall() {
-  Machine& machine = any();
-  const auto by = static_cast<int64_t>(random_.below(2 * 3600 * 1000)) - 3600 * 1000;
-  note(Reached::kWallJump, machine, base::format(", %lld ms", static_cast<long long>(by)));
+void Chaos::jump_wall(Fault& fault) {
+  Machine& machine = any(fault);
+  const auto by = static_cast<int64_t>(fault.random.below(2 * 3600 * 1000)) - 3600 * 1000;
+  note(fault, machine, base::format(", %lld ms", static_cast<long long>(by)));
   machine.clock.jump_wall_ms(by);
 }
 
 // --- Clients -----------------------------------------------------------------------------------------
 
-void Chaos::lose_client() { clients_[random_.below(clients_.size())]->vanish(); }
-
-void Chaos::burst() {
-  note(Reached::kBurst, any());
-  for (const auto& client : clients_) client->burst(random_.between(5, 30));
+void Chaos::lose_client(Fault& fault) {
+  const uint64_t index = fault.random.below(clients_.size());
+  world_.faults.tell(fault, 0, base::format("%s: number %llu", reached_name(fault.name), Number{index + 1}));
+  clients_[index]->vanish();
 }
 
-void Chaos::snapshot() {
-  Machine& machine = any();
+void Chaos::burst(Fault& fault) {
+  note(fault, "");
+  for (const auto& client : clients_) client->burst(fault.random.between(5, 30));
+}
+
+void Chaos::snapshot(Fault& fault) {
+  Machine& machine = any(fault);
   if (machine.process() == nullptr) return;
+  world_.faults.tell(fault, machine.number, "SNAPSHOT is asked for");
   cluster_.command(machine, {"SNAPSHOT"});
 }
 

@@ -1,4 +1,4 @@
-// Faults: one after the other, and several at once, drawn from the seed. One line of a table for each class.
+// Faults: one after the other, and several at once, drawn from the seed before they begin. One line of a table for each class.
 // Refuses to know what they lead to. Invariant: after end() no fault is in force but those that end by
 // themselves before settled_at().
 #pragma once
@@ -21,9 +21,7 @@ class Chaos {
   Chaos(World& world, Cluster& cluster, std::vector<std::unique_ptr<Client>>& clients);
 
   void begin() {
-    operator_.begin();
     if (world_.parameters.damaged) damage_.begin();
-    schedule_next();
   }
   void end();
   // When the last pause and the last stalled job are over.
@@ -37,61 +35,61 @@ class Chaos {
     Reached name;
     size_t machines_min;
     uint64_t weight;
-    void (Chaos::*inject)();
+    void (Chaos::*inject)(Fault&);   // Null: what the operator does.
   };
   static const Class kClasses[];
 
-  void schedule_next();
-  void inject_one();
-  Machine& any() { return cluster_.random_machine(random_); }
-  Machine& leader_or_any();
-  Microseconds draw_length();
-  void note(Reached what, const Machine& machine, const std::string& more = {});
+  void plan();
+  void plan_one(Microseconds at, base::Random& random);
+  Machine& any(Fault& fault) { return cluster_.random_machine(fault.random); }
+  Machine& leader_or_any(Fault& fault);
+  Machine& half_leader(Fault& fault);
+  void note(Fault& fault, const Machine& machine, const std::string& more);
+  void note(Fault& fault, const std::string& more);
   // Undone after `length`, unless the chaos ended before.
   void undo_after(Microseconds length, std::function<void()> undo);
   void cut_both(size_t a, size_t b, Microseconds length);
   void cut(size_t from, size_t to, Microseconds length);
-  void kill(Machine& machine, Death how, Microseconds down);
+  Microseconds draw_downtime(Fault& fault);
+  void fell_all(Fault& fault, Death how);
+  void pause(Fault& fault, Machine& machine);
 
   // net
-  void partition();
-  void one_way();
-  void bridge();
-  void isolate_leader();
-  void cut_off_slow_leader();
-  void slow_link();
-  void lossy();
+  void partition(Fault& fault);
+  void one_way(Fault& fault);
+  void bridge(Fault& fault);
+  void isolate_leader(Fault& fault);
+  void cut_off_slow_leader(Fault& fault);
+  void slow_link(Fault& fault);
+  void lossy(Fault& fault);
   // node
-  void kill_one();
-  void cut_power();
-  void crash_loop();
-  void kill_all();
-  void cut_power_of_all();
-  void pause_one();
-  void pause_leader();
-  void stop_in_job();
-  void stop_in_recovery();
-  void shut_down();
+  void kill_one(Fault& fault);
+  void cut_power(Fault& fault);
+  void crash_loop(Fault& fault);
+  void kill_all(Fault& fault);
+  void cut_power_of_all(Fault& fault);
+  void pause_one(Fault& fault);
+  void pause_leader(Fault& fault);
+  void stop_in_job(Fault& fault);
+  void stop_in_recovery(Fault& fault);
+  void shut_down(Fault& fault);
   // disk
-  void slow_disk();
-  void stall_disk();
-  void fill_disk();
-  void fail_sync();
-  void forget_sync();
+  void slow_disk(Fault& fault);
+  void stall_disk(Fault& fault);
+  void fill_disk(Fault& fault);
+  void fail_sync(Fault& fault);
+  void forget_sync(Fault& fault);
   // time
-  void change_rate();
-  void jump_wall();
+  void change_rate(Fault& fault);
+  void jump_wall(Fault& fault);
   // clients
-  void lose_client();
-  void burst();
-  void snapshot();
-  // operations
-  void operate() { operator_.act(); }
+  void lose_client(Fault& fault);
+  void burst(Fault& fault);
+  void snapshot(Fault& fault);
 
   World& world_;
   Cluster& cluster_;
   std::vector<std::unique_ptr<Client>>& clients_;
-  base::Random random_;
   Operator operator_;
   Damage damage_;
   bool over_ = false;

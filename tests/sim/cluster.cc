@@ -80,9 +80,11 @@ void Cluster::after_event() {
   if (world_.scheduler.events_run() % kEventsBetweenLooks == 0) invariants_.check_all();
 }
 
+Microseconds Cluster::draw_downtime(base::Random& random) { return random.between(kRestartLow, kRestartHigh); }
+
 void Cluster::start_later(Machine& machine) {
   Microseconds delay = std::exchange(machine.restart_delay, 0);
-  if (delay == 0) delay = random_.between(kRestartLow, world_.healing ? 4 * kRestartLow : kRestartHigh);
+  if (delay == 0) delay = world_.healing ? random_.between(kRestartLow, 4 * kRestartLow) : draw_downtime(random_);
   machine.down_until = world_.scheduler.now() + delay;
   world_.scheduler.at(machine.down_until, [this, &machine] { start_if_due(machine); });
 }
@@ -101,22 +103,23 @@ void Cluster::start_all() {
 
 // --- Upgrade -----------------------------------------------------------------------------------------
 
-// One machine after the other, in any order, at any time: some at once. Meanwhile something is written that is another
-// value at another level.
-void Cluster::begin_upgrade(Microseconds length) {
+// One machine after the other, in any order, at any time: some at once.
+void Cluster::plan_upgrade(Microseconds length) {
   for (const auto& machine : machines_) {
     const Microseconds at = random_.chance(1, 4) ? 0 : random_.below(length);
-    world_.scheduler.after(at, [this, &machine = *machine] { upgrade(machine); });
+    world_.faults.add(Reached::kUpgraded, at, [this, &machine = *machine](Fault& fault) { upgrade(machine, fault); });
   }
-  probe();
 }
 
-void Cluster::upgrade(Machine& machine) {
-  world_.coverage.note(Reached::kUpgraded);
-  world_.trace.text(machine.number, "is upgraded");
+void Cluster::upgrade(Machine& machine, Fault& fault) {
+  world_.note(fault, Reached::kUpgraded, machine.number);
   machine.semantics_supported = 2;
-  if (machine.process() != nullptr && random_.chance(1, 2)) return machine.shut_down();
-  if (machine.has_process()) machine.die(Death::kKill);
+  if (machine.process() != nullptr && fault.random.chance(1, 2)) return machine.shut_down();
+  if (machine.has_process()) machine.fall(Death::kKill, draw_downtime(fault.random), fault);
+}
+
+bool Cluster::leaves_upgrade_out() const {
+  return std::any_of(machines_.begin(), machines_.end(), [](const auto& each) { return each->semantics_supported < 2; });
 }
 
 void Cluster::probe() {

@@ -31,8 +31,12 @@ class Cluster final : public Directory {
   bool is_whole();
   // All have applied what the leader has committed, and hold the same keys.
   bool has_converged();
-  // Within `length` each machine gets a program of semantics level 2; then is_upgraded() comes to hold.
-  void begin_upgrade(Microseconds length);
+  // Within `length` each machine gets a program of semantics level 2, as a fault; then, unless one is left out,
+  // is_upgraded() comes to hold.
+  void plan_upgrade(Microseconds length);
+  // Something is written that is another value at another level, again and again until the healing.
+  void probe();
+  bool leaves_upgrade_out() const;
   bool is_upgraded();
   // Sends one command to a machine; the answer goes into the trace only.
   void command(Machine& machine, const Request& request) {
@@ -42,6 +46,8 @@ class Cluster final : public Directory {
 
   Machine* leader() override;
   Machine& random_machine(base::Random& random) override;
+  // How long a machine is down that just starts again.
+  static Microseconds draw_downtime(base::Random& random);
   Microseconds patience() const override;
 
   Network& network() { return network_; }
@@ -56,8 +62,7 @@ class Cluster final : public Directory {
   void start_later(Machine& machine);
   void start_if_due(Machine& machine);
   void invite(size_t number);
-  void upgrade(Machine& machine);
-  void probe();
+  void upgrade(Machine& machine, Fault& fault);
 
   World& world_;
   base::Random random_;

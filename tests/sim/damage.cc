@@ -14,6 +14,8 @@ namespace {
 constexpr uint64_t kStream = 0x64616d61;
 constexpr Microseconds kLook = 2 * kMillisecond;
 constexpr Microseconds kJudgedAfter = 2 * kSecond;
+// Between one that is settled and the next; how long one usually takes.
+constexpr Microseconds kPauseLow = 200 * kMillisecond, kPauseHigh = 1500 * kMillisecond, kUsuallyTakes = kSecond;
 constexpr uint64_t kSpoolBytesMin = 8192;
 constexpr char kLog[] = "/sim/raft.db", kWal[] = "/sim/raft.db-wal";
 constexpr uint64_t kWalHeaderBytes = 32, kFrameHeaderBytes = 24;
@@ -46,12 +48,21 @@ const Damage::Kind Damage::kKinds[] = {
 };
 
 Damage::Damage(World& world, Cluster& cluster, Operator& operators)
-    : world_(world), cluster_(cluster), operators_(operators), random_(world.stream(kStream)),
-      turn_(world.parameters.damage_turn) {}
+    : world_(world), cluster_(cluster), operators_(operators), random_(world.stream(kStream)) {}
+
+void Damage::plan() {
+  spool_fault_ = &world_.faults.add(Reached::kRotSnapshot, 0, {});
+  if (spool_fault_->left_out) spool_fault_ = nullptr;
+  uint64_t turn = world_.parameters.damage_turn;
+  for (Microseconds at = random_.between(kPauseLow, kPauseHigh); at < world_.parameters.chaos;
+       at += kUsuallyTakes + random_.between(kPauseLow, kPauseHigh)) {
+    const Kind& kind = kKinds[turn++ % std::size(kKinds)];
+    planned_.push_back({.fault = &world_.faults.add(kind.name, at, {}), .kind = &kind});
+  }
+}
 
 void Damage::begin() {
   saved_of_ = &cluster_.random_machine(random_);
-  next_at_ = world_.scheduler.now() + random_.between(200, 1500) * kMillisecond;
   look();
 }
 
@@ -59,35 +70,43 @@ void Damage::look() {
   if (over_) return;
   world_.scheduler.after(kLook, [this] { look(); });
   const Microseconds now = world_.scheduler.now();
-  if (saved_.empty() && saved_of_->ready() && now + kSecond > next_at_) {
+  if (saved_.empty() && saved_of_->ready()) {
     saved_ = saved_of_->disk.synced_image();
     saved_node_ = saved_of_->node();
   }
-  if (spool_is_due_) rot_spool();
+  if (spool_fault_ != nullptr) rot_spool();
   if (copy_ != nullptr) watch_copy();
   if (victim_ != nullptr) return settle();
-  if (now >= next_at_ && operators_.may_lose_one()) inject();
+  const Planned* next = next_due();
+  if (next == nullptr || now < next_at_ || !operators_.may_lose_one()) return;
+  inject(*next);
+  planned_.pop_front();
 }
 
-void Damage::inject() {
-  const Kind& kind = kKinds[turn_++ % std::size(kKinds)];
-  const bool own_victim = kind.name == Reached::kOldBackup && saved_of_->node() == saved_node_;
-  victim_ = own_victim ? saved_of_ : &cluster_.random_machine(random_);
+const Damage::Planned* Damage::next_due() {
+  const Microseconds passed = world_.scheduler.now() - world_.faults.begun_at();
+  while (!planned_.empty() && planned_.front().fault->at <= passed && planned_.front().fault->left_out) planned_.pop_front();
+  return planned_.empty() || planned_.front().fault->at > passed ? nullptr : &planned_.front();
+}
+
+void Damage::inject(const Planned& planned) {
+  const Reached name = planned.kind->name;
+  fault_ = planned.fault;
+  const bool own_victim = name == Reached::kOldBackup && saved_of_->node() == saved_node_;
+  victim_ = own_victim ? saved_of_ : &cluster_.random_machine(fault_->random);
   victim_->suspect = true;
-  victim_->damage = kind.name;
+  victim_->damage = name;
   judged_at_ = world_.scheduler.now() + kJudgedAfter;
-  (this->*kind.inflict)();
-  if (victim_ == nullptr || !victim_->suspect) return;
-  world_.coverage.note(kind.name);
-  world_.trace.text(victim_->number, std::string("FAULT ") + reached_name(kind.name));
+  (this->*planned.kind->inflict)();
+  if (victim_->suspect) world_.note(*fault_, name, victim_->number);
 }
 
 // Killed or cut when it is time, and looked at with --check when it was not found out by then.
 void Damage::settle() {
   const Microseconds now = world_.scheduler.now();
   if (!victim_->suspect) {
-    next_at_ = now + random_.between(200, 1500) * kMillisecond;
-    operators_.replace(*victim_);
+    next_at_ = now + kPauseLow;
+    operators_.replace(*fault_, *victim_);
     victim_ = nullptr;
     return;
   }
@@ -114,9 +133,9 @@ void Damage::restart_in(Microseconds length, Death how) {
 
 void Damage::fault(storage::Operation kind, storage::Effect effect, bool sticky) {
   static constexpr const char* kFiles[] = {"raft.db", "raft.db", "keys-", ""};
-  victim_->disk.add_fault({.at = sticky ? 1 : random_.between(1, 12), .kinds = storage::operations(kind), .effect = effect,
-                           .sticky = sticky, .path_part = kFiles[random_.below(4)]});
-  restart_in(random_.between(20, 900) * kMillisecond, random_.chance(2, 3) ? Death::kPowerCut : Death::kKill);
+  victim_->disk.add_fault({.at = sticky ? 1 : fault_->random.between(1, 12), .kinds = storage::operations(kind), .effect = effect,
+                           .sticky = sticky, .path_part = kFiles[fault_->random.below(4)]});
+  restart_in(fault_->random.between(20, 900) * kMillisecond, fault_->random.chance(2, 3) ? Death::kPowerCut : Death::kKill);
 }
 
 void Damage::lie_about_sync() {
@@ -132,11 +151,11 @@ void Damage::misdirect() { fault(storage::Operation::kWrite, storage::Effect::kM
 
 void Damage::rot(const std::string& path, uint64_t begin, uint64_t end) {
   end = std::min<uint64_t>(end, victim_->disk.contents(path).size());
-  for (uint64_t bits = random_.chance(1, 2) ? 1 : random_.between(2, 40); bits > 0 && begin < end; --bits) {
-    victim_->disk.flip_bit(path, random_.between(begin, end - 1), static_cast<unsigned>(random_.below(8)));
+  for (uint64_t bits = fault_->random.chance(1, 2) ? 1 : fault_->random.between(2, 40); bits > 0 && begin < end; --bits) {
+    victim_->disk.flip_bit(path, fault_->random.between(begin, end - 1), static_cast<unsigned>(fault_->random.below(8)));
   }
   // Often it is dead when it happens, and so sees it at its start.
-  if (random_.chance(3, 4)) restart_in(random_.chance(1, 2) ? 0 : random_.below(800 * kMillisecond), Death::kKill);
+  if (fault_->random.chance(3, 4)) restart_in(fault_->random.chance(1, 2) ? 0 : fault_->random.below(800 * kMillisecond), Death::kKill);
 }
 
 void Damage::rot_frame(bool last) {
@@ -145,7 +164,7 @@ void Damage::rot_frame(bool last) {
   const std::string log = victim_->disk.contents(kLog), wal = victim_->disk.contents(kWal);
   if (frames == 0 || wal.size() < kWalHeaderBytes) return rot(kLog, 100, log.size());
   const uint64_t page = static_cast<unsigned char>(wal[10]) * 256u + static_cast<unsigned char>(wal[11]);
-  const uint64_t frame = last ? frames - 1 - random_.below(std::min<uint64_t>(frames, 3)) : random_.below(frames);
+  const uint64_t frame = last ? frames - 1 - fault_->random.below(std::min<uint64_t>(frames, 3)) : fault_->random.below(frames);
   const uint64_t begin = kWalHeaderBytes + frame * (page + kFrameHeaderBytes);
   rot(kWal, begin, begin + page + kFrameHeaderBytes);
 }
@@ -166,21 +185,22 @@ void Damage::rot_keys() {
 
 // Half of a sector is another's.
 void Damage::tear_block() {
-  const std::string path = random_.chance(1, 2) ? std::string(kLog) : random_.chance(1, 2) ? kWal : keys_of(victim_->disk);
+  const std::string path = fault_->random.chance(1, 2) ? std::string(kLog) : fault_->random.chance(1, 2) ? kWal : keys_of(victim_->disk);
   const uint64_t sectors = victim_->disk.contents(path).size() / storage::kSectorBytes;
   if (sectors == 0) return;
-  const uint64_t begin = random_.below(sectors) * storage::kSectorBytes;
+  const uint64_t begin = fault_->random.below(sectors) * storage::kSectorBytes;
   for (uint64_t byte = begin; byte < begin + storage::kSectorBytes / 2; ++byte) {
     victim_->disk.flip_bit(path, byte, static_cast<unsigned>(byte % 8));
   }
-  restart_in(random_.below(300 * kMillisecond), Death::kKill);
+  restart_in(fault_->random.below(300 * kMillisecond), Death::kKill);
 }
 
 // A member is replaced, so that a snapshot is sent; the copy that is sent rots.
 void Damage::rot_snapshot() {
   victim_->suspect = false;
+  world_.faults.tell(*fault_, victim_->number, "is replaced, and the snapshot that it gets will rot");
   victim_->wipe();
-  spool_is_due_ = true;
+  spool_fault_ = fault_;
 }
 
 void Damage::rot_spool() {
@@ -189,11 +209,9 @@ void Damage::rot_spool() {
       if (!machine->copy_is_summed || !path.ends_with(".spool")) continue;
       const uint64_t size = machine->disk.contents(path).size();
       if (size < kSpoolBytesMin) continue;
-      machine->disk.flip_bit(path, random_.below(size), static_cast<unsigned>(random_.below(8)));
-      world_.coverage.note(Reached::kRotSnapshot);
-      world_.trace.text(machine->number, std::string("FAULT ") + reached_name(Reached::kRotSnapshot));
-      spool_is_due_ = false;
-      return;
+      Fault& fault = *std::exchange(spool_fault_, nullptr);
+      machine->disk.flip_bit(path, fault.random.below(size), static_cast<unsigned>(fault.random.below(8)));
+      return world_.note(fault, Reached::kRotSnapshot, machine->number);
     }
   }
 }
@@ -208,13 +226,13 @@ void Damage::restore_backup() {
     saved_of_ = victim_;
   }
   victim_->comes_back_with = saved_;
-  if (random_.chance(1, 2)) {
+  if (fault_->random.chance(1, 2)) {
     for (const std::string& path : victim_->disk.paths()) {
       if (path.find("/keys-") == std::string::npos) continue;
       victim_->comes_back_with[path] = victim_->disk.synced_image()[path];
     }
   }
-  restart_in(random_.below(1500 * kMillisecond), Death::kKill);
+  restart_in(fault_->random.below(1500 * kMillisecond), Death::kKill);
 }
 
 // What another machine has, in the place of its own.
@@ -236,7 +254,7 @@ void Damage::watch_copy() {
   const bool runs = copy_->runs_copy;
   if (runs && world_.scheduler.now() < judged_at_) return;
   if (runs) copy_->wipe();
-  operators_.replace(*copy_);
+  operators_.replace(*fault_, *copy_);
   copy_ = nullptr;
 }
 

@@ -6,6 +6,7 @@
 // Invariant: as long as one machine is suspect nothing is done to another one, nobody leaves, and no disk is wiped.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <string>
 
@@ -17,6 +18,8 @@ class Damage {
  public:
   Damage(World& world, Cluster& cluster, Operator& operators);
 
+  // REQUIRES: world.parameters.damaged. Which kinds, in which order, and no sooner than when.
+  void plan();
   void begin();
   // Nothing is begun any more; who is suspect still is looked at.
   void end();
@@ -28,8 +31,16 @@ class Damage {
   };
   static const Kind kKinds[];
 
+  // Those that are planned, with what they are.
+  struct Planned {
+    Fault* fault = nullptr;
+    const Kind* kind = nullptr;
+  };
+
   void look();
-  void inject();
+  // Null: none is due.
+  const Planned* next_due();
+  void inject(const Planned& planned);
   void settle();
   // The victim's process ends in `length`.
   void restart_in(Microseconds length, Death how);
@@ -58,9 +69,10 @@ class Damage {
   World& world_;
   Cluster& cluster_;
   Operator& operators_;
-  base::Random random_;
-  uint64_t turn_ = 0;                 // Which kind is next.
-  Machine* victim_ = nullptr;         // The last one.
+  base::Random random_;               // For what is no fault.
+  std::deque<Planned> planned_;       // Those that are left.
+  Fault* fault_ = nullptr;            // The last one, and its victim.
+  Machine* victim_ = nullptr;
   Microseconds next_at_ = 0;          // No damage before.
   Microseconds strikes_at_ = 0, judged_at_ = 0;
   Death strike_ = Death::kNone;
@@ -68,7 +80,7 @@ class Damage {
   Machine* saved_of_ = nullptr;       // Whose backup that is, and of which node.
   raft::NodeId saved_node_ = raft::kNobody;
   std::map<std::string, std::string> saved_;
-  bool spool_is_due_ = true;          // The next snapshot on its way is changed.
+  Fault* spool_fault_ = nullptr;      // By which the next snapshot on its way is changed; null: by none.
   bool over_ = false;
 };
 

@@ -126,7 +126,8 @@ void Machine::pause(Microseconds length) {
   world_.trace.text(number, base::format("is paused for %llu ms", static_cast<unsigned long long>(length / kMillisecond)));
 }
 
-void Machine::arm_stop(uint64_t operations) {
+void Machine::arm_stop(uint64_t operations, Death how) {
+  death_at_stop_ = how;
   disk.add_fault({.at = operations, .kinds = storage::kAnyChange, .effect = storage::Effect::kStop, .sticky = false,
                   .path_part = {}});
 }
@@ -136,10 +137,12 @@ void Machine::reaches(Ambush step) {
   ambush_ = Ambush::kNone;
   static constexpr Reached kNames[] = {Reached::kCrashSending, Reached::kCrashReceiving, Reached::kCrashInstalling};
   const Reached name = kNames[static_cast<size_t>(step) - 1];
-  world_.coverage.note(name);
-  world_.trace.text(number, std::string("FAULT ") + reached_name(name));
-  if (random.chance(1, 3)) return die(random.chance(1, 2) ? Death::kKill : Death::kPowerCut);
-  arm_stop(random.between(1, 12));
+  world_.note(*ambush_of_, name, number);
+  base::Random& drawn = ambush_of_->random;
+  const bool at_once = drawn.chance(1, 3);
+  const Death how = drawn.chance(1, 2) ? Death::kKill : Death::kPowerCut;
+  if (at_once) return die(how);
+  arm_stop(drawn.between(1, 12), how);
 }
 
 // As another node: ids are never reused.
@@ -165,8 +168,10 @@ bool Machine::bury() {
   const bool ran = process_ != nullptr;
   if (ran) process_->abandon();
   process_.reset();
+  const uint64_t fate = std::exchange(fate_, 0);
   if (how == Death::kPowerCut) {
-    disk.power_cut(random);
+    base::Random drawn(fate != 0 ? fate : random.next());
+    disk.power_cut(drawn);
     clock.restart();
   } else {
     disk.kill();
@@ -211,7 +216,7 @@ void Machine::leave_store() {
   calling = nullptr;
   if (!disk.stopped()) return;
   world_.coverage.note(ready() ? Reached::kStopInJob : Reached::kStopInRecovery);
-  die(random.chance(1, 2) ? Death::kKill : Death::kPowerCut);
+  die(death_at_stop_);
 }
 
 void Machine::on_fatal(const std::string& text) {

@@ -76,6 +76,12 @@ class Machine {
   void start();
   // It ends at the end of this event.
   void die(Death how) { death_ = death_ == Death::kPowerCut ? death_ : how; }
+  // The same, by a fault: away for `down`; what a power cut leaves of its disk is drawn by the fault.
+  void fall(Death how, Microseconds down, Fault& fault) {
+    restart_delay = down;
+    fate_ = fault.random.next();
+    die(how);
+  }
   bool dying() const { return death_ != Death::kNone; }
   // It ends at the end of this event, and comes back with an empty disk, as another node under the same id.
   void wipe() {
@@ -87,10 +93,13 @@ class Machine {
   void pause(Microseconds length);
   Microseconds paused_until() const { return paused_until_; }
   bool paused() const { return world_.scheduler.now() < paused_until_; }
-  // The disk of the machine meets an operation at which everything stops, soon.
-  void arm_stop(uint64_t operations);
-  // Falls when it next comes to that step, at once or at an operation of its disk soon after.
-  void lie_in_wait(Ambush step) { ambush_ = step; }
+  // After so many operations of its disk everything stops, and it dies so.
+  void arm_stop(uint64_t operations, Death how);
+  // Falls when it next comes to that step, at once or at an operation of its disk soon after. The fault draws how.
+  void lie_in_wait(Ambush step, Fault* fault) {
+    ambush_ = step;
+    ambush_of_ = fault;
+  }
   // So many operations of its disk went wrong, since the beginning.
   uint64_t disk_faults() const;
   // The damage of this machine was found, by `by`: it ends, and another node takes its place. False: it is not suspect.
@@ -177,7 +186,10 @@ class Machine {
   uint64_t life_ = 0;                   // Of the process; another for each.
   Death death_ = Death::kNone;
   bool wiped_ = false;
+  uint64_t fate_ = 0;                   // Of a death by a fault; 0: of another.
+  Death death_at_stop_ = Death::kKill;
   Ambush ambush_ = Ambush::kNone;
+  Fault* ambush_of_ = nullptr;          // Unless there is none.
   Microseconds paused_until_ = 0;
 };
 

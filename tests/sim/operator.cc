@@ -36,15 +36,23 @@ const Operator::Operation Operator::kOperations[] = {
 
 Operator::Operator(World& world, Cluster& cluster) : world_(world), cluster_(cluster), random_(world.stream(kStream)) {}
 
-void Operator::act() {
+void Operator::plan_ambush() {
+  if (random_.chance(1, 2)) world_.faults.add(Reached::kCrashReceiving, 0, [this](Fault& fault) { lie_in_wait(fault); });
+}
+
+void Operator::plan_one(Microseconds at, base::Random& random) {
   const size_t machines = world_.parameters.machines;
   uint64_t total = 0;
   for (const Operation& each : kOperations) total += each.machines_min <= machines ? each.weight : 0;
-  uint64_t drawn = random_.below(total);
+  uint64_t drawn = random.below(total);
   for (const Operation& each : kOperations) {
     if (each.machines_min > machines) continue;
-    if (drawn < each.weight) return (this->*each.begin)();
-    drawn -= each.weight;
+    if (drawn >= each.weight) {
+      drawn -= each.weight;
+      continue;
+    }
+    world_.faults.add(each.name, at, [this, begin = each.begin](Fault& fault) { (this->*begin)(fault); });
+    return;
   }
 }
 
@@ -54,18 +62,18 @@ bool Operator::is_member(const Machine& machine) const {
   return cluster_.invariants().members().find(machine.node()) != nullptr;
 }
 
-Machine* Operator::draw(const std::function<bool(const Machine&)>& fits) {
+Machine* Operator::draw(base::Random& random, const std::function<bool(const Machine&)>& fits) {
   std::vector<Machine*> found;
   for (const auto& machine : cluster_.machines()) {
     if (fits(*machine)) found.push_back(machine.get());
   }
-  return found.empty() ? nullptr : found[random_.below(found.size())];
+  return found.empty() ? nullptr : found[random.below(found.size())];
 }
 
-Machine* Operator::host() {
+Machine* Operator::host(Fault& fault) {
   Machine* leader = cluster_.leader();
-  if (leader != nullptr && random_.chance(4, 5)) return leader;
-  return draw([](const Machine& machine) { return machine.ready() && !machine.dying(); });
+  if (leader != nullptr && fault.random.chance(4, 5)) return leader;
+  return draw(fault.random, [](const Machine& machine) { return machine.ready() && !machine.dying(); });
 }
 
 bool Operator::change_is_open() const {
@@ -106,11 +114,6 @@ void Operator::watch_for(Microseconds length, std::function<bool()> look) {
 
 // --- Asking ------------------------------------------------------------------------------------------
 
-void Operator::note(Reached what, const Machine& machine) {
-  world_.coverage.note(what);
-  world_.trace.text(machine.number, std::string("FAULT ") + reached_name(what));
-}
-
 void Operator::ask(Machine& host, const Request& request) {
   if (request.front() == "LEAVE") {
     if (has_lost_one() || has_suspect()) return;
@@ -119,24 +122,24 @@ void Operator::ask(Machine& host, const Request& request) {
   cluster_.command(host, request);
 }
 
-void Operator::leave(Machine& machine) {
-  Machine* asked = host();
+void Operator::leave(Fault& fault, Machine& machine) {
+  Machine* asked = host(fault);
   if (asked != nullptr) ask(*asked, {"LEAVE", machine.id});
 }
 
-void Operator::invite(Machine& machine, bool as_learner) {
-  invite_until(machine, as_learner, world_.scheduler.now() + kInviteFor);
+void Operator::invite(Fault& fault, Machine& machine, bool as_learner) {
+  invite_until(fault, machine, as_learner, world_.scheduler.now() + kInviteFor);
 }
 
-void Operator::invite_until(Machine& machine, bool as_learner, Microseconds end) {
+void Operator::invite_until(Fault& fault, Machine& machine, bool as_learner, Microseconds end) {
   if (over_ || is_member(machine) || world_.scheduler.now() >= end) return;
-  Machine* asked = host();
+  Machine* asked = host(fault);
   if (asked != nullptr && asked != &machine && machine.ready()) {
     Request request = {"JOIN", machine.raft_address, machine.id};
     if (as_learner) request.push_back("LEARNER");
     ask(*asked, request);
   }
-  world_.scheduler.after(kAgain, [this, &machine, as_learner, end] { invite_until(machine, as_learner, end); });
+  world_.scheduler.after(kAgain, [this, &fault, &machine, as_learner, end] { invite_until(fault, machine, as_learner, end); });
 }
 
 void Operator::restore() {
@@ -145,7 +148,7 @@ void Operator::restore() {
     const raft::Member* member = cluster_.invariants().members().find(each.node());
     return member != nullptr && member->role == raft::MemberRole::kVoter;
   };
-  Machine* missing = held_ ? nullptr : draw([&](const Machine& each) { return !votes(each); });
+  Machine* missing = held_ ? nullptr : draw(random_, [&](const Machine& each) { return !votes(each); });
   if (leader != nullptr && missing != nullptr && missing->ready()) {
     ask(*leader, {"JOIN", missing->raft_address, missing->id});
   }
@@ -154,28 +157,28 @@ void Operator::restore() {
 
 // --- Members -----------------------------------------------------------------------------------------
 
-void Operator::leave_follower() {
-  Machine* machine = draw([this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
+void Operator::leave_follower(Fault& fault) {
+  Machine* machine = draw(fault.random, [this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
   if (machine == nullptr) return;
-  note(Reached::kLeaveFollower, *machine);
-  leave(*machine);
+  note(fault, Reached::kLeaveFollower, *machine);
+  leave(fault, *machine);
 }
 
-void Operator::leave_leader() {
+void Operator::leave_leader(Fault& fault) {
   Machine* leader = cluster_.leader();
   if (leader == nullptr) return;
-  note(Reached::kLeaveLeader, *leader);
-  leave(*leader);
+  note(fault, Reached::kLeaveLeader, *leader);
+  leave(fault, *leader);
 }
 
-void Operator::leave_dead() {
-  Machine* machine = draw([this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
+void Operator::leave_dead(Fault& fault) {
+  Machine* machine = draw(fault.random, [this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
   if (machine == nullptr) return;
-  note(Reached::kLeaveDead, *machine);
-  machine->restart_delay = random_.between(500, 4000) * kMillisecond;
-  machine->die(random_.chance(1, 2) ? Death::kKill : Death::kPowerCut);
-  world_.scheduler.after(random_.below(kSecond), [this, machine] {
-    if (!over_) leave(*machine);
+  note(fault, Reached::kLeaveDead, *machine);
+  const Death how = fault.random.chance(1, 2) ? Death::kKill : Death::kPowerCut;
+  machine->fall(how, fault.random.between(500, 4000) * kMillisecond, fault);
+  world_.scheduler.after(fault.random.below(kSecond), [this, &fault, machine] {
+    if (!over_) leave(fault, *machine);
   });
 }
 
@@ -193,89 +196,89 @@ void Operator::cut_off(const Machine& machine, Microseconds length) {
 }
 
 // Asked on either side: of who is cut off, or of the others.
-void Operator::change_parted() {
-  Machine& apart = random_.chance(1, 2) && cluster_.leader() != nullptr ? *cluster_.leader() : any();
-  note(Reached::kChangeParted, apart);
-  cut_off(apart, random_.between(300, 3000) * kMillisecond);
-  Machine* outside = draw([this](const Machine& each) { return !is_member(each); });
-  if (outside != nullptr && random_.chance(2, 3)) return invite(*outside, false);
-  Machine* leaves = draw([this](const Machine& each) { return is_member(each); });
+void Operator::change_parted(Fault& fault) {
+  Machine& apart = fault.random.chance(1, 2) && cluster_.leader() != nullptr ? *cluster_.leader() : any(fault);
+  note(fault, Reached::kChangeParted, apart);
+  cut_off(apart, fault.random.between(300, 3000) * kMillisecond);
+  Machine* outside = draw(fault.random, [this](const Machine& each) { return !is_member(each); });
+  if (outside != nullptr && fault.random.chance(2, 3)) return invite(fault, *outside, false);
+  Machine* leaves = draw(fault.random, [this](const Machine& each) { return is_member(each); });
   if (leaves == nullptr || apart.process() == nullptr) return;
-  if (random_.chance(1, 2)) return ask(apart, {"LEAVE", leaves->id});
-  leave(*leaves);
+  if (fault.random.chance(1, 2)) return ask(apart, {"LEAVE", leaves->id});
+  leave(fault, *leaves);
 }
 
 // Of a member: it is to be replaced. Of who was removed: it begins anew.
-void Operator::wipe() {
-  Machine* outside = draw([this](const Machine& each) { return !is_member(each); });
+void Operator::wipe(Fault& fault) {
+  Machine* outside = draw(fault.random, [this](const Machine& each) { return !is_member(each); });
   const bool any_will_do = may_lose_one();
   if (outside == nullptr && !any_will_do) return;
-  Machine& machine = outside != nullptr ? *outside : any();
+  Machine& machine = outside != nullptr ? *outside : any(fault);
   // An entry that makes it a member may be under way.
   if (outside != nullptr && change_is_open()) return;
-  note(Reached::kWiped, machine);
-  machine.restart_delay = random_.between(20, 1500) * kMillisecond;
+  note(fault, Reached::kWiped, machine);
+  machine.restart_delay = fault.random.between(20, 1500) * kMillisecond;
   machine.wipe();
-  invite(machine, false);
+  invite(fault, machine, false);
 }
 
-void Operator::come_back() {
-  Machine* machine = draw([this](const Machine& each) {
+void Operator::come_back(Fault& fault) {
+  Machine* machine = draw(fault.random, [this](const Machine& each) {
     const raft::Member* member = cluster_.invariants().members().find(each.node());
     return member == nullptr || member->role == raft::MemberRole::kObserver;
   });
   if (machine == nullptr) return;
-  const bool as_learner = !is_member(*machine) && random_.chance(1, 3);
-  note(as_learner ? Reached::kAsksAsLearner : Reached::kComesBack, *machine);
-  if (!is_member(*machine)) return invite(*machine, as_learner);
-  Machine* asked = host();
+  const bool as_learner = !is_member(*machine) && fault.random.chance(1, 3);
+  note(fault, as_learner ? Reached::kAsksAsLearner : Reached::kComesBack, *machine);
+  if (!is_member(*machine)) return invite(fault, *machine, as_learner);
+  Machine* asked = host(fault);
   if (asked != nullptr) ask(*asked, {"JOIN", machine->raft_address, machine->id});
 }
 
 // --- Leadership --------------------------------------------------------------------------------------
 
-void Operator::transfer_any() {
+void Operator::transfer_any(Fault& fault) {
   Machine* leader = cluster_.leader();
   if (leader == nullptr) return;
-  Machine& to = any();
-  note(Reached::kTransferAny, to);
-  ask(*leader, random_.chance(1, 3) ? Request{"TRANSFER"} : Request{"TRANSFER", to.id});
+  Machine& to = any(fault);
+  note(fault, Reached::kTransferAny, to);
+  ask(*leader, fault.random.chance(1, 3) ? Request{"TRANSFER"} : Request{"TRANSFER", to.id});
 }
 
-void Operator::transfer_lagging() {
-  Machine* to = draw([this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
+void Operator::transfer_lagging(Fault& fault) {
+  Machine* to = draw(fault.random, [this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
   if (to == nullptr || cluster_.leader() == nullptr) return;
+  world_.faults.tell(fault, to->number, "is cut off, soon TRANSFER to it");
   cut_off(*to, world_.parameters.options.election_timeout_ms * kMillisecond * 3 / 4);
-  const Microseconds later = world_.parameters.options.election_timeout_ms * kMillisecond * random_.between(50, 85) / 100;
-  world_.scheduler.after(later, [this, to] {
+  const Microseconds later = world_.parameters.options.election_timeout_ms * kMillisecond * fault.random.between(50, 85) / 100;
+  world_.scheduler.after(later, [this, &fault, to] {
     Machine* leader = cluster_.leader();
     if (over_ || leader == nullptr) return;
-    note(Reached::kTransferLagging, *to);
+    note(fault, Reached::kTransferLagging, *to);
     ask(*leader, {"TRANSFER", to->id});
   });
 }
 
-void Operator::transfer_dead() {
-  Machine* to = draw([this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
+void Operator::transfer_dead(Fault& fault) {
+  Machine* to = draw(fault.random, [this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
   Machine* leader = cluster_.leader();
   if (to == nullptr || leader == nullptr) return;
-  note(Reached::kTransferDead, *to);
-  to->restart_delay = random_.between(500, 3000) * kMillisecond;
-  to->die(Death::kKill);
+  note(fault, Reached::kTransferDead, *to);
+  to->fall(Death::kKill, fault.random.between(500, 3000) * kMillisecond, fault);
   ask(*leader, {"TRANSFER", to->id});
 }
 
-void Operator::transfer_learner() {
+void Operator::transfer_learner(Fault& fault) {
   const auto learns = [this](const Machine& each) {
     return is_member(each) && !cluster_.invariants().members().is_voter(each.node());
   };
-  Machine* outside = draw([this](const Machine& each) { return !is_member(each); });
-  if (draw(learns) == nullptr && outside != nullptr) invite(*outside, true);
-  watch_for(kWatchFor, [this, learns] {
-    Machine* to = draw(learns);
+  Machine* outside = draw(fault.random, [this](const Machine& each) { return !is_member(each); });
+  if (draw(fault.random, learns) == nullptr && outside != nullptr) invite(fault, *outside, true);
+  watch_for(kWatchFor, [this, &fault, learns] {
+    Machine* to = draw(fault.random, learns);
     Machine* leader = cluster_.leader();
     if (to == nullptr || leader == nullptr) return false;
-    note(Reached::kTransferLearner, *to);
+    note(fault, Reached::kTransferLearner, *to);
     ask(*leader, {"TRANSFER", to->id});
     return true;
   });
@@ -284,41 +287,42 @@ void Operator::transfer_learner() {
 // --- Snapshots and restarts --------------------------------------------------------------------------
 
 // Whoever has a configuration in its log that is not committed yet.
-void Operator::snapshot_in_change() {
-  watch_for(kWatchFor, [this] {
-    Machine* machine = draw([](const Machine& each) {
+void Operator::snapshot_in_change(Fault& fault) {
+  watch_for(kWatchFor, [this, &fault] {
+    Machine* machine = draw(fault.random, [](const Machine& each) {
       if (each.process() == nullptr || each.dying()) return false;
       const raft::Raft& raft = each.process()->node().raft();
       return !(raft.configuration() == raft.committed_configuration());
     });
     if (machine == nullptr) return false;
-    note(Reached::kSnapshotInChange, *machine);
+    note(fault, Reached::kSnapshotInChange, *machine);
     ask(*machine, {"SNAPSHOT"});
     return true;
   });
-  random_.chance(1, 2) ? leave_follower() : come_back();
+  fault.random.chance(1, 2) ? leave_follower(fault) : come_back(fault);
 }
 
-void Operator::rolling_restart() {
+void Operator::rolling_restart(Fault& fault) {
   if (std::exchange(restarting_, true)) return;
-  note(Reached::kRollingRestart, any());
-  restart_from(1);
+  note(fault, Reached::kRollingRestart, any(fault));
+  restart_from(fault, 1);
 }
 
-void Operator::restart_from(size_t number) {
+void Operator::restart_from(Fault& fault, size_t number) {
   restarting_ = number <= cluster_.machines().size() && !over_;
   if (!restarting_) return;
   cluster_.machines()[number - 1]->shut_down();
-  world_.scheduler.after(random_.between(200, 1500) * kMillisecond, [this, number] { restart_from(number + 1); });
+  world_.scheduler.after(fault.random.between(200, 1500) * kMillisecond, [this, &fault, number] { restart_from(fault, number + 1); });
 }
 
 // A follower misses something; when it is back the leader's log is to be compacted while it is being caught up.
-void Operator::compact_in_catch_up() {
-  Machine* machine = draw([this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
+void Operator::compact_in_catch_up(Fault& fault) {
+  Machine* machine = draw(fault.random, [this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
   if (machine == nullptr) return;
-  const Microseconds apart = random_.between(200, 2000) * kMillisecond;
+  const Microseconds apart = fault.random.between(200, 2000) * kMillisecond;
+  world_.faults.tell(fault, machine->number, "is cut off; SNAPSHOT while it catches up");
   cut_off(*machine, apart);
-  for (Microseconds at = apart; at < apart + 100 * kMillisecond; at += random_.between(2, 30) * kMillisecond) {
+  for (Microseconds at = apart; at < apart + 100 * kMillisecond; at += fault.random.between(2, 30) * kMillisecond) {
     world_.scheduler.after(at, [this] {
       Machine* leader = cluster_.leader();
       if (!over_ && leader != nullptr) ask(*leader, {"SNAPSHOT"});
@@ -327,17 +331,20 @@ void Operator::compact_in_catch_up() {
 }
 
 // Wherever the next snapshot goes: the step at which somebody falls is drawn,
-void Operator::lie_in_wait() {
+void Operator::lie_in_wait(Fault& fault) {
   static constexpr Ambush kSteps[] = {Ambush::kSending, Ambush::kReceiving, Ambush::kInstalling};
-  const Ambush step = kSteps[random_.below(3)];
-  for (const auto& machine : cluster_.machines()) machine->lie_in_wait(step);
+  const uint64_t drawn = fault.random.below(3);
+  const Ambush step = kSteps[drawn];
+  for (const auto& machine : cluster_.machines()) machine->lie_in_wait(step, &fault);
+  static constexpr const char* kNames[] = {"sends one", "receives one", "installs one"};
+  world_.faults.tell(fault, 0, std::string("at the next snapshot that machine falls which ") + kNames[drawn]);
 }
 
 // and a follower made to need one.
-void Operator::crash_in_snapshot() {
-  lie_in_wait();
-  if (random_.chance(1, 2)) return wipe();
-  compact_in_catch_up();
+void Operator::crash_in_snapshot(Fault& fault) {
+  lie_in_wait(fault);
+  if (fault.random.chance(1, 2)) return wipe(fault);
+  compact_in_catch_up(fault);
 }
 
 }  // namespace leto::sim

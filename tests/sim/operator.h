@@ -18,11 +18,9 @@ class Operator {
   Operator(World& world, Cluster& cluster);
 
   // In some runs machines fall at their first snapshot, too.
-  void begin() {
-    if (random_.chance(1, 2)) lie_in_wait();
-  }
-  // One operation, drawn.
-  void act();
+  void plan_ambush();
+  // One operation, drawn by `random`.
+  void plan_one(Microseconds at, base::Random& random);
   // Nothing is begun any more.
   void end() { over_ = true; }
   // Asks for what is missing until every machine is a voter, for as long as events run.
@@ -33,28 +31,28 @@ class Operator {
   // Every machine is a member, nothing else is, and no change is under way or may still arrive.
   bool may_lose_one() const;
   // Its disk is another's, or empty: asks that it is a member again, if it is none.
-  void replace(Machine& machine) { invite(machine, false); }
+  void replace(Fault& fault, Machine& machine) { invite(fault, machine, false); }
 
  private:
   struct Operation {
     Reached name;
     size_t machines_min;
     uint64_t weight;
-    void (Operator::*begin)();
+    void (Operator::*begin)(Fault&);
   };
   static const Operation kOperations[];
 
-  Machine& any() { return cluster_.random_machine(random_); }
+  Machine& any(Fault& fault) { return cluster_.random_machine(fault.random); }
   // Null if there is none such.
-  Machine* draw(const std::function<bool(const Machine&)>& fits);
+  Machine* draw(base::Random& random, const std::function<bool(const Machine&)>& fits);
   // Mostly who leads; null if nobody is there.
-  Machine* host();
-  void note(Reached what, const Machine& machine);
+  Machine* host(Fault& fault);
+  void note(Fault& fault, Reached what, const Machine& machine) { world_.note(fault, what, machine.number); }
   void ask(Machine& host, const Request& request);
-  void leave(Machine& machine);
+  void leave(Fault& fault, Machine& machine);
   // Asks until it is a member, or half a dozen seconds have passed.
-  void invite(Machine& machine, bool as_learner);
-  void invite_until(Machine& machine, bool as_learner, Microseconds end);
+  void invite(Fault& fault, Machine& machine, bool as_learner);
+  void invite_until(Fault& fault, Machine& machine, bool as_learner, Microseconds end);
   bool has_suspect() const;
   // A member's disk was wiped, and it was not replaced yet: nobody else may go meanwhile.
   bool has_lost_one() const;
@@ -63,26 +61,26 @@ class Operator {
   void watch_for(Microseconds length, std::function<bool()> look);
   void cut_off(const Machine& machine, Microseconds length);
 
-  void leave_follower();
-  void leave_leader();
-  void leave_dead();
-  void change_parted();
-  void wipe();
-  void come_back();
-  void transfer_any();
-  void transfer_lagging();
-  void transfer_dead();
-  void transfer_learner();
-  void snapshot_in_change();
-  void rolling_restart();
-  void restart_from(size_t number);
-  void compact_in_catch_up();
-  void crash_in_snapshot();
-  void lie_in_wait();
+  void leave_follower(Fault& fault);
+  void leave_leader(Fault& fault);
+  void leave_dead(Fault& fault);
+  void change_parted(Fault& fault);
+  void wipe(Fault& fault);
+  void come_back(Fault& fault);
+  void transfer_any(Fault& fault);
+  void transfer_lagging(Fault& fault);
+  void transfer_dead(Fault& fault);
+  void transfer_learner(Fault& fault);
+  void snapshot_in_change(Fault& fault);
+  void rolling_restart(Fault& fault);
+  void restart_from(Fault& fault, size_t number);
+  void compact_in_catch_up(Fault& fault);
+  void crash_in_snapshot(Fault& fault);
+  void lie_in_wait(Fault& fault);
 
   World& world_;
   Cluster& cluster_;
-  base::Random random_;
+  base::Random random_;         // For what is no fault.
   bool over_ = false;
   bool restarting_ = false;
   bool held_ = false;

@@ -4,9 +4,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <vector>
 
 #include "tests/sim/run.h"
@@ -41,22 +43,24 @@ struct Worker {
   bool busy = false;
 };
 
-void print_failure(const SeedResult& result) {
+void print_failure(const SeedResult& result, const NumberSet& without) {
   std::string text = "--- seed " + std::to_string(result.seed) + ": the last events\n" + result.last_events;
-  text += "--- seed " + std::to_string(result.seed) + " FAILED: " + result.violation + "\n    replay: make sim SEED=" +
-          std::to_string(result.seed) + "\n";
+  text += "--- seed " + std::to_string(result.seed) + " FAILED: " + result.violation + "\n    replay: " +
+          replay_line(result.seed, without) + "\n";
   std::fputs(text.c_str(), stdout);
   std::fflush(stdout);
 }
 
 // Runs a seed, twice if wanted.
-SeedResult run_checked(uint64_t seed, bool prints, bool twice) {
-  SeedResult result = run_seed(seed, prints);
+SeedResult run_checked(const RunOptions& options, bool twice) {
+  SeedResult result = run_seed(options);
   if (!twice || !result.violation.empty()) return result;
-  const SeedResult again = run_seed(seed, prints);
-  if (again.hash != result.hash) result.violation = "determinism: the second run has another hash";
+  const SeedResult again = run_seed(options);
+  if (again.hash != result.hash) result.violation = kOtherHash;
   return result;
 }
+
+bool runs_twice(const RangeOptions& options, uint64_t seed) { return options.verify || seed < options.first + kVerified; }
 
 void put(int pipe, const Report& report) {
   const ssize_t written = write(pipe, &report, sizeof report);
@@ -67,8 +71,8 @@ void put(int pipe, const Report& report) {
 [[noreturn]] void work(const RangeOptions& options, uint64_t first, int pipe) {
   for (uint64_t seed = first; seed < options.first + options.seeds; seed += options.jobs) {
     put(pipe, {.seed = seed, .tally = {}, .coverage = {}, .begins = true});
-    const SeedResult result = run_checked(seed, false, options.verify || seed < options.first + kVerified);
-    if (!result.violation.empty()) print_failure(result);
+    const SeedResult result = run_checked({.seed = seed}, runs_twice(options, seed));
+    if (!result.violation.empty()) print_failure(result, {});
     put(pipe, {.seed = seed, .events = result.events, .simulated = result.simulated, .tally = result.tally,
                .coverage = result.coverage, .begins = false, .passed = result.violation.empty()});
   }
@@ -87,6 +91,7 @@ class Range {
   void take(Worker& worker, const Report& report);
   void fell(Worker& worker);
   bool any_busy() const;
+  void shrink_failed();
   void print_summary(double seconds) const;
   void print_reached() const;
   bool judge() const;
@@ -96,6 +101,7 @@ class Range {
   Report total_;
   uint64_t passed_ = 0;
   std::vector<uint64_t> failed_;
+  std::map<uint64_t, NumberSet> without_;   // What the first few that failed can do without.
 };
 
 void Range::start(Worker& worker) {
@@ -148,8 +154,8 @@ void Range::fell(Worker& worker) {
     worker.under_way = 0;
     return start(worker);
   }
-  std::printf("--- seed %llu FAILED: the process ended with status %d\n    replay: make sim SEED=%llu\n",
-              Number{worker.under_way}, status, Number{worker.under_way});
+  std::printf("--- seed %llu FAILED: the process ended with status %d\n    replay: %s\n",
+              Number{worker.under_way}, status, replay_line(worker.under_way, {}).c_str());
   failed_.push_back(worker.under_way);
   worker.under_way = 0;
   start(worker);
@@ -184,8 +190,21 @@ int Range::run() {
     }
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  shrink_failed();
   print_summary(took.count());
   return judge() ? 0 : 1;
+}
+
+void Range::shrink_failed() {
+  std::fflush(stdout);
+  std::sort(failed_.begin(), failed_.end());
+  for (const uint64_t seed : failed_) {
+    if (options_.shrink.runs_max == 0 || without_.size() >= options_.shrink_seeds) return;
+    const Shrunk shrunk = shrink({.run = {.seed = seed}, .twice = runs_twice(options_, seed)}, options_.shrink);
+    std::fputs(readable(seed, shrunk).c_str(), stdout);
+    std::fflush(stdout);
+    without_[seed] = shrunk.without;
+  }
 }
 
 void Range::print_reached() const {
@@ -207,7 +226,10 @@ void Range::print_summary(double seconds) const {
   const double simulated = static_cast<double>(total_.simulated) / static_cast<double>(kSecond);
   std::printf("time: %.0f s simulated in %.1f s, %.0f times real time on %llu cores; %.0f events a second\n", simulated,
               seconds, simulated / seconds, Number{options_.jobs}, static_cast<double>(total_.events) / seconds);
-  for (const uint64_t seed : failed_) std::printf("failed: make sim SEED=%llu\n", Number{seed});
+  for (const uint64_t seed : failed_) {
+    const auto shrunk = without_.find(seed);
+    std::printf("failed: %s\n", replay_line(seed, shrunk == without_.end() ? NumberSet() : shrunk->second).c_str());
+  }
 }
 
 bool Range::judge() const {
@@ -231,14 +253,40 @@ bool Range::judge() const {
 
 int run_range(const RangeOptions& options) { return Range(options).run(); }
 
-int run_one(uint64_t seed, bool prints, bool verify) {
-  const SeedResult result = run_checked(seed, prints, verify);
+namespace {
+
+int run_here(const OneOptions& options) {
+  const SeedResult result = run_checked(options.run, options.verify);
   if (!result.violation.empty()) {
-    print_failure(result);
+    print_failure(result, options.run.without);
     return 1;
   }
-  std::printf("seed %llu hash %016llx\n", Number{seed}, Number{result.hash});
+  std::printf("seed %llu hash %016llx\n", Number{options.run.seed}, Number{result.hash});
   return 0;
+}
+
+}  // namespace
+
+int run_one(const OneOptions& options) {
+  if (options.shrink.runs_max == 0) return run_here(options);
+  std::fflush(nullptr);
+  const pid_t child = fork();
+  if (child < 0) return run_here(options);
+  if (child == 0) {
+    const int status = run_here(options);
+    std::fflush(stdout);
+    _exit(status);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kUnnoticedExit) return kUnnoticedExit;
+  if (WIFSIGNALED(status)) {
+    std::printf("--- seed %llu FAILED: the process ended with signal %d\n", Number{options.run.seed}, WTERMSIG(status));
+  }
+  const Shrunk shrunk = shrink({.run = options.run, .twice = options.verify}, options.shrink);
+  std::fputs(readable(options.run.seed, shrunk).c_str(), stdout);
+  return 1;
 }
 
 }  // namespace leto::sim

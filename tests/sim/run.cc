@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/format.h"
 #include "base/log.h"
 #include "storage/fatal.h"
@@ -37,8 +38,9 @@ const World* present = nullptr;
 
 class Run {
  public:
-  Run(uint64_t seed, bool prints)
-      : parameters_(make_parameters(seed)), world_(parameters_, prints), cluster_(world_), workload_(world_), steady_(world_, cluster_) {
+  Run(const RunOptions& options, const Faults::Told& told)
+      : parameters_(make_parameters(options.seed)), world_(parameters_, options.prints), cluster_(world_), workload_(world_),
+        steady_(world_, cluster_), planted_left_(options.planted), planted_asserts_(options.planted_asserts) {
     for (uint64_t number = 1; number <= parameters_.clients.count; ++number) {
       clients_.push_back(std::make_unique<Client>(
           ClientSetup{.world = world_, .workload = workload_, .directory = cluster_, .number = number}));
@@ -51,14 +53,18 @@ class Run {
       mover_ = std::make_unique<Mover>(ClientSetup{
           .world = world_, .workload = workload_, .directory = cluster_, .number = parameters_.clients.count + 2});
     }
-    chaos_ = std::make_unique<Chaos>(world_, cluster_, clients_);
+    plan(options.without, told);
     present = &world_;
   }
   ~Run() { present = nullptr; }
 
   SeedResult go();
+  uint64_t faults() const { return world_.faults.count(); }
 
  private:
+  void plan(const NumberSet& without, const Faults::Told& told);
+  void plan_rate(Reached name, uint64_t& rate, const char* what);
+  void check_planted(uint64_t fault);
   void boot();
   void disturb();
   void heal();
@@ -73,7 +79,7 @@ class Run {
   void start_clients();
   void stop_clients();
 
-  const Parameters parameters_;
+  Parameters parameters_;   // Once all is planned they do not change.
   World world_;
   Cluster cluster_;
   Workload workload_;
@@ -82,7 +88,41 @@ class Run {
   std::unique_ptr<Mover> mover_;                // Null in some.
   std::unique_ptr<Chaos> chaos_;
   Steady steady_;
+  std::vector<std::pair<Fault*, std::string>> standing_;   // The rates, and what is told of them.
+  NumberSet planted_left_;
+  const bool planted_asserts_;
 };
+
+// The order is that of their numbers.
+void Run::plan(const NumberSet& without, const Faults::Told& told) {
+  world_.faults.leave_out(without);
+  plan_rate(Reached::kDropped, parameters_.network.drop, "messages are lost");
+  plan_rate(Reached::kDuplicated, parameters_.network.duplicate, "messages are doubled");
+  plan_rate(Reached::kReordered, parameters_.network.reorder, "messages are overtaken");
+  plan_rate(Reached::kLateBeyondElection, parameters_.network.late, "messages are late beyond an election");
+  plan_rate(Reached::kSlowDisk, parameters_.disk.hiccup, "jobs of the disks take 5 to 60 ms more");
+  if (parameters_.upgrade) cluster_.plan_upgrade(parameters_.chaos);
+  chaos_ = std::make_unique<Chaos>(world_, cluster_, clients_);
+  steady_.plan();
+  world_.faults.set_told([this, told](const FaultLine& line) {
+    told(line);
+    check_planted(line.fault);
+  });
+}
+
+// What befalls messages and jobs one by one is one fault, from the founding to the healing.
+void Run::plan_rate(Reached name, uint64_t& rate, const char* what) {
+  if (rate == 0) return;
+  Fault& fault = world_.faults.add(name, 0, {});
+  standing_.emplace_back(&fault, base::format("all the time: %s, %llu in 10000", what, Number{rate}));
+  if (fault.left_out) rate = 0;
+}
+
+void Run::check_planted(uint64_t fault) {
+  if (planted_left_.erase(fault) == 0 || !planted_left_.empty()) return;
+  LETO_ASSERT(!planted_asserts_, "planted");
+  world_.fail("planted", base::format("fault %llu was the last of them", Number{fault}));
+}
 
 SeedResult Run::go() {
   const std::vector<void (Run::*)()> phases = {&Run::boot,     &Run::disturb,         &Run::heal, &Run::stay_steady,
@@ -92,7 +132,7 @@ SeedResult Run::go() {
   }
   SeedResult result{.seed = parameters_.seed, .hash = world_.trace.hash(), .events = world_.scheduler.events_run(),
                     .simulated = world_.scheduler.now(), .tally = workload_.tally(), .coverage = world_.coverage,
-                    .faultless = parameters_.faultless, .violation = world_.violation, .last_events = {}};
+                    .faults = faults(), .faultless = parameters_.faultless, .violation = world_.violation, .last_events = {}};
   if (world_.excused) result.violation.clear();
   if (world_.failed()) result.last_events = world_.trace.last_events();
   return result;
@@ -127,6 +167,9 @@ void Run::boot() {
                                     parameters_.founded_by_join ? "joined" : "founded together", parameters_.clients.count,
                                     Number{parameters_.options.election_timeout_ms},
                                     parameters_.faultless ? ", without faults" : ""));
+  for (const auto& [fault, text] : standing_) {
+    if (!fault->left_out) world_.faults.tell(*fault, 0, text);
+  }
   cluster_.begin();
   expect(kBootLength, [this] { return cluster_.is_whole(); }, "the cluster is founded");
 }
@@ -134,8 +177,9 @@ void Run::boot() {
 void Run::disturb() {
   if (parameters_.faultless) workload_.forbid_errors();
   start_clients();
-  if (!parameters_.faultless) chaos_->begin();
-  if (parameters_.upgrade) cluster_.begin_upgrade(parameters_.chaos);
+  world_.faults.begin();
+  chaos_->begin();
+  if (parameters_.upgrade) cluster_.probe();
   const Microseconds end = world_.scheduler.now() + parameters_.chaos;
   cluster_.run(parameters_.chaos, [this, end] { return world_.scheduler.now() >= end; });
 }
@@ -166,7 +210,8 @@ void Run::heal() {
   expect(kRestoreLength, [this] { return cluster_.is_whole(); }, "every machine is a member again");
   expect(converge_length(), [this] { return cluster_.has_converged(); }, "everyone has applied the same");
   expect(kEndLength, [this] { return clients_idle(); }, "every request is answered");
-  if (parameters_.upgrade) expect(converge_length(), [this] { return cluster_.is_upgraded(); }, "everyone is at the raised level");
+  if (!parameters_.upgrade || cluster_.leaves_upgrade_out()) return;
+  expect(converge_length(), [this] { return cluster_.is_upgraded(); }, "everyone is at the raised level");
 }
 
 // I17, and I16 while not everyone sees everyone.
@@ -241,14 +286,19 @@ void Run::judge() {
 
 }  // namespace
 
-SeedResult run_seed(uint64_t seed, bool prints) {
-  storage::seed_sqlite(static_cast<uint32_t>(seed));
+SeedResult run_seed(const RunOptions& options, const std::function<void(uint64_t)>& decided, const Faults::Told& told) {
+  storage::seed_sqlite(static_cast<uint32_t>(options.seed));
   storage::set_fatal_handler(Machine::on_fatal);
-  Run run(seed, prints);
+  Run run(options, told);
+  decided(run.faults());
   base::set_log_sink([](base::LogLevel, std::string_view text) { Machine::on_log(text); });
   SeedResult result = run.go();
   base::set_log_sink([](base::LogLevel, std::string_view) {});
   return result;
+}
+
+SeedResult run_seed(const RunOptions& options) {
+  return run_seed(options, [](uint64_t) {}, [](const FaultLine&) {});
 }
 
 void print_last_events() {

@@ -19,13 +19,17 @@ enum Kind : uint64_t { kCutOff, kDeaf, kKilled, kPaused, kRemoved, kKinds };
 
 }  // namespace
 
+void Steady::plan() {
+  if (world_.parameters.faultless || cluster_.machines().size() < 3) return;
+  const uint64_t drawn = world_.stream(kStream).below(3);
+  if (drawn > 1) return;
+  fault_ = &world_.faults.add(drawn == 0 ? Reached::kShaken : Reached::kQuorumParted, 0, {});
+}
+
 void Steady::go() {
-  if (cluster_.machines().size() < 3) return;
-  switch (random_.below(3)) {
-    case 0: return shake_one();
-    case 1: return part_all_but_quorum();
-    default: return;
-  }
+  if (fault_ == nullptr || fault_->left_out) return;
+  if (fault_->name == Reached::kShaken) return shake_one();
+  part_all_but_quorum();
 }
 
 void Steady::pass(Microseconds length) {
@@ -46,11 +50,11 @@ void Steady::shake_one() {
   const Machine* leader = cluster_.leader();
   const raft::Term term = leader->process()->node().raft().term();
   Machine* victim = nullptr;
-  while (victim == nullptr || victim == leader) victim = &cluster_.random_machine(random_);
-  const uint64_t kind = random_.chance(1, 3) ? uint64_t{kRemoved} : random_.below(kKinds);
+  while (victim == nullptr || victim == leader) victim = &cluster_.random_machine(fault_->random);
+  const uint64_t kind = fault_->random.chance(1, 3) ? uint64_t{kRemoved} : fault_->random.below(kKinds);
   static constexpr const char* kNames[] = {"cut off", "deaf", "killed", "paused", "removed"};
-  world_.coverage.note(kind == kRemoved ? Reached::kShakenByRemoved : Reached::kShaken);
-  world_.trace.text(victim->number, base::format("FAULT again and again: %s", kNames[kind]));
+  world_.note(*fault_, kind == kRemoved ? Reached::kShakenByRemoved : Reached::kShaken, victim->number,
+              std::string(": again and again it is ") + kNames[kind]);
   if (kind == kRemoved) {
     set_links(*victim, true, false);
     cluster_.command(*cluster_.leader(), {"LEAVE", victim->id});
@@ -78,7 +82,7 @@ void Steady::set_links(const Machine& victim, bool cut, bool deaf_only) {
 // For one to three election timeouts away, then back for a moment.
 void Steady::shake(Machine& victim, uint64_t kind) {
   if (over_) return;
-  const Microseconds away = election() * random_.between(10, 30) / 10, back = election() * random_.between(2, 15) / 10;
+  const Microseconds away = election() * fault_->random.between(10, 30) / 10, back = election() * fault_->random.between(2, 15) / 10;
   if (kind == kKilled) {
     victim.restart_delay = away / 2;
     victim.die(Death::kKill);
@@ -99,15 +103,15 @@ void Steady::part_all_but_quorum() {
   const size_t count = cluster_.machines().size();
   std::vector<size_t> order;
   for (size_t number = 1; number <= count; ++number) order.push_back(number);
-  for (size_t i = count; i > 1; --i) std::swap(order[i - 1], order[random_.below(i)]);
+  for (size_t i = count; i > 1; --i) std::swap(order[i - 1], order[fault_->random.below(i)]);
   order.resize(count / 2 + 1);
   const auto keeps = [&order](size_t number) { return std::find(order.begin(), order.end(), number) != order.end(); };
-  const uint64_t chance = random_.between(30, 100);
-  world_.coverage.note(Reached::kQuorumParted);
+  const uint64_t chance = fault_->random.between(30, 100);
+  world_.note(*fault_, Reached::kQuorumParted, 0);
   for (size_t from = 1; from <= count; ++from) {
     for (size_t to = 1; to <= count; ++to) {
-      if (from == to || (keeps(from) && keeps(to)) || !random_.chance(chance, 100)) continue;
-      world_.trace.text(from, base::format("FAULT the link to machine %zu is cut", to));
+      if (from == to || (keeps(from) && keeps(to)) || !fault_->random.chance(chance, 100)) continue;
+      world_.faults.tell(*fault_, from, base::format("the link to machine %zu is cut", to));
       cluster_.network().link(from, to).cuts = 1;
     }
   }

@@ -12,9 +12,11 @@ namespace leto::sim {
 
 class Steady {
  public:
-  Steady(World& world, Cluster& cluster) : world_(world), cluster_(cluster), random_(world.stream(kStream)) {}
+  Steady(World& world, Cluster& cluster) : world_(world), cluster_(cluster) {}
 
-  // One of the two, or nothing; a violation if it does not hold. REQUIRES: the cluster is whole. Afterwards the
+  // One of the two, as a fault, or nothing.
+  void plan();
+  // A violation if it does not hold. REQUIRES: the cluster is whole. Afterwards the
   // links are whole, but who was removed is to be taken in again.
   void go();
 
@@ -33,7 +35,7 @@ class Steady {
 
   World& world_;
   Cluster& cluster_;
-  base::Random random_;
+  Fault* fault_ = nullptr;   // Unless nothing is planned.
   bool over_ = false;
   bool answered_ = false;
 };

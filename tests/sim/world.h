@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "tests/sim/coverage.h"
+#include "tests/sim/faults.h"
 #include "tests/sim/parameters.h"
 #include "tests/sim/scheduler.h"
 #include "tests/sim/trace.h"
@@ -22,12 +23,14 @@ inline bool follows_from_damage(const std::string& invariant) {
 }
 
 struct World {
-  World(const Parameters& chosen, bool prints) : parameters(chosen), trace(scheduler, prints) {}
+  World(const Parameters& chosen, bool prints)
+      : parameters(chosen), trace(scheduler, prints), faults(chosen.seed, scheduler, trace) {}
 
   const Parameters& parameters;
   Scheduler scheduler;
   Trace trace;
   Coverage coverage;
+  Faults faults;
   std::string violation;   // The first one; empty: none yet.
   bool healing = false;    // The faults are over: what fails now is a violation.
 
@@ -42,6 +45,11 @@ struct World {
     excused = unnoticed && follows_from_damage(invariant);
     trace.text(0, (excused ? "follows from unnoticed damage: " : "VIOLATED ") + violation);
     if (excused) coverage.note(Reached::kClaimOff);
+  }
+  // A fault came to pass at a machine (0: at none).
+  void note(Fault& fault, Reached what, size_t machine, const std::string& more = {}) {
+    coverage.note(what);
+    faults.tell(fault, machine, reached_name(what) + more);
   }
   // A generator of its own for each part, so that a change in one does not shift what the others draw.
   base::Random stream(uint64_t part) const { return base::Random(base::mix64(parameters.seed * 0x9e37 + part)); }
