@@ -167,6 +167,13 @@ bool Cluster::is_led() {
   return first != nullptr && all_ready() && first->process()->node().raft().leads_and_committed_in_term();
 }
 
+bool Cluster::anyone_needs_snapshot() {
+  Machine* first = leader();
+  return first != nullptr && std::any_of(machines_.begin(), machines_.end(), [first](const auto& each) {
+    return each->durable.last() + 1 < first->process()->node().raft().first_index();
+  });
+}
+
 bool Cluster::is_whole() {
   if (!is_led()) return false;
   const raft::Raft& raft = leader()->process()->node().raft();

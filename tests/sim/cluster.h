@@ -27,6 +27,8 @@ class Cluster final : public Directory {
   bool anyone_leaves() const;
   // Somebody leads, and has committed in its term.
   bool is_led();
+  // The leader's log does not reach somebody any more.
+  bool anyone_needs_snapshot();
   // Everyone is a member that votes, nobody else is, and there is a leader that has committed in its term.
   bool is_whole();
   // All have applied what the leader has committed, and hold the same keys.
