@@ -467,6 +467,29 @@ TEST_CASE("D16 what a peer had acknowledged before it lost it is not counted for
   CHECK(solo.raft().commit_index() == 2);
 }
 
+TEST_CASE("D16 to a peer that lost what it acknowledged go heartbeats, and nothing else") {
+  Solo solo;
+  solo.lead();
+  solo.accept(2, 1, 1);
+  solo.accept(3, 1, 1);
+  solo.step(2, 1, refusal_of(1, {.term = 0, .index = 0}, 1));
+  solo.sent();
+  solo.propose("x");
+  solo.sync();
+  solo.tick(2);
+  solo.propose("y");
+  solo.tick(2);
+  size_t heartbeats = 0;
+  for (const Message& message : solo.sent()) {
+    const auto* append = std::get_if<raft::AppendEntries>(&message.body);
+    if (message.to != 2 || append == nullptr) continue;
+    CHECK(append->entries.empty());
+    CHECK(append->acknowledged == 1);
+    ++heartbeats;
+  }
+  CHECK(heartbeats > 0);
+}
+
 TEST_CASE("D16 a refusal of long ago is not taken for a loss, and none of what was never acknowledged") {
   Solo solo;
   solo.lead();

@@ -720,5 +720,32 @@ TEST_CASE("what the caller promises is asserted") {
   CHECK_FALSE(is_asserted([&] { solo.loaded(); }));
 }
 
+TEST_CASE("a chunk without bytes behind the last one asks how far the receiver is, and is passed on") {
+  Solo solo;
+  InstallSnapshot question = chunk_at({.term = 1, .index = 9});
+  question.offset = question.size;
+  question.data = make_payload("");
+  solo.step(2, 1, question);
+  CHECK(solo.snapshot_messages().size() == 1);
+}
+
+TEST_CASE("a peer that has just what the log has no more is told of the commit a tick later") {
+  Solo solo;
+  solo.lead();
+  solo.propose("x");
+  solo.sync();
+  solo.accept(2, 1, 2);
+  REQUIRE(solo.raft().applied_index() == 2);
+  solo.raft().compact(2);
+  solo.sent();
+  solo.tick();
+  bool told = false;
+  for (const Message& message : solo.sent()) {
+    const auto* append = std::get_if<AppendEntries>(&message.body);
+    told = told || (message.to == 2 && append != nullptr && append->leader_commit == 2);
+  }
+  CHECK(told);
+}
+
 }  // namespace
 }  // namespace leto::raft_test

@@ -45,6 +45,14 @@ TEST_CASE("a missing data directory is made for its owner alone, and its path is
   CHECK((found.st_mode & 0777) == 0700);
 }
 
+TEST_CASE("who takes a directory without an id leaves what its last holder wrote") {
+  const Scratch scratch;
+  REQUIRE(DirectoryLock::acquire(scratch.path, "id1").is_ok());
+  const base::Result<DirectoryLock> lock = DirectoryLock::acquire(scratch.path, "");
+  REQUIRE(lock.is_ok());
+  CHECK(contains(refusal(scratch.path), "(-id id1);"));
+}
+
 TEST_CASE("the second process is told who holds the directory") {
   const Scratch scratch;
   base::Result<DirectoryLock> lock = DirectoryLock::acquire(scratch.path, "id1");
