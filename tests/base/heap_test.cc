@@ -26,7 +26,8 @@ TEST_CASE("heap: what was freed in small pieces is not put together when memory 
   for (size_t i = 0; i < small.size() / 2; ++i) small[random.below(small.size())].reset();
   const uint64_t before_us = thread_cpu_us();
   const std::unique_ptr<char[]> large = std::make_unique_for_overwrite<char[]>(5000);
-  CHECK(thread_cpu_us() - before_us < 2000);
+  // glibc sorts at most 10000 pieces for one request, some 2 ms; all of them took 72.
+  CHECK(thread_cpu_us() - before_us < 20000);
   CHECK(large != nullptr);
 }
 
