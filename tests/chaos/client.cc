@@ -11,7 +11,7 @@ namespace {
 constexpr uint64_t kStream = 0x72636c6e;
 constexpr Milliseconds kBackOffLow = 20, kBackOffHigh = 120, kImpatienceLow = 20, kImpatienceHigh = 800;
 constexpr Milliseconds kWatchInterval = 20;
-constexpr uint64_t kLocalReadsAtOnce = 6;
+constexpr uint64_t kLocalReadsAtOnce = 6, kReadsAtHomeAtOnce = 4;
 
 }  // namespace
 
@@ -22,6 +22,7 @@ Client::Client(const ClientSetup& setup)
       directory_(setup.directory),
       number_(setup.number),
       habit_(setup.habit),
+      home_(setup.home),
       random_(setup.world.stream(kStream + setup.number)) {}
 
 Client::~Client() {
@@ -50,6 +51,7 @@ void Client::think() {
 }
 
 size_t Client::choose() {
+  if (habit_ == Habit::kStays) return home_;
   const size_t leader = directory_.leader();
   const bool follows = habit_ == Habit::kFollowsLeader && leader != 0 && !random_.chance(1, 20);
   return follows ? leader : 1 + random_.below(directory_.nodes());
@@ -59,8 +61,14 @@ void Client::act() {
   if (stopped_) return;
   const bool open = connection_ && connection_->is_open();
   const bool moves = refused_ || random_.chance(1, habit_ == Habit::kRoams ? 15 : 60);
-  if (open && !moves) return habit_ == Habit::kReadsLocally ? ask_locally() : ask_batch();
+  if (open && !moves) return ask();
   connect();
+}
+
+void Client::ask() {
+  if (habit_ == Habit::kReadsLocally) return ask_locally();
+  if (habit_ == Habit::kStays) return ask_at_home();
+  random_.chance(world_.parameters.clients.transactions, 100) ? ask_together() : ask_batch();
 }
 
 void Client::connect() {
@@ -96,6 +104,26 @@ void Client::ask_batch() {
   send(std::move(batch));
 }
 
+void Client::ask_together() {
+  const bool takes_writes = node_ == directory_.leader() || directory_.forwards(node_);
+  const bool reads = !takes_writes || random_.chance(1, 4);
+  const sim::Talk::Kind writes = random_.chance(1, 2) ? sim::Talk::Kind::kIncrement : sim::Talk::Kind::kCompareAndSet;
+  talk_ = std::make_unique<sim::Talk>(sim::Talk::Setup{world_, workload_, number_, reads ? sim::Talk::Kind::kRead : writes}, random_);
+  connection_->send(talk_->begin(random_));
+  wait_for_answers();
+}
+
+void Client::ask_at_home() {
+  const size_t count = random_.between(1, kReadsAtHomeAtOnce);
+  const uint64_t lane = count > 1 ? workload_.next_lane() : 0;
+  std::vector<sim::Workload::Asked> batch;
+  for (size_t place = 0; place < count; ++place) {
+    batch.push_back(workload_.ask({.action = checker::Action::kGet, .key = workload_.any_key(random_), .client = number_,
+                                   .lane = lane, .place = static_cast<uint32_t>(place)}));
+  }
+  send(std::move(batch));
+}
+
 void Client::ask_locally() {
   std::vector<sim::Workload::Asked> batch;
   for (uint64_t left = random_.between(1, kLocalReadsAtOnce); left > 0; --left) {
@@ -117,6 +145,7 @@ void Client::send(std::vector<sim::Workload::Asked> batch) {
 
 void Client::on_reply(const checker::Answer& answer) {
   if (std::exchange(connecting_, false)) return think();
+  if (talk_) return on_talk(answer);
   if (waiting_.empty()) return world_.fail("protocol", "a reply that nobody asked for: " + checker::readable(answer));
   const sim::Workload::Number number = waiting_.front();
   waiting_.pop_front();
@@ -125,24 +154,38 @@ void Client::on_reply(const checker::Answer& answer) {
   if (waiting_.empty()) think();
 }
 
+void Client::on_talk(const checker::Answer& answer) {
+  const std::vector<Request> next = talk_->on_reply(answer);
+  refused_ = talk_->refused();
+  if (!next.empty()) {
+    connection_->send(next);
+    return wait_for_answers();
+  }
+  if (!talk_->over()) return;
+  talk_ = nullptr;
+  think();
+}
+
 // Who waits for nothing was not refused anything, but finds nobody.
 void Client::give_up() {
   refused_ = true;
   connecting_ = false;
   connection_->close();
   for (const sim::Workload::Number number : std::exchange(waiting_, {})) workload_.lost(number, connection_->was_connected());
+  if (talk_) talk_->lost(connection_->was_connected());
+  talk_ = nullptr;
   think();
 }
 
 void Client::vanish() {
-  if (waiting_.empty() || !connection_->is_open()) return;
+  if (idle() || !connection_->is_open()) return;
   give_up();
 }
 
 // Some clients do not wait long. No node may let one wait for ever.
 void Client::watch() {
   loop_.after(kWatchInterval, [this] { watch(); });
-  if ((waiting_.empty() && !connecting_) || Loop::now() < sent_at_ + patience_) return;
+  if ((idle() && !connecting_) || Loop::now() < sent_at_ + patience_) return;
   if (patience_ == kPatience && directory_.awake_since(node_) < sent_at_) {
     world_.fail("no answer", base::format("client %llu waits for node %zu for %llu ms%s", static_cast<unsigned long long>(number_), node_,
                                           static_cast<unsigned long long>(patience_), connecting_ ? ", for its first answer" : ""));

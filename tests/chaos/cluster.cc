@@ -63,7 +63,8 @@ void Cluster::start(size_t node) {
                    "-follower-writes", forwards(node) ? "forward" : "error"};
   const std::vector<std::string> where = setup_.network.options(node);
   command.words.insert(command.words.end(), where.begin(), where.end());
-  command.words.insert(command.words.end(), setup_.options.begin(), setup_.options.end());
+  const std::vector<std::string>& options = setup_.options.at(node - 1);
+  command.words.insert(command.words.end(), options.begin(), options.end());
   if (started.join_at != 0) command.words.insert(command.words.end(), {"-join", readable(address(started.join_at))});
   command.output = output(node);
   command.prepare = [this, node] { return setup_.network.enter(node); };

@@ -21,7 +21,7 @@ struct ClusterSetup {
   std::string program;                  // bin/leto.
   std::filesystem::path directory;      // Of this run; there, and empty.
   size_t nodes = 3;
-  std::vector<std::string> options;     // Of all nodes.
+  std::vector<std::vector<std::string>> options;   // Of each node, the first one's first.
 };
 
 // Of INFO raft, when the node last answered.

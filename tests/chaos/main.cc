@@ -1,8 +1,9 @@
 // leto-chaos: clusters of real processes, of three and of five nodes, under faults from one seed.
 //
-//   leto-chaos [--seconds 60] [--seed N] [--way namespaces|proxies] [--nodes 3|5] [--program bin/leto] [--trace]
+//   leto-chaos [--seconds 60] [--seed N] [--way namespaces|proxies] [--nodes 3|5] [--program bin/leto] [--trace] [--brief]
 //
-// Without --way it takes network namespaces where they are allowed. Ends by itself, and takes all it started with it.
+// With --brief it ends at the first failure, and keeps nothing. Without --way it takes network namespaces where they are
+// allowed. Ends by itself, and takes all it started with it.
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/signalfd.h>
@@ -34,18 +35,21 @@ struct Wanted {
   std::string way;         // Empty: as can be.
   std::string program = "bin/leto";
   bool prints = false;
+  bool brief = false;      // Ends at the first failure, and keeps nothing.
 };
 
 int usage() {
-  std::fputs("usage: leto-chaos [--seconds 60] [--seed N] [--way namespaces|proxies] [--nodes N] [--program bin/leto] [--trace]\n", stderr);
+  std::fputs("usage: leto-chaos [--seconds 60] [--seed N] [--way namespaces|proxies] [--nodes N]\n"
+             "                  [--program bin/leto] [--trace] [--brief]\n", stderr);
   return 2;
 }
 
 bool parse(int count, char** words, Wanted& wanted) {
   for (int i = 1; i < count; ++i) {
     const std::string_view word = words[i];
-    if (word == "--trace") {
-      wanted.prints = true;
+    bool* choice = word == "--trace" ? &wanted.prints : word == "--brief" ? &wanted.brief : nullptr;
+    if (choice != nullptr) {
+      *choice = true;
       continue;
     }
     if (++i == count) return false;
@@ -113,7 +117,7 @@ class Chaos {
     const std::vector<uint64_t> sizes = wanted_.nodes == 0 ? std::vector<uint64_t>{3, 5} : std::vector<uint64_t>{wanted_.nodes};
     uint64_t failed = 0, passed = 0;
     for (const uint64_t nodes : sizes) {
-      if (loop_.interrupted()) break;
+      if (loop_.interrupted() || (wanted_.brief && failed > 0)) break;
       ++(run(nodes, sizes.size()) ? passed : failed);
     }
     return report(passed, failed);
@@ -137,7 +141,7 @@ class Chaos {
 
   int report(uint64_t passed, uint64_t failed) {
     std::error_code ignored;
-    const bool keep = failed > 0 && !loop_.interrupted();
+    const bool keep = failed > 0 && !loop_.interrupted() && !wanted_.brief;
     if (!keep) std::filesystem::remove_all(directory_, ignored);
     if (keep) {
       std::printf("directories and logs: %s; the same faults again: make chaos T=%llu SEED=%llu WAY=%s\n", directory_.c_str(),
