@@ -47,7 +47,7 @@ HELPER_LIBRARY  := $(BUILD)/libhelpers.a
 PROGRAMS := $(if $(wildcard src/main.cc),$(BIN)/leto)
 # leto-level2 is bin/leto but for one object, which has the semantics level of a later version: what upgrades are tested with.
 # leto-faults is for the sanitizers to find.
-TESTERS  := $(BIN)/leto-tests $(BIN)/leto-level2 $(if $(SIM_THERE),$(BIN)/leto-sim) \
+TESTERS  := $(BIN)/leto-tests $(BIN)/leto-level2 $(if $(SIM_THERE),$(BIN)/leto-sim) $(if $(CHAOS_THERE),$(BIN)/leto-chaos) \
             $(if $(filter sanitize thread,$(FLAVOUR)),$(BIN)/leto-faults)
 LEVEL2   := $(BUILD)/level2/semantics.o
 

@@ -25,6 +25,7 @@ constexpr int kCannotRun = 127;
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::signal(SIGPIPE, SIG_DFL);
   const int null = open("/dev/null", O_RDONLY), output = open(command.output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   if (null < 0 || output < 0) _exit(kCannotRun);
   dup2(null, 0);

@@ -14,7 +14,7 @@ namespace {
 
 constexpr Milliseconds kSlowLow = 20, kSlowHigh = 250, kStalled = 1500;
 constexpr Milliseconds kDelayLow = 30, kDelayHigh = 500;
-constexpr Milliseconds kOperationPatience = 3000;
+constexpr Milliseconds kOperationPatience = 3000, kTransferPatience = 1000;
 
 }  // namespace
 
@@ -104,7 +104,10 @@ bool Faults::operate(const Fault& fault) {
   Cluster& cluster = setup_.cluster;
   const size_t node = any(fault.pick), asked = leader_or_any(fault.pick);
   if (fault.kind == FaultKind::kReplace || fault.kind == FaultKind::kWipe) return replace(node, fault.kind == FaultKind::kReplace);
-  if (fault.kind == FaultKind::kTransfer) return cluster.answers_ok(asked, {"TRANSFER", Cluster::id(node)}, kOperationPatience);
+  if (fault.kind == FaultKind::kTransfer) {
+    const size_t to = node == asked ? node % cluster.nodes() + 1 : node;
+    return cluster.answers_ok(asked, {"TRANSFER", Cluster::id(to)}, kOperationPatience);
+  }
   if (fault.kind == FaultKind::kSnapshot) return cluster.is_running(node) && cluster.answers_ok(node, {"SNAPSHOT"}, kOperationPatience);
   if (!cluster.is_running(node)) return false;
   cluster.shut_down(node);
@@ -136,6 +139,16 @@ bool Faults::hurt_disk(const Fault& fault) {
   return setup_.cluster.answers_ok(node, {"DEBUG", "SYNC-DELAY", std::to_string(delay)}, kOperationPatience);
 }
 
+bool Faults::isolate_slow_leader() {
+  Cluster& cluster = setup_.cluster;
+  const size_t leader = cluster.leader(), slow = setup_.slow_node;
+  if (leader == 0 || !cluster.is_running(slow)) return false;
+  if (leader != slow) cluster.answers_ok(leader, {"TRANSFER", Cluster::id(slow)}, kOperationPatience);
+  if (!setup_.loop.run_until(kTransferPatience, [&] { return cluster.leader() == slow; })) return false;
+  isolate(slow, false, false);
+  return true;
+}
+
 void Faults::isolate(size_t node, bool hears, bool is_heard) {
   for (size_t other = 1; other <= setup_.cluster.nodes(); ++other) {
     if (other != node && !hears) setup_.network.cut(other, node, Cut::kSilent);
@@ -158,6 +171,7 @@ bool Faults::cut_network(const Fault& fault) {
   const size_t nodes = setup_.cluster.nodes(), node = any(fault.pick), leader = leader_or_any(fault.pick);
   const std::vector<size_t> minority = some(fault.pick, 1 + fault.pick / 7 % (nodes / 2));
   const size_t other = node % nodes + 1;
+  if (fault.kind == FaultKind::kIsolateSlowLeader) return isolate_slow_leader();
   switch (fault.kind) {
     case FaultKind::kIsolateLeader: isolate(leader, false, false); break;
     case FaultKind::kIsolateOne: isolate(node, false, false); break;

@@ -20,6 +20,7 @@ struct FaultsSetup {
   Cluster& cluster;
   Network& network;
   std::vector<std::unique_ptr<Client>>& clients;
+  size_t slow_node = 1;     // Gives up an election, and its leadership, later than the others.
   size_t small_disk = 0;    // The node whose directory is on a small file system of its own; 0: none.
   bool prints = false;      // Each fault, as it is done.
 };
@@ -49,6 +50,8 @@ class Faults {
   void free_disk();
   // All are members, nothing is in doubt: a write has gone through since.
   bool is_settled();
+  // A leader that clings to its office while the others elect another one.
+  bool isolate_slow_leader();
   void isolate(size_t node, bool hears, bool is_heard);
   void divide(const std::vector<size_t>& minority, Cut how, size_t bridge);
   std::vector<size_t> some(uint64_t pick, size_t count) const;

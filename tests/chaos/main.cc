@@ -63,14 +63,18 @@ bool parse(int count, char** words, Wanted& wanted) {
   return known_way && wanted.seconds <= kSecondsMax && (wanted.nodes == 0 || (wanted.nodes >= 3 && wanted.nodes <= 9));
 }
 
-// The first signal ends the run in order, the second at once.
+// The first signal ends the run in order, the second at once. Who reads what is printed may be gone by then.
 void heed_signals(Loop& loop) {
+  std::signal(SIGPIPE, SIG_IGN);
   sigset_t signals;
   sigemptyset(&signals);
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, number);
   sigprocmask(SIG_BLOCK, &signals, nullptr);
   const int descriptor = signalfd(-1, &signals, SFD_CLOEXEC);
   loop.watch(descriptor, POLLIN, [&loop, descriptor, signals](short) {
+    // It is pending until it is read, and would end the process where signals are let through again.
+    signalfd_siginfo taken;
+    if (read(descriptor, &taken, sizeof taken) != sizeof taken) return;
     loop.interrupt();
     loop.forget(descriptor);
     sigprocmask(SIG_UNBLOCK, &signals, nullptr);
@@ -103,17 +107,16 @@ class Chaos {
     heed_signals(loop_);
     std::error_code wrong;
     wanted_.program = std::filesystem::canonical(wanted_.program, wrong).string();
-    char directory[] = "/tmp/leto-chaos-XXXXXX";
-    if (wrong || mkdtemp(directory) == nullptr) {
-      std::fprintf(stderr, "leto-chaos: %s\n", wrong ? "the program is not there; build it with make" : "no directory in /tmp");
+    if (wrong || !make_directory()) {
+      std::fprintf(stderr, "leto-chaos: %s\n", wrong ? "the program is not there; build it with make" : "no directory; TMPDIR names where");
       return 1;
     }
-    directory_ = directory;
     if (wanted_.seed == 0) wanted_.seed = 1 + std::random_device{}() % 1'000'000;
     may_mount_ = begin_own_mounts();
     way_ = choose_way();
     std::printf("seed %llu, %llu seconds of faults, by %s\n", Number{wanted_.seed}, Number{wanted_.seconds},
                 way_ == WayOfCutting::kNamespaces ? "namespaces" : "proxies");
+    if (!may_mount_) std::printf("no full disk: a small file system of its own needs root\n");
     const std::vector<uint64_t> sizes = wanted_.nodes == 0 ? std::vector<uint64_t>{3, 5} : std::vector<uint64_t>{wanted_.nodes};
     uint64_t failed = 0, passed = 0;
     for (const uint64_t nodes : sizes) {
@@ -124,6 +127,14 @@ class Chaos {
   }
 
  private:
+  bool make_directory() {
+    const char* parent = std::getenv("TMPDIR");
+    std::string made = std::string(parent == nullptr || *parent == '\0' ? "/tmp" : parent) + "/leto-chaos-XXXXXX";
+    if (mkdtemp(made.data()) == nullptr) return false;
+    directory_ = made;
+    return true;
+  }
+
   WayOfCutting choose_way() const {
     if (!wanted_.way.empty()) return wanted_.way == "proxies" ? WayOfCutting::kProxies : WayOfCutting::kNamespaces;
     return make_namespaces(1).is_ok() ? WayOfCutting::kNamespaces : WayOfCutting::kProxies;

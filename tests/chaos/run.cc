@@ -23,10 +23,10 @@ constexpr uint64_t kStream = 0x72656c20;
 constexpr size_t kClients = 8, kLocalReaders = 2;
 constexpr uint64_t kTransactions = 15;   // In 100 of what is asked for.
 constexpr Milliseconds kElectionTimeout = 400;
-// Different ones are what an operator should not do, and only leases may suffer from: others may have elected a leader long before a
-// slow one gives up.
-constexpr Milliseconds kSlowElectionTimeouts[] = {kElectionTimeout, 2 * kElectionTimeout, 4 * kElectionTimeout};
-constexpr Milliseconds kHealing = 10 * 4 * kElectionTimeout;
+// Of one node. It is what an operator should not do, and only leases may suffer from it: the others may have elected a leader long
+// before this one gives up.
+constexpr Milliseconds kSlowElectionTimeout = 4 * kElectionTimeout;
+constexpr Milliseconds kHealing = 10 * kSlowElectionTimeout;
 constexpr Milliseconds kUp = 30'000, kWhole = 60'000, kIdle = 30'000, kConverge = 30'000, kWrite = 5000;
 constexpr Milliseconds kFullSpeed = 120'000;
 constexpr uint64_t kAnsweredMin = 30;   // In 100 of what was asked; less is no test.
@@ -43,6 +43,8 @@ sim::Parameters make_parameters(const RunSetup& setup) {
   return parameters;
 }
 
+size_t slow_node(const sim::World& world) { return 1 + world.parameters.seed % world.parameters.machines; }
+
 // Small logs and frequent flushes, so that a minute has compactions and snapshots.
 std::vector<std::vector<std::string>> make_options(const sim::World& world) {
   base::Random random = world.stream(kStream);
@@ -53,9 +55,10 @@ std::vector<std::vector<std::string>> make_options(const sim::World& world) {
   if (under_lease) common.insert(common.end(), {"-read-consistency", "lease"});
   if (random.chance(1, 3)) common.insert(common.end(), {"-snapshot-rate", "100kb"});
   std::vector<std::vector<std::string>> options(world.parameters.machines, common);
-  for (std::vector<std::string>& own : options) {
-    const Milliseconds timeout = under_lease ? kElectionTimeout : kSlowElectionTimeouts[random.below(std::size(kSlowElectionTimeouts))];
-    own.insert(own.end(), {"-election-timeout", std::to_string(timeout)});
+  for (size_t node = 1; node <= options.size(); ++node) {
+    const bool slow = !under_lease && node == slow_node(world);
+    const Milliseconds timeout = slow ? kSlowElectionTimeout : kElectionTimeout;
+    options[node - 1].insert(options[node - 1].end(), {"-election-timeout", std::to_string(timeout)});
   }
   return options;
 }
@@ -95,7 +98,7 @@ class Run {
         cluster_({.loop = setup.loop, .world = world_, .network = network, .program = setup.program,
                   .directory = setup.directory, .nodes = setup.nodes, .options = make_options(world_)}),
         faults_({.loop = setup.loop, .world = world_, .cluster = cluster_, .network = network, .clients = clients_,
-                 .small_disk = has_small_disk_ ? setup.nodes : 0, .prints = setup.prints}) {
+                 .slow_node = slow_node(world_), .small_disk = has_small_disk_ ? setup.nodes : 0, .prints = setup.prints}) {
     for (size_t i = 1; i <= kClients; ++i) add_client(i % 2 == 0 ? Habit::kRoams : Habit::kFollowsLeader, 0);
     for (size_t i = 1; i <= kLocalReaders; ++i) add_client(Habit::kReadsLocally, 0);
     for (size_t node = 1; node <= setup.nodes; ++node) add_client(Habit::kStays, node);
@@ -179,7 +182,7 @@ void Run::found() {
 void Run::disturb() {
   for (const std::unique_ptr<Client>& client : clients_) client->start();
   const Milliseconds begin = Loop::now();
-  for (const Round& round : make_schedule(setup_.seed, setup_.length)) {
+  for (const Round& round : make_schedule(setup_.seed, setup_.length, has_small_disk_)) {
     if (world_.failed() || setup_.loop.interrupted() || Loop::now() >= begin + setup_.length) return;
     ++result_.rounds;
     if (setup_.prints) std::printf("  %6.1f s\n", static_cast<double>(Loop::now() - begin) / 1000);

@@ -16,18 +16,21 @@ constexpr std::array<const char*, kFaultKinds> kNames = {
     "SIGSTOP, short",          "SIGSTOP, long",               "SIGSTOP of the leader",      "restart",
     "LEAVE, empty disk, JOIN", "lost disk, JOIN in its place", "TRANSFER",                  "SNAPSHOT",
     "slow disk",               "stalled disk",                "full disk",                  "leader cut off",
-    "node cut off",            "split in two",                "one way lost",               "leader hears nothing",
-    "leader is not heard",     "bridge",                      "connections reset",          "slow link",
-    "clients vanish",
+    "slow leader cut off",     "node cut off",                "split in two",               "one way lost",
+    "leader hears nothing",    "leader is not heard",         "bridge",                     "connections reset",
+    "slow link",               "clients vanish",
 };
 
 class Deck {
  public:
-  explicit Deck(base::Random& random) : random_(random) {}
+  Deck(base::Random& random, bool small_disk) : random_(random), small_disk_(small_disk) {}
 
   FaultKind draw() {
     if (left_.empty()) {
-      for (size_t i = 0; i < kFaultKinds; ++i) left_.push_back(static_cast<FaultKind>(i));
+      for (size_t i = 0; i < kFaultKinds; ++i) {
+        const FaultKind kind = static_cast<FaultKind>(i);
+        if (kind != FaultKind::kFullDisk || small_disk_) left_.push_back(kind);
+      }
     }
     std::swap(left_[random_.below(left_.size())], left_.back());
     const FaultKind kind = left_.back();
@@ -37,6 +40,7 @@ class Deck {
 
  private:
   base::Random& random_;
+  const bool small_disk_;
   std::vector<FaultKind> left_;
 };
 
@@ -47,6 +51,7 @@ Milliseconds draw_hold(FaultKind kind, base::Random& random) {
     case FaultKind::kTransfer:
     case FaultKind::kSnapshot: return random.between(50, 500);
     case FaultKind::kFullDisk:
+    case FaultKind::kIsolateSlowLeader:
     case FaultKind::kReplace:
     case FaultKind::kWipe: return random.between(1500, 3000);
     case FaultKind::kKillAll:
@@ -59,9 +64,9 @@ Milliseconds draw_hold(FaultKind kind, base::Random& random) {
 
 const char* fault_name(FaultKind kind) { return kNames[static_cast<size_t>(kind)]; }
 
-std::vector<Round> make_schedule(uint64_t seed, Milliseconds length) {
+std::vector<Round> make_schedule(uint64_t seed, Milliseconds length, bool small_disk) {
   base::Random random(base::mix64(seed * 0x9e37 + kStream));
-  Deck deck(random);
+  Deck deck(random, small_disk);
   std::vector<Round> rounds;
   for (Milliseconds filled = 0; filled < length;) {
     Round round;

@@ -15,7 +15,7 @@ enum class FaultKind : uint8_t {
   kPauseShort, kPauseLong, kPauseLeader,
   kRestart, kReplace, kWipe, kTransfer, kSnapshot,
   kSlowDisk, kStalledDisk, kFullDisk,
-  kIsolateLeader, kIsolateOne, kSplit, kOneWay, kDeafLeader, kMuteLeader, kBridge, kReset, kSlowLink,
+  kIsolateLeader, kIsolateSlowLeader, kIsolateOne, kSplit, kOneWay, kDeafLeader, kMuteLeader, kBridge, kReset, kSlowLink,
   kClientsVanish,
   kEnd,
 };
@@ -36,6 +36,7 @@ struct Round {
 };
 
 // Rounds that fill `length`. Each kind comes before any comes again, so that a short run meets as many as it has room for.
-std::vector<Round> make_schedule(uint64_t seed, Milliseconds length);
+// A full disk is drawn only where there is a disk to fill.
+std::vector<Round> make_schedule(uint64_t seed, Milliseconds length, bool small_disk);
 
 }  // namespace leto::chaos

@@ -21,12 +21,12 @@ std::vector<uint64_t> numbers(const std::vector<Round>& rounds) {
 }  // namespace
 
 TEST_CASE("a chaos run's seed decides its faults, and another seed decides others") {
-  CHECK(numbers(make_schedule(7, 60'000)) == numbers(make_schedule(7, 60'000)));
-  CHECK(numbers(make_schedule(7, 60'000)) != numbers(make_schedule(8, 60'000)));
+  CHECK(numbers(make_schedule(7, 60'000, true)) == numbers(make_schedule(7, 60'000, true)));
+  CHECK(numbers(make_schedule(7, 60'000, true)) != numbers(make_schedule(8, 60'000, true)));
 }
 
 TEST_CASE("a chaos run of two minutes has every kind of fault, and its rounds fill it") {
-  const std::vector<Round> rounds = make_schedule(3, 120'000);
+  const std::vector<Round> rounds = make_schedule(3, 120'000, true);
   std::set<FaultKind> met;
   Milliseconds filled = 0;
   for (const Round& round : rounds) {
@@ -35,6 +35,15 @@ TEST_CASE("a chaos run of two minutes has every kind of fault, and its rounds fi
   }
   CHECK(met.size() == kFaultKinds);
   CHECK(filled >= 120'000);
+}
+
+TEST_CASE("a chaos run without a disk to fill has every kind of fault but that") {
+  std::set<FaultKind> met;
+  for (const Round& round : make_schedule(3, 120'000, false)) {
+    for (const Fault& fault : round.faults) met.insert(fault.kind);
+  }
+  CHECK(met.size() == kFaultKinds - 1);
+  CHECK(!met.contains(FaultKind::kFullDisk));
 }
 
 TEST_CASE("every kind of fault has a name of its own") {
