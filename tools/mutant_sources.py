@@ -42,6 +42,7 @@ class Mutant:
     old: str
     new: str
     tests: list = field(default_factory=list)  # Arguments of the unit tests that are run first.
+    by_chaos: bool = False  # Whether clusters of real processes are to notice it.
     number: int = 0
     programs: object = None
     broken: str = ""        # Why it cannot be judged.
@@ -63,7 +64,9 @@ def parse(path):
     name, _, what = lines[0].partition(": ")
     fields = dict(line.split(": ", 1) for line in lines[1:])
     mutant = Mutant(name=name, what=what, path=fields.get("file", ""), start=-1, old=old.strip("\n"), new=new.strip("\n"))
-    for wanted in fields.get("noticed-by", "").split():
+    noticed_by = fields.get("noticed-by", "").split()
+    mutant.by_chaos = "chaos" in noticed_by
+    for wanted in (name for name in noticed_by if name != "chaos"):
         mutant.tests.append(f"--source-file=*{wanted}*")
     if name != path.stem or not what or not separator or not mutant.old or not (ROOT / mutant.path).is_file():
         mutant.broken = "not a mutant: see tests/mutants/README.md"
@@ -107,10 +110,11 @@ def overlaps(mutant, other):
 
 
 class Programs:
-    """The unit tests and the simulator with the switches of mutants that do not overlap."""
+    """What is to be tried, with the switches of mutants that do not overlap."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, wanted):
         self.folder = folder
+        self.wanted = wanted        # Programs, and what of the environment names their other objects.
         self.mutants = []
 
     def takes(self, mutant):
@@ -141,13 +145,13 @@ class Programs:
 
     def link(self):
         objects = [str(self.folder / path) for path in sorted({m.path.replace(".cc", ".o") for m in self.mutants})]
-        for name, rest in (("leto-tests", "MUTANTS_TESTS"), ("leto-sim", "MUTANTS_SIM")):
+        for name, rest in self.wanted:
             command = shlex.split(os.environ["MUTANTS_LINK"]) + objects + [str(BUILD / "switch.o")]
             command += shlex.split(os.environ[rest]) + shlex.split(os.environ["MUTANTS_LIBRARIES"])
             subprocess.run(command + ["-o", str(self.program(name))], cwd=ROOT, check=True)
 
 
-def build(mutants, folder, jobs):
+def build(mutants, folder, wanted, jobs):
     """Gives each mutant that can be judged its number and its programs."""
     BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / "switch.h").write_text(SWITCH_HEADER)
@@ -159,7 +163,7 @@ def build(mutants, folder, jobs):
         mutant.number = number
         programs = next((programs for programs in sets if programs.takes(mutant)), None)
         if programs is None:
-            programs = Programs(BUILD / folder / str(len(sets) + 1))
+            programs = Programs(BUILD / folder / str(len(sets) + 1), wanted)
             sets.append(programs)
         programs.mutants.append(mutant)
         mutant.programs = programs
