@@ -225,4 +225,4 @@ $(BIN)/leto-sim: $(BUILD)/tests/sim/main.o $(LEVEL2) $(HELPER_LIBRARY) $(LIBRARY
 $(BIN)/leto-chaos: $(BUILD)/tests/chaos/main.o $(HELPER_LIBRARY) $(LIBRARY)
 	$(link)
 
--include $(ALL_OBJECTS:.o=.d) $(LEVEL2:.o=.d)
+-include $(ALL_OBJECTS:.o=.d) $(LEVEL2:.o=.d) $(BUILD)/tests/fuzz/fuzzer.d $(BUILD)/tests/faults/main.d
