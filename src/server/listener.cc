@@ -11,7 +11,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/assert.h"
 #include "base/format.h"
 #include "base/log.h"
 
@@ -126,8 +125,7 @@ bool Listener::bind_one(const sockaddr_storage& address, bool dual_stack) {
   auto* socket = new Socket{.handle = {}, .kind = StreamKind::kTcp, .owner = this};
   uv_tcp_init(loop_.uv(), &socket->handle.tcp);
   socket->handle.tcp.data = socket;
-  const int code = uv_tcp_open(&socket->handle.tcp, descriptor);
-  LETO_ASSERT(code == 0, uv_strerror(code));
+  check_uv(uv_tcp_open(&socket->handle.tcp, descriptor), "uv_tcp_open");
   sockets_.push_back(socket);
   return true;
 }

@@ -17,10 +17,6 @@ namespace {
 // Wishes nearer than this are met by polling without sleeping: libuv's timers count milliseconds.
 constexpr uint64_t kSpinUsMax = 1000;
 
-void check(int code, const char* what) {
-  LETO_ASSERT(code == 0, base::format("%s: %s", what, uv_strerror(code)));
-}
-
 uint64_t thread_cpu_us() {
   timespec spent{};
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
@@ -34,12 +30,14 @@ void close_handle(Handle& handle) {
 
 }  // namespace
 
+void check_uv(int code, const char* what) { LETO_ASSERT(code == 0, base::format("%s: %s", what, uv_strerror(code))); }
+
 Loop::Loop() {
-  check(uv_loop_init(&loop_), "uv_loop_init");
-  check(uv_prepare_init(&loop_, &prepare_), "uv_prepare_init");
-  check(uv_idle_init(&loop_, &idle_), "uv_idle_init");
-  check(uv_timer_init(&loop_, &tick_timer_), "uv_timer_init");
-  check(uv_timer_init(&loop_, &wake_timer_), "uv_timer_init");
+  check_uv(uv_loop_init(&loop_), "uv_loop_init");
+  check_uv(uv_prepare_init(&loop_, &prepare_), "uv_prepare_init");
+  check_uv(uv_idle_init(&loop_, &idle_), "uv_idle_init");
+  check_uv(uv_timer_init(&loop_, &tick_timer_), "uv_timer_init");
+  check_uv(uv_timer_init(&loop_, &wake_timer_), "uv_timer_init");
   prepare_.data = idle_.data = tick_timer_.data = wake_timer_.data = this;
 }
 
@@ -49,16 +47,16 @@ Loop::~Loop() {
   close_handle(tick_timer_);
   close_handle(wake_timer_);
   uv_run(&loop_, UV_RUN_DEFAULT);
-  check(uv_loop_close(&loop_), "uv_loop_close");
+  check_uv(uv_loop_close(&loop_), "uv_loop_close");
 }
 
 void Loop::start(Handlers handlers) {
   handlers_ = std::move(handlers);
   last_tick_us_ = monotonic_us();
   last_cpu_us_ = thread_cpu_us();
-  check(uv_prepare_start(&prepare_, [](uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->on_prepare(); }),
+  check_uv(uv_prepare_start(&prepare_, [](uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->on_prepare(); }),
         "uv_prepare_start");
-  check(uv_timer_start(
+  check_uv(uv_timer_start(
             &tick_timer_, [](uv_timer_t* handle) { static_cast<Loop*>(handle->data)->on_tick_timer(); }, kTickMs,
             kTickMs),
         "uv_timer_start");
@@ -76,7 +74,7 @@ void Loop::end_turns() {
 }
 
 bool Loop::run_leftovers(uint64_t milliseconds_max) {
-  check(uv_timer_start(&wake_timer_, [](uv_timer_t* handle) { uv_stop(handle->loop); }, milliseconds_max, 0),
+  check_uv(uv_timer_start(&wake_timer_, [](uv_timer_t* handle) { uv_stop(handle->loop); }, milliseconds_max, 0),
         "uv_timer_start");
   // The timer must not keep the loop alive when nothing else does.
   uv_unref(reinterpret_cast<uv_handle_t*>(&wake_timer_));
@@ -160,7 +158,7 @@ void Loop::on_tick_timer() {
 }
 
 Timer::Timer(Loop& loop) : handle_(new Handle) {
-  check(uv_timer_init(loop.uv(), &handle_->timer), "uv_timer_init");
+  check_uv(uv_timer_init(loop.uv(), &handle_->timer), "uv_timer_init");
   handle_->timer.data = handle_;
 }
 
@@ -176,7 +174,7 @@ void Timer::start(uint64_t milliseconds, std::function<void()> fire) {
     std::function<void()> work = std::move(static_cast<Handle*>(timer->data)->fire);
     if (work) work();
   };
-  check(uv_timer_start(&handle_->timer, run, milliseconds, 0), "uv_timer_start");
+  check_uv(uv_timer_start(&handle_->timer, run, milliseconds, 0), "uv_timer_start");
 }
 
 void Timer::stop() {

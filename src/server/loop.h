@@ -18,6 +18,10 @@
 
 namespace leto::server {
 
+// A call of libuv that only a bug or a lack of memory makes fail: ends the process unless `code` is 0. The text of the error is
+// made then alone: uv_strerror() of a code that libuv does not know, as 0, allocates what nobody frees.
+void check_uv(int code, const char* what);
+
 class Loop final : public Clock, public Waker {
  public:
   // What runs in the loop. `tick` is called every kTickMs, for late ticks too, as far as kTicksOwedMax.

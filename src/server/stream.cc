@@ -75,9 +75,8 @@ uint16_t port_of(const sockaddr_storage& address) {
 bool is_loopback(std::string_view host) { return host.starts_with("127.") || host == "::1"; }
 
 Stream::Stream(Loop& loop, StreamKind kind) : body_(new Body), loop_(loop), kind_(kind) {
-  const int code = kind == StreamKind::kTcp ? uv_tcp_init(loop.uv(), &body_->socket.tcp)
-                                            : uv_pipe_init(loop.uv(), &body_->socket.pipe, 0);
-  LETO_ASSERT(code == 0, base::format("a new socket handle: %s", uv_strerror(code)));
+  check_uv(kind == StreamKind::kTcp ? uv_tcp_init(loop.uv(), &body_->socket.tcp) : uv_pipe_init(loop.uv(), &body_->socket.pipe, 0),
+           "a new socket handle");
   body_->stream = this;
   body_->handle()->data = body_;
 }

@@ -13,16 +13,8 @@
 
 namespace leto::server {
 
-namespace {
-
-void check(bool is_well, const char* what, const char* why) { LETO_ASSERT(is_well, base::format("%s: %s", what, why)); }
-
-void check_uv(int code, const char* what) { check(code == 0, what, uv_strerror(code)); }
-
-}  // namespace
-
 Worker::Worker(Loop& loop) : loop_(loop), event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), poll_(new uv_poll_t) {
-  check(event_ >= 0, "eventfd", std::strerror(errno));
+  LETO_ASSERT(event_ >= 0, base::format("eventfd: %s", std::strerror(errno)));
   check_uv(uv_poll_init(loop_.uv(), poll_, event_), "uv_poll_init");
   poll_->data = this;
   check_uv(uv_poll_start(poll_, UV_READABLE, [](uv_poll_t* poll, int, int) { static_cast<Worker*>(poll->data)->on_event(); }),
@@ -77,7 +69,8 @@ void Worker::serve() {
     finished_ = true;
     lock.unlock();
     const uint64_t one = 1;
-    check(::write(event_, &one, sizeof(one)) == sizeof(one), "write to an eventfd", std::strerror(errno));
+    const ssize_t written = ::write(event_, &one, sizeof(one));
+    LETO_ASSERT(written == sizeof(one), base::format("write to an eventfd: %s", std::strerror(errno)));
     lock.lock();
   }
 }
