@@ -98,13 +98,32 @@ ChangeResult Raft::State::change_config(const Configuration& target) {
 ChangeResult Raft::State::reason_to_refuse(const Configuration& next) const {
   if (!leads_and_committed_in_term()) return ChangeResult::kNotReady;
   if (configurations.latest_index() > commit || leading.transfer_to != kNobody) return ChangeResult::kInProgress;
+  const bool is_live = next.has_quorum([this](NodeId node) { return is_live_voter(node); });
+  if (!is_live) return ChangeResult::kNoLiveQuorum;
+  if (!can_commit_soon(next)) return ChangeResult::kVotersLag;
   const Member* own = next.find(self);
-  if (!own || own->role != MemberRole::kVoter) return ChangeResult::kRemovesLeader;
-  const bool is_live = next.has_quorum([this](NodeId node) {
+  return own && own->role == MemberRole::kVoter ? ChangeResult::kAccepted : ChangeResult::kRemovesLeader;
+}
+
+bool Raft::State::is_live_voter(NodeId node) const {
+  const Progress* peer = progress_of(node);
+  return node == self || (peer && peer->answers_lately(options.election_ticks));
+}
+
+// Whose leaving would make a majority of voters that lag would stop all writes until they have caught up. The majority of
+// today is not asked: what it lacks holds up the writes already.
+bool Raft::State::can_commit_soon(const Configuration& next) const {
+  return !next.is_joint() || without_joint_roles(next).has_quorum([this](NodeId node) {
     const Progress* peer = progress_of(node);
-    return node == self || (peer && peer->answers_lately(options.election_ticks));
+    return is_live_voter(node) && (node == self || !lags(*peer));
   });
-  return is_live ? ChangeResult::kAccepted : ChangeResult::kNoLiveQuorum;
+}
+
+bool Raft::State::is_near_the_end(Index index) const { return index + options.learner_lag_max >= log.last().index; }
+
+// However busy the leader is, a voter that keeps up has, or is being sent, all but the newest entries.
+bool Raft::State::lags(const Progress& peer) const {
+  return waits_for_snapshot(peer) || !is_near_the_end(peer.probing ? peer.match : peer.next - 1);
 }
 
 // Effective at once (section 6).
@@ -152,7 +171,7 @@ void Raft::State::promote_learners() {
   for (const Member& member : configuration().members) {
     const Progress* peer = progress_of(member.node);
     if (member.role != MemberRole::kLearner || !peer || !peer->answers_lately(options.election_ticks)) continue;
-    if (waits_for_snapshot(*peer) || peer->match == 0 || peer->match + options.learner_lag_max < log.last().index) continue;
+    if (waits_for_snapshot(*peer) || peer->match == 0 || !is_near_the_end(peer->match)) continue;
     const auto replaced = std::find_if(next.members.begin(), next.members.end(), [&](const Member& other) {
       return other.role == MemberRole::kVoter && other.id == member.id && !member.id.empty();
     });

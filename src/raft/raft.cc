@@ -151,6 +151,7 @@ std::vector<PeerView> Raft::peers() const {
                      .in_flight_bytes = peer.in_flight_bytes,
                      .ticks_since_heard = peer.ticks_since_heard,
                      .needs_snapshot = state_->waits_for_snapshot(peer),
+                     .lags = state_->lags(peer),
                      .lost_tail = peer.lost_tail});
   return views;
 }

@@ -39,7 +39,7 @@ struct Options {
   size_t cache_bytes_max = 32 << 20;      // Entries kept in memory; undurable and unapplied-own ones always are.
   size_t apply_bytes_max = 1 << 20;       // Of Output::apply per take(); one entry always fits.
   size_t load_bytes_max = 256 << 10;      // Asked for by one Load.
-  uint64_t learner_lag_max = 64;          // Entries; a learner this close is promoted.
+  uint64_t learner_lag_max = 64;          // Entries; a learner this close is promoted, a voter this close keeps up.
   bool lease_reads = false;               // read_index() on a leader with a lease needs no round (D18).
 };
 
@@ -134,7 +134,8 @@ enum class ChangeResult : uint8_t {
   kNotReady,          // No entry of this term is committed yet: try again.
   kInProgress,        // Another change is not finished: try again.
   kNoLiveQuorum,      // The new voters that were heard of lately would be no majority.
-  kRemovesLeader,     // Transfer first.
+  kVotersLag,         // A voter leaves, and the rest that was heard of and keeps up would be no majority: try later.
+  kRemovesLeader,     // Nothing but that speaks against it: transfer first.
   kInvalid,           // No voter left, joint roles in the target, or too many members.
 };
 
@@ -149,6 +150,7 @@ struct PeerView {
   size_t in_flight_bytes = 0;
   uint64_t ticks_since_heard = 0;
   bool needs_snapshot = false;
+  bool lags = false;        // Too far behind for a majority to be built on it when a voter leaves.
   bool lost_tail = false;   // It has no more what it acknowledged, and counts for nothing (D16).
 };
 

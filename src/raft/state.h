@@ -256,6 +256,10 @@ struct Raft::State {
   // membership.cc (section 6)
   ChangeResult change_config(const Configuration& target);
   ChangeResult reason_to_refuse(const Configuration& next) const;
+  bool is_live_voter(NodeId node) const;
+  bool can_commit_soon(const Configuration& next) const;
+  bool is_near_the_end(Index index) const;
+  bool lags(const Progress& peer) const;
   void append_configuration(const Configuration& next);
   void update_peers();
   void drive_membership();

@@ -13,7 +13,6 @@ constexpr size_t kChangesMax = 64;
 constexpr uint64_t kDialAgainUs = 50000;
 // A member that was heard so lately, in election timeouts, is alive.
 constexpr uint64_t kAliveElections = 2;
-constexpr const char* kNoLiveQuorum = "ERR refused: the members that are left and answer would be no majority";
 
 // Joint roles as they will be once the change under way is finished.
 raft::Configuration settled(const raft::Configuration& configuration) {
@@ -290,7 +289,10 @@ void Membership::propose(Change& change) {
       return;
     case raft::ChangeResult::kNoLiveQuorum:
       if (!has_led_for_long()) return;  // It may not have heard yet from those that live.
-      finish(kNoLiveQuorum);
+      finish("ERR refused: the members that are left and answer would be no majority");
+      return;
+    case raft::ChangeResult::kVotersLag:
+      if (has_lagged_for_long(change)) finish(who_lags(change.member.id, configuration));
       return;
     case raft::ChangeResult::kRemovesLeader:
       leave_as_leader();
@@ -303,22 +305,33 @@ void Membership::propose(Change& change) {
   }
 }
 
-// Whether the voters that are left would be a majority of themselves is judged by the new leader; but then this
-// node has lost the leadership for nothing, so it is judged here, too.
+// Else a voter that is some appends behind in one turn, and caught up in the next, would be an obstacle.
+bool Membership::has_lagged_for_long(Change& change) const {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  if (change.lags_since_us == 0) change.lags_since_us = now_us;
+  return now_us - change.lags_since_us >= options_.election_timeout_ms * 1000;
+}
+
+std::string Membership::who_lags(const std::string& leaver, const raft::Configuration& left) const {
+  const raft::Raft& raft = replica_.raft();
+  std::string names;
+  for (const raft::PeerView& peer : raft.peers()) {
+    const raft::Member* member = left.find(peer.node);
+    if (member == nullptr || !left.is_voter(peer.node) || !peer.lags || !is_alive(peer.node)) continue;
+    names += base::format("%s%s by %llu entries%s", names.empty() ? "" : ", ", member->id.c_str(),
+                          static_cast<unsigned long long>(raft.last().index - peer.match),
+                          peer.needs_snapshot ? " and needs a snapshot" : "");
+  }
+  return base::format("ERR refused: writes would wait for members that lag (%s); LEAVE %s again once their lag in INFO "
+                      "replication is small", names.c_str(), leaver.c_str());
+}
+
+// The core said that those who are left can go on without it; so does the next leader when it is asked.
 void Membership::leave_as_leader() {
   const Change change = changes_.front();
-  raft::Configuration left;
   if (!forward_to_leader) {
     return finish(base::format("ERR %s is the leader; let another node lead first", change.member.id.c_str()));
   }
-  const uint64_t ticks = options_.election_timeout_ms / kTickMs;
-  const bool goes_on = target(change, left) && left.has_quorum([this, ticks](raft::NodeId node) {
-    const std::vector<raft::PeerView> peers = replica_.raft().peers();
-    return std::any_of(peers.begin(), peers.end(), [node, ticks](const raft::PeerView& peer) {
-      return peer.node == node && peer.ticks_since_heard <= ticks;
-    });
-  });
-  if (!goes_on) return finish(kNoLiveQuorum);
   changes_.pop_front();
   departure_ = change.ticket;
   handover_.begin(raft::kNobody, [this, id = change.member.id](const std::string& error) {

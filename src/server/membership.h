@@ -50,6 +50,7 @@ class Membership {
     Stage stage = Stage::kProposing;
     uint64_t arrived_us = 0;
     uint64_t dial_at_us = 0; // kDialsAgain: not before.
+    uint64_t lags_since_us = 0;   // Since when it waits for voters that lag; 0: for none.
     raft::Member member{};   // Of a JOIN: filled in once it was dialed. Of a LEAVE: the id alone.
   };
 
@@ -69,6 +70,9 @@ class Membership {
   void propose_said();
   void propose(Change& change);
   bool has_led_for_long() const;
+  bool has_lagged_for_long(Change& change) const;
+  // The refusal, for voters of `left` that have to catch up before `leaver` goes.
+  std::string who_lags(const std::string& leaver, const raft::Configuration& left) const;
   void leave_as_leader();
   void answer_departure(const std::string& error);
   bool is_done(const Change& change) const;

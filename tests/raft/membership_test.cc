@@ -79,6 +79,71 @@ TEST_CASE("a change whose voters were not heard lately is refused") {
   CHECK(change(*solo, make_configuration({1, 2})) == ChangeResult::kAccepted);
 }
 
+// Leads {1 2 3}, of which 2 has all nine entries, and 3 answers and has the first alone. Three entries behind is keeping up.
+std::unique_ptr<Solo> leader_whose_third_lags(size_t window_messages = 1) {
+  SoloOptions options;
+  options.raft.learner_lag_max = 3;
+  options.raft.window_messages_max = window_messages;
+  options.raft.append_bytes_max = 1;   // Each entry in an append of its own.
+  auto solo = std::make_unique<Solo>(options);
+  solo->lead();
+  for (const NodeId peer : {2u, 3u}) solo->accept(peer, 1, 1);
+  for (int i = 0; i < 8; ++i) solo->propose("x");
+  solo->sync();
+  solo->accept(2, 1, 9);
+  REQUIRE(solo->raft().commit_index() == 9);
+  return solo;
+}
+
+TEST_CASE("nobody leaves if those who stay would have to catch up before anything could be committed") {
+  const auto solo = leader_whose_third_lags();
+  CHECK(solo->raft().peers()[1].lags);
+  CHECK(change(*solo, make_configuration({1, 3})) == ChangeResult::kVotersLag);
+  // Nor is leadership handed over so that it can happen there.
+  CHECK(change(*solo, make_configuration({2, 3})) == ChangeResult::kVotersLag);
+  solo->accept(3, 1, 4);
+  CHECK(change(*solo, make_configuration({1, 3})) == ChangeResult::kVotersLag);
+  solo->accept(3, 1, 5);
+  CHECK_FALSE(solo->raft().peers()[1].lags);
+  CHECK(change(*solo, make_configuration({2, 3})) == ChangeResult::kRemovesLeader);
+  CHECK(change(*solo, make_configuration({1, 3})) == ChangeResult::kAccepted);
+}
+
+TEST_CASE("who lags leaves, and nobody waits for it") {
+  CHECK(change(*leader_whose_third_lags(), make_configuration({1, 2})) == ChangeResult::kAccepted);
+  SoloOptions options;
+  options.configuration = make_configuration({1, 2});
+  options.raft.learner_lag_max = 3;
+  options.raft.window_messages_max = 1;
+  Solo two(options);
+  two.lead();
+  two.accept(2, 1, 1);
+  for (int i = 0; i < 8; ++i) two.propose("x");
+  CHECK(two.raft().peers()[0].lags);
+  CHECK(change(two, make_configuration({1})) == ChangeResult::kAccepted);
+}
+
+TEST_CASE("a node is taken in whoever lags, as that takes no other majority") {
+  CHECK(change(*leader_whose_third_lags(), make_configuration({1, 2, 3, 4})) == ChangeResult::kAccepted);
+}
+
+TEST_CASE("a voter to which all that it lacks is on its way does not lag") {
+  const auto solo = leader_whose_third_lags(64);
+  REQUIRE(solo->raft().peers()[1].match == 1);
+  CHECK_FALSE(solo->raft().peers()[1].lags);
+  CHECK(change(*solo, make_configuration({1, 3})) == ChangeResult::kAccepted);
+}
+
+TEST_CASE("a voter that does not answer the leader's appends any more lags, whatever was sent to it") {
+  const auto solo = leader_whose_third_lags(64);
+  for (int i = 0; i < 15; ++i) {
+    solo->tick();
+    for (const NodeId peer : {2u, 3u}) solo->accept(peer, 1, peer == 2 ? 9 : 1);
+  }
+  CHECK(solo->raft().peers()[1].lags);
+  CHECK(change(*solo, make_configuration({1, 3})) == ChangeResult::kVotersLag);
+}
+
 TEST_CASE("of two voters the dead one cannot be removed") {
   SoloOptions options;
   options.configuration = make_configuration({1, 2});

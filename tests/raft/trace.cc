@@ -48,7 +48,7 @@ const char* name_of(raft::ProposeResult result) {
 
 const char* name_of(raft::ChangeResult result) {
   constexpr const char* kNames[] = {"accepted",  "nothing to do", "not the leader", "not ready",
-                                    "in progress", "no live quorum", "removes the leader", "invalid"};
+                                    "in progress", "no live quorum", "voters lag", "removes the leader", "invalid"};
   return kNames[static_cast<size_t>(result)];
 }
 

@@ -43,6 +43,7 @@ class FakePeers {
   std::set<raft::NodeId> answering;
   bool accept_appends = true;   // Heartbeats, too.
   bool accept_entries = true;
+  std::set<raft::NodeId> takes_no_entries;   // Of those that answer; heartbeats they accept.
 
  private:
   // False if there was nothing to answer.
@@ -54,7 +55,8 @@ class FakePeers {
       if (const auto* vote = std::get_if<raft::RequestVote>(&message.body)) {
         reply.body = raft::RequestVoteReply{.pre_vote = vote->pre_vote, .granted = true};
       } else if (const auto* append = std::get_if<raft::AppendEntries>(&message.body)) {
-        if (!accept_appends || (!accept_entries && !append->entries.empty())) continue;
+        const bool takes_entries = accept_entries && !takes_no_entries.contains(message.to);
+        if (!accept_appends || (!takes_entries && !append->entries.empty())) continue;
         reply.body = raft::AppendEntriesReply{.accepted = true,
                                               .match = append->previous.index + append->entries.size(),
                                               .previous_index = append->previous.index,

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "base/format.h"
 #include "fake_environment.h"
 #include "fake_peers.h"
 
@@ -321,6 +322,50 @@ TEST_CASE("LEAVE that would leave no live majority is refused") {
   const SessionRef session = test.node->open_session();
   test.send(session, {"LEAVE", "id2"});
   CHECK(test.take(session) == "-ERR refused: the members that are left and answer would be no majority\r\n");
+}
+
+// Node 3 answers, but takes no more of what the leader has to say than it has; the others have many entries more.
+struct ThirdLags {
+  explicit ThirdLags(int entries) : test(3), peers(test, {2, 3}) {
+    peers.elect();
+    session = test.node->open_session();
+    peers.takes_no_entries = {3};
+    for (int i = 0; i < entries; ++i) {
+      test.send(session, {"SET", "k", "v"});
+      peers.ticks(1);
+    }
+    test.take(session);
+  }
+  NodeUnderTest test;
+  FakePeers peers;
+  SessionRef session;
+};
+
+TEST_CASE("LEAVE beside a voter that lags is refused after an election timeout, and says who lags and by how much") {
+  for (const char* leaver : {"id2", "id1"}) {
+    ThirdLags it(200);
+    it.test.node->membership().forward_to_leader = [](const auto&, const auto&) { FAIL("it was forwarded"); };
+    it.test.send(it.session, {"LEAVE", leaver});
+    it.peers.ticks(static_cast<int>(it.test.options.election_timeout_ms / kTickMs) - 5);
+    CHECK(it.session->output().empty());
+    it.peers.ticks(10);
+    CHECK(it.test.take(it.session) ==
+          base::format("-ERR refused: writes would wait for members that lag (id3 by 200 entries); LEAVE %s again once their lag "
+                       "in INFO replication is small\r\n", leaver));
+    CHECK(it.test.node->members().members.size() == 3);
+  }
+}
+
+TEST_CASE("LEAVE beside a voter that catches up within an election timeout is carried out") {
+  ThirdLags it(120);
+  it.test.send(it.session, {"LEAVE", "id2"});
+  it.peers.ticks(2);
+  CHECK(it.session->output().empty());
+  it.peers.takes_no_entries = {};
+  // The leader sends again what was not taken, with growing patience; so many entries later it is just about to.
+  it.peers.ticks(static_cast<int>(it.test.options.election_timeout_ms / kTickMs) - 5);
+  CHECK(it.test.take(it.session) == "+OK\r\n");
+  CHECK(it.test.node->members().find_id("id2") == nullptr);
 }
 
 TEST_CASE("when leadership is lost what was begun is unknown, and what waits did not happen") {
