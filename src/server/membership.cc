@@ -322,8 +322,8 @@ std::string Membership::who_lags(const std::string& leaver, const raft::Configur
                           static_cast<unsigned long long>(raft.last().index - peer.match),
                           peer.needs_snapshot ? " and needs a snapshot" : "");
   }
-  return base::format("ERR refused: writes would wait for members that lag (%s); LEAVE %s again once their lag in INFO "
-                      "replication is small", names.c_str(), leaver.c_str());
+  return base::format("ERR refused: writes would wait for members that lag (%s); LEAVE %s again once their lag in INFO raft "
+                      "is small", names.c_str(), leaver.c_str());
 }
 
 // The core said that those who are left can go on without it; so does the next leader when it is asked.

@@ -351,7 +351,7 @@ TEST_CASE("LEAVE beside a voter that lags is refused after an election timeout, 
     it.peers.ticks(10);
     CHECK(it.test.take(it.session) ==
           base::format("-ERR refused: writes would wait for members that lag (id3 by 200 entries); LEAVE %s again once their lag "
-                       "in INFO replication is small\r\n", leaver));
+                       "in INFO raft is small\r\n", leaver));
     CHECK(it.test.node->members().members.size() == 3);
   }
 }
