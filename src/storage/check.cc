@@ -103,16 +103,13 @@ void Checker::check_wal(const std::string& path) {
 }
 
 void Checker::check_pages(Database& database) {
-  Statement rows;
   const std::string sql = base::format("PRAGMA quick_check(%d)", kQuickCheckRowsMax);
-  if (!is_sound(database.prepare(sql, rows))) return;
-  int code = rows.step();
-  for (; code == SQLITE_ROW; code = rows.step()) {
-    std::string found(rows.bytes(0));
+  is_sound(database.for_each_row(sql, [&](const Statement& row) {
+    std::string found(row.bytes(0));
     std::replace(found.begin(), found.end(), '\n', ' ');
     if (found != "ok") damage(database.path() + ": damaged: SQLite says: " + found);
-  }
-  if (code != SQLITE_DONE) damage(database.failure("check its pages", code));
+    return base::Status();
+  }));
 }
 
 void Checker::check_log() {
@@ -143,7 +140,7 @@ void Checker::check_log() {
 // The last ones were checked by read_log(), as at every start.
 void Checker::check_segments(Database& database) {
   for (size_t i = 0; i + kVerifiedSegments < log_->segments.size(); ++i) {
-    if (!is_sound(verify_segment(database, log_->segments[i], log_->recovered.terms))) continue;
+    is_sound(verify_segment(database, log_->segments[i], log_->recovered.terms));
   }
 }
 

@@ -83,10 +83,8 @@ class SqliteKeyStore : public KeyStore {
 
  private:
   using Step = std::function<int()>;
-  base::Status create();
   base::Status add_what_is_new();
   base::Status reopen_tables();
-  int within_transaction(const char* action, const Step& change);
   base::Status transaction(const char* action, const Step& change);
   base::Status fail(const std::string& text, int code);
   base::Status dead() const { return base::Status::error(path_ + ": a sync failed before"); }
@@ -106,7 +104,6 @@ class SqliteKeyStore : public KeyStore {
   StateRows state_;
   std::optional<Flush> flush_;
   size_t flushed_bytes_ = 0;   // Since the last checkpoint().
-  std::string failure_; // Of the last transaction that failed.
   bool dead_ = false;   // A sync failed, and the process lives on (fatal.h).
 };
 
@@ -118,10 +115,7 @@ base::Status SqliteKeyStore::start() {
   if (!opened.is_ok()) return opened.take_status();
   database_ = std::move(opened.value());
   meta_.emplace(*database_);
-  base::Status status;
-  if (database_->is_new()) status = create();
-  if (status.is_ok()) status = meta_->open(FileKind::kKeys);
-  if (status.is_ok() && !database_->is_new()) status = database_->set_up();
+  base::Status status = open_or_make(*database_, *meta_, FileKind::kKeys, &Namespaces::create);
   if (status.is_ok()) status = read_state(*database_, *meta_, state_);
   if (status.is_ok()) status = add_what_is_new();
   if (status.is_ok()) status = namespaces_.open(*database_, state_.header.databases.next_space);
@@ -131,23 +125,15 @@ base::Status SqliteKeyStore::start() {
   return status.is_ok() ? database_->checkpoint_whole() : std::move(status);
 }
 
-base::Status SqliteKeyStore::create() {
-  if (base::Status status = database_->set_up(); !status.is_ok()) return status;
-  // Nothing was promised yet: a failed sync is an error like any other.
-  const int done = within_transaction("make its tables", [this] {
-    const int code = Namespaces::create(*database_);
-    return code == SQLITE_OK ? meta_->create(FileKind::kKeys) : code;
-  });
-  return done == SQLITE_OK ? base::Status() : base::Status::error(failure_);
-}
-
 // A file of the same format may have been made before a table came to it.
 base::Status SqliteKeyStore::add_what_is_new() {
   uint64_t there = 0;
   base::Status status = database_->query("SELECT count(*) FROM sqlite_schema WHERE name = 'garbage'", there);
   if (!status.is_ok() || there != 0) return status;
-  const int done = within_transaction("add a table", [this] { return Namespaces::add_garbage_table(*database_); });
-  return done == SQLITE_OK ? base::Status() : base::Status::error(failure_);
+  std::string failure;
+  const auto add = [this] { return Namespaces::add_garbage_table(*database_); };
+  const int code = database_->transaction("add a table", add, failure);
+  return code == SQLITE_OK ? base::Status() : base::Status::error(std::move(failure));
 }
 
 base::Status SqliteKeyStore::close() {
@@ -174,21 +160,11 @@ base::Status SqliteKeyStore::fail(const std::string& text, int code) {
   return base::Status::error(text);
 }
 
-// SQLITE_OK once `change` is durable. On an error the file is as before and failure_ says why.
-int SqliteKeyStore::within_transaction(const char* action, const Step& change) {
-  int code = database_->begin();
-  if (code == SQLITE_OK) code = change();
-  if (code == SQLITE_OK) code = database_->commit();
-  if (code == SQLITE_OK) return code;
-  failure_ = database_->failure(action, code);
-  database_->roll_back();
-  return code;
-}
-
 base::Status SqliteKeyStore::transaction(const char* action, const Step& change) {
   if (dead_) return dead();
-  const int code = within_transaction(action, change);
-  return code == SQLITE_OK ? base::Status() : fail(failure_, code);
+  std::string failure;
+  const int code = database_->transaction(action, change, failure);
+  return code == SQLITE_OK ? base::Status() : fail(failure, code);
 }
 
 base::Status SqliteKeyStore::check_idle() const {

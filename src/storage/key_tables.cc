@@ -78,7 +78,7 @@ int KeyTables::create(Database& database) {
 
 base::Status KeyTables::open(Database& database) {
   const std::string keys = table("keys_", name_), chunks = table("chunks_", name_);
-  const std::pair<Statement*, std::string> statements[] = {
+  base::Status status = database.prepare_all({
       {&put_, "REPLACE INTO " + keys +
                   "(key, type, version_index, version_position, deadline_ms, object, size, crc, value)"
                   " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)"},
@@ -89,12 +89,9 @@ base::Status KeyTables::open(Database& database) {
       {&leave_, base::format("INSERT INTO garbage(object, namespace) VALUES(?, %llu)", Number{name_})},
       {&first_chunk_, "SELECT position FROM " + chunks + " WHERE object = ? ORDER BY position LIMIT 1"},
       {&remove_chunks_, "DELETE FROM " + chunks + " WHERE object = ? AND position < ?"},
-  };
-  for (const auto& [statement, sql] : statements) {
-    if (base::Status status = database.prepare(sql, *statement); !status.is_ok()) return status;
-  }
+  });
   uint64_t any = 0;
-  base::Status status = database.query("SELECT EXISTS(SELECT 1 FROM " + chunks + ")", any);
+  if (status.is_ok()) status = database.query("SELECT EXISTS(SELECT 1 FROM " + chunks + ")", any);
   has_chunks_ = any != 0;
   return status.is_ok() ? open_for_reading(database) : std::move(status);
 }

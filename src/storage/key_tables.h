@@ -14,7 +14,6 @@
 #include "base/status.h"
 #include "keyspace/keyspace.h"
 #include "storage/key_store.h"
-#include "storage/meta.h"
 #include "storage/sqlite.h"
 
 namespace leto::storage {

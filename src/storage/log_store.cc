@@ -33,6 +33,26 @@ struct Shape {
   uint64_t bytes = 0;   // Of all payloads.
 };
 
+struct Statements {
+  Statement add_segment, seal_segment, drop_segment, add_term, add_configuration;
+  Statement cut_terms, cut_configurations, term_at, forget_terms, forget_configurations;
+
+  base::Status prepare(Database& database) {
+    return database.prepare_all({
+        {&add_segment, "INSERT INTO segments(first, bytes) VALUES(?, 0)"},
+        {&seal_segment, "UPDATE segments SET bytes = ? WHERE first = ?"},
+        {&drop_segment, "DELETE FROM segments WHERE first = ?"},
+        {&add_term, "INSERT INTO terms(first, term) VALUES(?, ?)"},
+        {&add_configuration, "INSERT INTO configurations(idx) VALUES(?)"},
+        {&cut_terms, "DELETE FROM terms WHERE first >= ?"},
+        {&cut_configurations, "DELETE FROM configurations WHERE idx >= ?"},
+        {&term_at, "SELECT term FROM terms WHERE first <= ? ORDER BY first DESC LIMIT 1"},
+        {&forget_terms, "DELETE FROM terms WHERE first <= ?"},
+        {&forget_configurations, "DELETE FROM configurations WHERE idx <= ?"},
+    });
+  }
+};
+
 class SqliteLogStore : public LogStore {
  public:
   explicit SqliteLogStore(const LogStoreOptions& options)
@@ -54,10 +74,10 @@ class SqliteLogStore : public LogStore {
 
  private:
   using Change = std::function<int()>;
-  base::Status create();
+  base::Status dead() const { return base::Status::error(database_->path() + ": a write failed before"); }
   WriteResult transaction(const char* action, const Change& change);
+  base::Status change(const char* action, const Change& change);
   int within_transaction(const char* action, const Change& change);
-  base::Status prepare_statements();
   int carry_out(const std::vector<LogWrite>& writes);
   int carry_out(const LogWrite& write);
   int append(const raft::Entry& entry);
@@ -80,8 +100,7 @@ class SqliteLogStore : public LogStore {
   std::unique_ptr<Database> database_;
   std::optional<Meta> meta_;
   SegmentWriter writer_;
-  Statement add_segment_, seal_segment_, drop_segment_, add_term_, add_configuration_;
-  Statement cut_terms_, cut_configurations_, term_at_, forget_terms_, forget_configurations_;
+  Statements sql_;
   Shape shape_;
   std::optional<Identity> identity_;
   raft::Recovered recovered_;
@@ -102,11 +121,8 @@ base::Status SqliteLogStore::start() {
   if (!opened.is_ok()) return opened.take_status();
   database_ = std::move(opened.value());
   meta_.emplace(*database_);
-  base::Status status;
-  if (database_->is_new()) status = create();
-  if (status.is_ok()) status = meta_->open(FileKind::kLog);
-  if (status.is_ok() && !database_->is_new()) status = database_->set_up();
-  if (status.is_ok()) status = prepare_statements();
+  base::Status status = open_or_make(*database_, *meta_, FileKind::kLog, &create_log_tables);
+  if (status.is_ok()) status = sql_.prepare(*database_);
   LogContents contents;
   if (status.is_ok()) status = read_log(*database_, *meta_, contents);
   // What was readable may not have been durable: now it is.
@@ -124,41 +140,11 @@ base::Status SqliteLogStore::start() {
   return {};
 }
 
-base::Status SqliteLogStore::create() {
-  if (base::Status status = database_->set_up(); !status.is_ok()) return status;
-  const int code =
-      within_transaction("make its tables", [this] { return create_log_tables(*database_, *meta_); });
-  return code == SQLITE_OK ? base::Status() : base::Status::error(failure_);
-}
-
-base::Status SqliteLogStore::prepare_statements() {
-  const std::pair<Statement*, const char*> statements[] = {
-      {&add_segment_, "INSERT INTO segments(first, bytes) VALUES(?, 0)"},
-      {&seal_segment_, "UPDATE segments SET bytes = ? WHERE first = ?"},
-      {&drop_segment_, "DELETE FROM segments WHERE first = ?"},
-      {&add_term_, "INSERT INTO terms(first, term) VALUES(?, ?)"},
-      {&add_configuration_, "INSERT INTO configurations(idx) VALUES(?)"},
-      {&cut_terms_, "DELETE FROM terms WHERE first >= ?"},
-      {&cut_configurations_, "DELETE FROM configurations WHERE idx >= ?"},
-      {&term_at_, "SELECT term FROM terms WHERE first <= ? ORDER BY first DESC LIMIT 1"},
-      {&forget_terms_, "DELETE FROM terms WHERE first <= ?"},
-      {&forget_configurations_, "DELETE FROM configurations WHERE idx <= ?"},
-  };
-  for (const auto& [statement, sql] : statements) {
-    if (base::Status status = database_->prepare(sql, *statement); !status.is_ok()) return status;
-  }
-  return {};
-}
-
 base::Status SqliteLogStore::close() {
-  if (dead_) return base::Status::error(database_->path() + ": a write failed before");
+  if (dead_) return dead();
   base::Status status = database_->checkpoint_whole();
   writer_.close();
-  for (Statement* statement : {&add_segment_, &seal_segment_, &drop_segment_, &add_term_,
-                               &add_configuration_, &cut_terms_, &cut_configurations_, &term_at_,
-                               &forget_terms_, &forget_configurations_}) {
-    *statement = Statement();
-  }
+  sql_ = {};
   meta_.reset();
   database_->close();
   return status;
@@ -169,14 +155,10 @@ base::Status SqliteLogStore::close() {
 // SQLITE_OK once `change` is durable. On an error the file and shape_ are as before and failure_ says why.
 int SqliteLogStore::within_transaction(const char* action, const Change& change) {
   const Shape before = shape_;
-  int code = database_->begin();
-  if (code == SQLITE_OK) code = change();
-  if (code == SQLITE_OK) code = database_->commit();
+  const int code = database_->transaction(action, change, failure_);
   if (code == SQLITE_OK) return code;
-  failure_ = database_->failure(action, code);
   shape_ = before;
   writer_.close();
-  database_->roll_back();
   return code;
 }
 
@@ -203,36 +185,36 @@ WriteResult SqliteLogStore::write(const std::vector<LogWrite>& writes) {
   return result;
 }
 
+// For those who can do without it: a full disk is an error.
+base::Status SqliteLogStore::change(const char* action, const Change& change) {
+  if (transaction(action, change) == WriteResult::kDurable) return {};
+  return base::Status::error(database_->path() + ": cannot " + action + ": the disk is full");
+}
+
 base::Result<raft::EntryId> SqliteLogStore::compact(raft::Index through, uint64_t bytes_kept) {
+  if (dead_) return dead();
   const size_t count = segments_through(through, bytes_kept);
-  if (dead_) return base::Status::error(database_->path() + ": a write failed before");
   if (count == 0) return shape_.base;
-  if (transaction("drop log", [&] { return drop_front(count); }) == WriteResult::kFull) {
-    return base::Status::error(database_->path() + ": cannot drop log: the disk is full");
-  }
+  if (base::Status status = change("drop log", [&] { return drop_front(count); }); !status.is_ok()) return status;
   return shape_.base;
 }
 
 base::Status SqliteLogStore::set_identity(const Identity& identity) {
-  if (transaction("write the identity", [&] { return write_identity(*meta_, identity); }) ==
-      WriteResult::kFull) {
-    return base::Status::error(database_->path() + ": cannot write the identity: the disk is full");
-  }
-  identity_ = identity;
-  return {};
+  base::Status status = change("write the identity", [&] { return write_identity(*meta_, identity); });
+  if (status.is_ok()) identity_ = identity;
+  return status;
 }
 
 base::Status SqliteLogStore::reset(const Identity& identity) {
-  if (transaction("reset the log", [&] { return drop_everything(identity); }) == WriteResult::kFull) {
-    return base::Status::error(database_->path() + ": cannot reset the log: the disk is full");
-  }
+  base::Status status = change("reset the log", [&] { return drop_everything(identity); });
+  if (!status.is_ok()) return status;
   identity_ = identity;
   recovered_ = {};
   return {};
 }
 
 base::Status SqliteLogStore::checkpoint() {
-  if (dead_) return base::Status::error(database_->path() + ": a write failed before");
+  if (dead_) return dead();
   bool whole = false;
   int code = database_->checkpoint(whole);
   if (is_full(code) && ballast_.give_away()) code = database_->checkpoint(whole);
@@ -296,13 +278,13 @@ int SqliteLogStore::note_term_and_kind(const raft::Entry& entry) {
   int code = SQLITE_OK;
   // The first entry behind the base has a row even if its term is the base's, as the base has none.
   if (entry.id.term != shape_.last.term || entry.id.index == shape_.base.index + 1) {
-    add_term_.bind(1, entry.id.index);
-    add_term_.bind(2, entry.id.term);
-    code = add_term_.run();
+    sql_.add_term.bind(1, entry.id.index);
+    sql_.add_term.bind(2, entry.id.term);
+    code = sql_.add_term.run();
   }
   if (code == SQLITE_OK && entry.kind == raft::EntryKind::kConfiguration) {
-    add_configuration_.bind(1, entry.id.index);
-    code = add_configuration_.run();
+    sql_.add_configuration.bind(1, entry.id.index);
+    code = sql_.add_configuration.run();
   }
   return code;
 }
@@ -317,12 +299,12 @@ bool SqliteLogStore::needs_segment(const raft::Entry& entry) const {
 int SqliteLogStore::add_segment(raft::Index first) {
   int code = SQLITE_OK;
   if (!shape_.segments.empty()) {
-    seal_segment_.bind(1, shape_.segments.back().bytes);
-    seal_segment_.bind(2, shape_.segments.back().first);
-    code = seal_segment_.run();
+    sql_.seal_segment.bind(1, shape_.segments.back().bytes);
+    sql_.seal_segment.bind(2, shape_.segments.back().first);
+    code = sql_.seal_segment.run();
   }
-  add_segment_.bind(1, first);
-  if (code == SQLITE_OK) code = add_segment_.run();
+  sql_.add_segment.bind(1, first);
+  if (code == SQLITE_OK) code = sql_.add_segment.run();
   if (code != SQLITE_OK) return code;
   shape_.segments.push_back({.first = first, .entries = 0, .bytes = 0});
   return database_->execute("CREATE TABLE " + segment_table(first) +
@@ -333,8 +315,8 @@ int SqliteLogStore::add_segment(raft::Index first) {
 int SqliteLogStore::drop_segment(size_t position) {
   const Segment segment = shape_.segments[position];
   writer_.close();
-  drop_segment_.bind(1, segment.first);
-  int code = drop_segment_.run();
+  sql_.drop_segment.bind(1, segment.first);
+  int code = sql_.drop_segment.run();
   if (code == SQLITE_OK) code = database_->execute("DROP TABLE " + segment_table(segment.first));
   shape_.bytes -= segment.bytes;
   shape_.segments.erase(shape_.segments.begin() + static_cast<std::ptrdiff_t>(position));
@@ -380,8 +362,8 @@ int SqliteLogStore::drop_front(size_t segments) {
   if (code == SQLITE_OK) code = write_base(*meta_, base);
   shape_.base = base;
   if (code == SQLITE_OK) code = keep_term_behind_base();
-  forget_configurations_.bind(1, base.index);
-  return code == SQLITE_OK ? forget_configurations_.run() : code;
+  sql_.forget_configurations.bind(1, base.index);
+  return code == SQLITE_OK ? sql_.forget_configurations.run() : code;
 }
 
 // The run of terms that the base cuts in two begins behind it from now on.
@@ -389,11 +371,11 @@ int SqliteLogStore::keep_term_behind_base() {
   const raft::Index first = shape_.base.index + 1;
   raft::Term term = 0;
   int code = read_term(first, term);
-  forget_terms_.bind(1, first);
-  if (code == SQLITE_OK) code = forget_terms_.run();
-  add_term_.bind(1, first);
-  add_term_.bind(2, term);
-  return code == SQLITE_OK ? add_term_.run() : code;
+  sql_.forget_terms.bind(1, first);
+  if (code == SQLITE_OK) code = sql_.forget_terms.run();
+  sql_.add_term.bind(1, first);
+  sql_.add_term.bind(2, term);
+  return code == SQLITE_OK ? sql_.add_term.run() : code;
 }
 
 int SqliteLogStore::truncate(raft::Index from) {
@@ -405,10 +387,10 @@ int SqliteLogStore::truncate(raft::Index from) {
     code = drop_segment(shape_.segments.size() - 1);
   }
   if (code == SQLITE_OK && !shape_.segments.empty()) code = shorten_last_segment(from);
-  cut_terms_.bind(1, from);
-  if (code == SQLITE_OK) code = cut_terms_.run();
-  cut_configurations_.bind(1, from);
-  if (code == SQLITE_OK) code = cut_configurations_.run();
+  sql_.cut_terms.bind(1, from);
+  if (code == SQLITE_OK) code = sql_.cut_terms.run();
+  sql_.cut_configurations.bind(1, from);
+  if (code == SQLITE_OK) code = sql_.cut_configurations.run();
   shape_.last = shape_.base;
   if (code != SQLITE_OK || from == shape_.base.index + 1) return code;
   shape_.last.index = from - 1;
@@ -434,11 +416,11 @@ int SqliteLogStore::shorten_last_segment(raft::Index from) {
 
 // Of an entry that is in the log.
 int SqliteLogStore::read_term(raft::Index index, raft::Term& term) {
-  const StatementScope scope(term_at_);
-  term_at_.bind(1, index);
-  const int code = term_at_.step();
+  const StatementScope scope(sql_.term_at);
+  sql_.term_at.bind(1, index);
+  const int code = sql_.term_at.step();
   LETO_ASSERT(code != SQLITE_DONE, base::format("no term for entry %llu", Number{index}));
-  if (code == SQLITE_ROW) term = term_at_.integer(0);
+  if (code == SQLITE_ROW) term = sql_.term_at.integer(0);
   return code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
@@ -457,7 +439,7 @@ int SqliteLogStore::drop_everything(const Identity& identity) {
 base::Result<std::vector<raft::Entry>> SqliteLogStore::read(raft::Index from, raft::Index last,
                                                             size_t max_bytes) {
   std::vector<raft::Entry> entries;
-  if (dead_) return base::Status::error(database_->path() + ": a write failed before");
+  if (dead_) return dead();
   ReadRange range{.from = from, .last = std::min(last, shape_.last.index), .bytes_max = max_bytes};
   auto segment =
       std::upper_bound(shape_.segments.begin(), shape_.segments.end(), from,

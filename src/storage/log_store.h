@@ -15,8 +15,6 @@
 #include "base/status.h"
 #include "raft/raft.h"
 
-struct sqlite3;
-
 namespace leto::storage {
 
 // Who this node is; kept in raft.db from its first moment on.

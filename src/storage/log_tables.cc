@@ -3,7 +3,6 @@
 
 #include <sqlite3.h>
 
-#include <functional>
 #include <utility>
 
 #include "base/format.h"
@@ -16,18 +15,6 @@ using Number = unsigned long long;
 
 base::Status damaged(const Database& database, const std::string& what) {
   return base::Status::error(database.path() + ": damaged: " + what);
-}
-
-// Calls `visit` for each row of `sql`, until it gives an error.
-base::Status for_each_row(Database& database, const std::string& sql,
-                          const std::function<base::Status(const Statement&)>& visit) {
-  Statement rows;
-  if (base::Status status = database.prepare(sql, rows); !status.is_ok()) return status;
-  int code = rows.step();
-  for (; code == SQLITE_ROW; code = rows.step()) {
-    if (base::Status status = visit(rows); !status.is_ok()) return status;
-  }
-  return code == SQLITE_DONE ? base::Status() : database.error("run " + sql, code);
 }
 
 base::Status read_identity(Meta& meta, std::optional<Identity>& identity) {
@@ -45,23 +32,19 @@ base::Status read_identity(Meta& meta, std::optional<Identity>& identity) {
 // The log starts behind its base, and each segment where the one before ends.
 base::Status read_segments(Database& database, LogContents& contents) {
   raft::Index expected = contents.recovered.base.index + 1;
-  return for_each_row(
-      database, "SELECT first, bytes FROM segments ORDER BY first", [&](const Statement& row) {
-        const raft::Index first = row.integer(0);
-        if (first != expected) {
-          return damaged(
-              database,
-              base::format("the segment after entry %llu starts at %llu: entries between are missing "
-                           "or doubled",
-                           Number{expected - 1}, Number{first}));
-        }
-        base::Result<Segment> segment = measure_segment(database, first);
-        if (!segment.is_ok()) return segment.take_status();
-        segment.value().bytes = row.integer(1);
-        contents.segments.push_back(segment.value());
-        expected = segment.value().end();
-        return base::Status();
-      });
+  return database.for_each_row("SELECT first, bytes FROM segments ORDER BY first", [&](const Statement& row) {
+    const raft::Index first = row.integer(0);
+    if (first != expected) {
+      return damaged(database, base::format("the segment after entry %llu starts at %llu: entries between are missing or doubled",
+                                            Number{expected - 1}, Number{first}));
+    }
+    base::Result<Segment> segment = measure_segment(database, first);
+    if (!segment.is_ok()) return segment.take_status();
+    segment.value().bytes = row.integer(1);
+    contents.segments.push_back(segment.value());
+    expected = segment.value().end();
+    return base::Status();
+  });
 }
 
 base::Status read_terms(Database& database, LogContents& contents) {
@@ -70,7 +53,7 @@ base::Status read_terms(Database& database, LogContents& contents) {
   const raft::Index last = contents.segments.empty() ? base.index : contents.segments.back().end() - 1;
   raft::TermRun before{.first = base.index, .term = base.term};
   base::Status status =
-      for_each_row(database, "SELECT first, term FROM terms ORDER BY first", [&](const Statement& row) {
+      database.for_each_row("SELECT first, term FROM terms ORDER BY first", [&](const Statement& row) {
         const raft::TermRun run{.first = row.integer(0), .term = row.integer(1)};
         // The base's term may go on behind it.
         const bool rises = run.term > before.term || (terms.empty() && base.index > 0 && run.term == base.term);
@@ -125,12 +108,11 @@ base::Status read_configuration(Database& database, LogContents& contents, raft:
 
 }  // namespace
 
-int create_log_tables(Database& database, Meta& meta) {
-  const int code = database.execute(
+int create_log_tables(Database& database) {
+  return database.execute(
       "CREATE TABLE segments(first INTEGER PRIMARY KEY, bytes INTEGER NOT NULL);"
       "CREATE TABLE terms(first INTEGER PRIMARY KEY, term INTEGER NOT NULL);"
       "CREATE TABLE configurations(idx INTEGER PRIMARY KEY)");
-  return code == SQLITE_OK ? meta.create(FileKind::kLog) : code;
 }
 
 int write_identity(Meta& meta, const Identity& identity) {
@@ -167,7 +149,7 @@ base::Status read_log(Database& database, Meta& meta, LogContents& contents) {
   if (status.is_ok()) status = read_terms(database, contents);
   if (status.is_ok()) status = verify_tail(database, contents);
   if (!status.is_ok()) return status;
-  return for_each_row(database, "SELECT idx FROM configurations ORDER BY idx", [&](const Statement& row) {
+  return database.for_each_row("SELECT idx FROM configurations ORDER BY idx", [&](const Statement& row) {
     return read_configuration(database, contents, row.integer(0));
   });
 }
@@ -179,7 +161,7 @@ LogContents read_what_is_left(Database& database, Meta& meta) {
   meta.read("base_index", contents.recovered.base.index, status);
   // Each as far as it can be read; why no further was said when the file was refused.
   status = read_segments(database, contents);
-  status = for_each_row(database, "SELECT idx FROM configurations ORDER BY idx", [&indexes](const Statement& row) {
+  status = database.for_each_row("SELECT idx FROM configurations ORDER BY idx", [&indexes](const Statement& row) {
     indexes.push_back(row.integer(0));
     return base::Status();
   });

@@ -5,8 +5,7 @@
 //   meta            format, term, voted_for, base_index, base_term (the last entry dropped), and the identity:
 //                   id, node, cluster_id, cluster_secret, keys_generation
 //   segments        first: the index of log_<first>'s first entry; bytes: of its payloads, 0 while it is
-//   the
-//                   last segment
+//                   the last segment
 //   terms           first, term: the entries from `first` to before the next row's have this term
 //   configurations  idx: the entries of kind kConfiguration
 #pragma once
@@ -32,7 +31,7 @@ struct LogContents {
 };
 
 // Within the caller's transaction: SQLITE_OK or an error.
-int create_log_tables(Database& database, Meta& meta);
+int create_log_tables(Database& database);
 int write_identity(Meta& meta, const Identity& identity);
 int write_hard_state(Meta& meta, const raft::HardState& hard_state);
 int write_base(Meta& meta, raft::EntryId base);

@@ -69,21 +69,32 @@ base::Status Meta::open(FileKind kind) {
   if (format == 0) return damaged(database_, "format");
   status = check_rows();
   if (!status.is_ok()) return status;
-  status = database_.prepare("REPLACE INTO meta(name, value, crc) VALUES(?, ?, ?)", set_);
-  if (!status.is_ok()) return status;
-  return database_.prepare("DELETE FROM meta WHERE name = ?", erase_);
+  return database_.prepare_all({{&set_, "REPLACE INTO meta(name, value, crc) VALUES(?, ?, ?)"},
+                                {&erase_, "DELETE FROM meta WHERE name = ?"}});
+}
+
+base::Status open_or_make(Database& database, Meta& meta, FileKind kind, int (*make_tables)(Database&)) {
+  if (!database.is_new()) {
+    base::Status status = meta.open(kind);
+    return status.is_ok() ? database.set_up() : std::move(status);
+  }
+  if (base::Status status = database.set_up(); !status.is_ok()) return status;
+  // Nothing was promised yet: a failed sync is an error like any other.
+  std::string failure;
+  const auto make = [&] {
+    const int code = make_tables(database);
+    return code == SQLITE_OK ? meta.create(kind) : code;
+  };
+  if (database.transaction("make its tables", make, failure) != SQLITE_OK) return base::Status::error(std::move(failure));
+  return meta.open(kind);
 }
 
 // A row whose name is rotten would else be taken for one that never was: no vote, no base.
 base::Status Meta::check_rows() {
-  Statement all;
-  base::Status status = database_.prepare("SELECT name, value, crc FROM meta", all);
-  if (!status.is_ok()) return status;
-  int code = all.step();
-  for (; code == SQLITE_ROW; code = all.step()) {
-    if (all.integer(2) != meta_row_crc(all.bytes(0), all.bytes(1))) return damaged(database_, all.bytes(0));
-  }
-  return code == SQLITE_DONE ? base::Status() : database_.error("read table meta", code);
+  return database_.for_each_row("SELECT name, value, crc FROM meta", [this](const Statement& row) {
+    const bool sound = row.integer(2) == meta_row_crc(row.bytes(0), row.bytes(1));
+    return sound ? base::Status() : damaged(database_, row.bytes(0));
+  });
 }
 
 int Meta::set(std::string_view name, std::string_view value) {

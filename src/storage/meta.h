@@ -1,6 +1,6 @@
 // The table `meta` of both files: names and values that exist once, each row with a CRC32C over name and
 // value. Its format row says which Leto may read the file; this table's own shape never changes.
-// Refuses to know what the names mean, and of transactions: set() belongs into the caller's.
+// Refuses to know what the names mean, and of transactions but the one that makes the file: set() belongs into the caller's.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +43,10 @@ class Meta {
   Database& database_;
   Statement set_, get_, erase_;
 };
+
+// The beginning of a connection that writes: Database::set_up() and Meta::open(). A file without tables gets those that
+// `make_tables` makes, and this one. An error changes nothing in a file of another kind or of a newer format.
+base::Status open_or_make(Database& database, Meta& meta, FileKind kind, int (*make_tables)(Database&));
 
 // What the column crc of a row holds.
 uint32_t meta_row_crc(std::string_view name, std::string_view value);

@@ -63,22 +63,19 @@ base::Status Namespaces::open_each(Database& database, uint64_t next, OpenOne op
 
 base::Status Namespaces::read_rows(Database& database) {
   rows_.fill({});
-  Statement rows;
-  base::Status status = database.prepare("SELECT db, namespace, crc FROM databases ORDER BY db", rows);
-  if (!status.is_ok()) return status;
-  int code = rows.step();
-  for (; code == SQLITE_ROW; code = rows.step()) {
-    const uint64_t db = rows.integer(0), name = rows.integer(1);
-    if (db >= rows_.size() || name == 0 || rows.integer(2) != database_crc(db, name)) {
+  const char* const sql = "SELECT db, namespace, crc FROM databases ORDER BY db";
+  base::Status status = database.for_each_row(sql, [&](const Statement& row) {
+    const uint64_t db = row.integer(0), name = row.integer(1);
+    if (db >= rows_.size() || name == 0 || row.integer(2) != database_crc(db, name)) {
       return base::Status::error(base::format("%s: damaged: database %llu has a wrong checksum",
                                               database.path().c_str(), Number{db}));
     }
     rows_[db] = databases_.spaces[db] = name;
     databases_.next_space = std::max(databases_.next_space, name + 1);
-  }
-  if (code != SQLITE_DONE) return database.error("read databases", code);
-  name_others();
-  return {};
+    return base::Status();
+  });
+  if (status.is_ok()) name_others();
+  return status;
 }
 
 // An earlier Leto numbered namespaces in the order in which they came.
@@ -96,22 +93,18 @@ bool Namespaces::is_used(uint64_t name) const {
 
 base::Status Namespaces::find_tables(Database& database, OpenOne open_one) {
   std::vector<uint64_t> found;
-  {
-    Statement rows;
-    base::Status status = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name", rows);
-    if (!status.is_ok()) return status;
-    int code = rows.step();
-    for (; code == SQLITE_ROW; code = rows.step()) {
-      const std::string table(rows.bytes(0));
-      const std::optional<uint64_t> keys = number_in(table, "keys_");
-      const std::optional<uint64_t> name = keys ? keys : number_in(table, "chunks_");
-      if (!name) continue;
-      if (!is_used(*name)) dead_.add(table);
-      else if (keys) found.push_back(*name);
-      databases_.next_space = std::max(databases_.next_space, *name + 1);
-    }
-    if (code != SQLITE_DONE) return database.error("read which tables there are", code);
-  }
+  const char* const sql = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
+  base::Status listed = database.for_each_row(sql, [&](const Statement& row) {
+    const std::string table(row.bytes(0));
+    const std::optional<uint64_t> keys = number_in(table, "keys_");
+    const std::optional<uint64_t> name = keys ? keys : number_in(table, "chunks_");
+    if (!name) return base::Status();
+    if (!is_used(*name)) dead_.add(table);
+    else if (keys) found.push_back(*name);
+    databases_.next_space = std::max(databases_.next_space, *name + 1);
+    return base::Status();
+  });
+  if (!listed.is_ok()) return listed;
   for (const uint64_t name : found) {
     KeyTables& tables = tables_.emplace(name, KeyTables(name)).first->second;
     if (base::Status status = (tables.*open_one)(database); !status.is_ok()) return status;
@@ -126,8 +119,8 @@ base::Status Namespaces::open_for_reading(Database& database, uint64_t next) {
 base::Status Namespaces::open(Database& database, uint64_t next) {
   base::Status status = open_each(database, next, &KeyTables::open);
   if (!status.is_ok()) return status;
-  status = database.prepare("SELECT object, namespace FROM garbage ORDER BY object LIMIT 1", next_garbage_);
-  if (status.is_ok()) status = database.prepare("DELETE FROM garbage WHERE object = ?", drop_garbage_);
+  status = database.prepare_all({{&next_garbage_, "SELECT object, namespace FROM garbage ORDER BY object LIMIT 1"},
+                                 {&drop_garbage_, "DELETE FROM garbage WHERE object = ?"}});
   uint64_t any = 0;
   if (status.is_ok()) status = database.query("SELECT EXISTS(SELECT 1 FROM garbage)", any);
   has_garbage_ = any != 0;

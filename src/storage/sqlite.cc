@@ -254,6 +254,23 @@ base::Status Database::prepare(const std::string& sql, Statement& statement) {
   return {};
 }
 
+base::Status Database::prepare_all(std::initializer_list<std::pair<Statement*, std::string>> statements) {
+  for (const auto& [statement, sql] : statements) {
+    if (base::Status status = prepare(sql, *statement); !status.is_ok()) return status;
+  }
+  return {};
+}
+
+base::Status Database::for_each_row(const std::string& sql, const std::function<base::Status(const Statement& row)>& visit) {
+  Statement rows;
+  if (base::Status status = prepare(sql, rows); !status.is_ok()) return status;
+  int code = rows.step();
+  for (; code == SQLITE_ROW; code = rows.step()) {
+    if (base::Status status = visit(rows); !status.is_ok()) return status;
+  }
+  return code == SQLITE_DONE ? base::Status() : error("run " + sql, code);
+}
+
 base::Status Database::query(const std::string& sql, uint64_t& value) {
   Statement statement;
   if (base::Status status = prepare(sql, statement); !status.is_ok()) return status;
@@ -269,6 +286,16 @@ int Database::commit() { return commit_.run(); }
 
 void Database::roll_back() {
   if (sqlite3_get_autocommit(handle_) == 0) execute("ROLLBACK");
+}
+
+int Database::transaction(const char* action, const std::function<int()>& change, std::string& failure_text) {
+  int code = begin();
+  if (code == SQLITE_OK) code = change();
+  if (code == SQLITE_OK) code = commit();
+  if (code == SQLITE_OK) return code;
+  failure_text = failure(action, code);
+  roll_back();
+  return code;
 }
 
 uint64_t Database::changes() const { return static_cast<uint64_t>(sqlite3_changes64(handle_)); }

@@ -8,10 +8,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "base/status.h"
 
@@ -103,6 +105,10 @@ class Database {
   // One or more statements without rows: SQLITE_OK or the error of the first that failed.
   int execute(const std::string& sql);
   base::Status prepare(const std::string& sql, Statement& statement);
+  // Each of them; up to the first that failed.
+  base::Status prepare_all(std::initializer_list<std::pair<Statement*, std::string>> statements);
+  // Calls `visit` for each row of `sql`, until it gives an error.
+  base::Status for_each_row(const std::string& sql, const std::function<base::Status(const Statement& row)>& visit);
   // The one integer that `sql` gives, in `value`; 0 if it gives no row.
   base::Status query(const std::string& sql, uint64_t& value);
 
@@ -112,6 +118,9 @@ class Database {
   int commit();
   // Harmless without a transaction.
   void roll_back();
+  // All of it around `change`: SQLITE_OK once that is durable. On an error the file is as before, and `failure_text`
+  // is failure() of it.
+  int transaction(const char* action, const std::function<int()>& change, std::string& failure_text);
 
   // Rows that the statement before inserted, changed or deleted.
   uint64_t changes() const;
