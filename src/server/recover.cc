@@ -24,9 +24,6 @@ using base::Result;
 using base::Status;
 using Number = unsigned long long;
 
-constexpr size_t kClusterIdBytes = 16;
-constexpr size_t kClusterSecretBytes = 32;
-
 struct Survivor {
   storage::DirectoryLock lock;
   std::unique_ptr<storage::LogStore> log;
@@ -38,11 +35,9 @@ struct Survivor {
 
 // All that a start would need of the keys file: a cluster that cannot be started is not worth the old one.
 Status check_keys(const Survivor& survivor) {
-  const raft::Index base = survivor.recovered.base.index;
-  if (base > survivor.header.applied_index) {
-    return Status::error(base::format("%s: damaged: the log begins behind entry %llu, the keys file is at %llu",
-                                      survivor.lock.path().c_str(), Number{base}, Number{survivor.header.applied_index}));
-  }
+  Status status =
+      storage::check_beginning(survivor.lock.path(), survivor.recovered, survivor.header.applied_index);
+  if (!status.is_ok()) return status;
   keyspace::Keyspace keys;
   return storage::load_keyspace(*survivor.keys, keys);
 }
@@ -97,8 +92,7 @@ Status write_new_cluster(Survivor& survivor, raft::Index& last) {
   const raft::Term term = std::max({survivor.recovered.hard_state.term, survivor.keys->witness().term,
                                     survivor.header.applied_term}) + 1;
   survivor.identity.node = secure_random_number();
-  survivor.identity.cluster_id = secure_random_bytes(kClusterIdBytes);
-  survivor.identity.cluster_secret = secure_random_bytes(kClusterSecretBytes);
+  make_cluster(survivor.identity);
   if (Status status = survivor.log->set_identity(survivor.identity); !status.is_ok()) return status;
   storage::LogWrite write{.hard_state = raft::HardState{.term = term, .voted_for = raft::kNobody},
                           .truncate_from = {}, .append = {}, .install = {}};

@@ -14,6 +14,7 @@
 #include "storage/damage.h"
 #include "storage/lost_tail.h"
 #include "storage/salvage.h"
+#include "storage/vfs_file.h"
 #include "storage/wal_scan.h"
 
 namespace leto::server {
@@ -194,13 +195,13 @@ Status look_for_damage(const std::string& directory) {
   const bool no_log = storage::file_bytes(log) == 0 && storage::file_bytes(log + "-wal") == 0;
   const std::vector<uint64_t> keys = storage::keys_generations(directory);
   const bool has_keys = std::any_of(keys.begin(), keys.end(), [&directory](uint64_t generation) {
-    return storage::file_bytes(base::format("%s/keys-%llu.db", directory.c_str(), Number{generation})) > 0;
+    return storage::file_bytes(storage::keys_path(directory, generation)) > 0;
   });
   if (no_log && has_keys) return Status::error(log + ": damaged: it is gone or empty, but there are keys files");
   base::Result<storage::WalScan> scan = storage::scan_wal("", log + "-wal");
-  if (!scan.is_ok() || scan.value().commits_lost < 2) return {};
-  return Status::error(base::format("%s-wal: damaged: frame %llu has a wrong checksum, and %llu commits from there on are lost",
-                                    log.c_str(), Number{scan.value().frames_read + 1}, Number{scan.value().commits_lost}));
+  if (!scan.is_ok()) return {};
+  std::string lost = storage::lost_commits(log + "-wal", scan.value());
+  return lost.empty() ? Status() : Status::error(std::move(lost));
 }
 
 Status repair(const Options& options, const std::string& directory, const std::string& damage) {

@@ -18,6 +18,7 @@
 #include "server/version.h"
 #include "storage/damage.h"
 #include "storage/fatal.h"
+#include "storage/vfs_file.h"
 
 namespace leto::server {
 
@@ -240,7 +241,7 @@ base::Status Server::adopt(const peer::Adopt& adoption) {
   keys_file_.reset();
   log_disk_.reset();
   directory_.keys = std::move(keys.value());
-  remove_keys(directory_.lock.path(), old_generation);
+  storage::discard_database("", storage::keys_path(directory_.lock.path(), old_generation));
   peers_->set_self(std::move(self));
   NodeStart start;
   start.identity = identity;

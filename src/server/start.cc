@@ -16,6 +16,7 @@
 #include "storage/lost_tail.h"
 #include "storage/peek.h"
 #include "storage/snapshot_file.h"
+#include "storage/vfs_file.h"
 
 namespace leto::server {
 
@@ -65,8 +66,7 @@ Status found_cluster(const Options& options, OpenedDirectory& opened) {
     recovered.terms = {{.first = 1, .term = 1}};
     recovered.configurations = {{.index = 1, .configuration = configuration}};
   }
-  identity.cluster_id = secure_random_bytes(kClusterIdBytes);
-  identity.cluster_secret = secure_random_bytes(kClusterSecretBytes);
+  make_cluster(identity);
   opened.start.founding = true;
   return opened.log->set_identity(identity);
 }
@@ -147,10 +147,7 @@ Status check_together(const OpenedDirectory& opened) {
   const NodeStart& start = opened.start;
   const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
   const uint64_t applied = start.header.applied_index;
-  if (start.recovered.base.index > applied) {
-    return Status::error(base::format("%s: damaged: the log begins behind entry %llu, the keys file is at %llu",
-                                      opened.keys->path().c_str(), number(start.recovered.base.index), number(applied)));
-  }
+  if (Status status = storage::check_beginning(opened.keys->path(), start.recovered, applied); !status.is_ok()) return status;
   if (!storage::lost_tail(start.recovered, start.witness, applied)) return {};
   return Status::error(base::format(
       "%s/raft.db: damaged: it lost its tail: it ends at entry %llu in term %llu; the keys are at %llu, and entry %llu in term "
@@ -227,6 +224,11 @@ Status check_semantics(const std::string& directory, uint64_t level) {
                                     command::kSemanticsSupported));
 }
 
+void make_cluster(storage::Identity& identity) {
+  identity.cluster_id = secure_random_bytes(kClusterIdBytes);
+  identity.cluster_secret = secure_random_bytes(kClusterSecretBytes);
+}
+
 std::string absolute_directory(const std::string& directory) {
   if (char* found = realpath(directory.c_str(), nullptr); found != nullptr) {
     const std::string absolute = found;
@@ -268,14 +270,9 @@ Result<OpenedDirectory> open_directory(const Options& options, storage::Director
   return opened;
 }
 
-void remove_keys(const std::string& directory, uint64_t generation) {
-  const std::string file =
-      base::format("%s/keys-%llu.db", directory.c_str(), static_cast<unsigned long long>(generation));
-  for (const char* suffix : {"-wal", "-shm", "-journal", ""}) ::unlink((file + suffix).c_str());
-}
-
 Result<std::unique_ptr<storage::KeyStore>> make_keys(const std::string& directory, uint64_t generation) {
-  remove_keys(directory, generation);
+  const std::string path = storage::keys_path(directory, generation);
+  if (Status status = storage::remove_database("", path); !status.is_ok()) return status;
   return storage::KeyStore::open({.directory = directory, .vfs = "", .generation = generation});
 }
 

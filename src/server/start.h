@@ -41,9 +41,11 @@ base::Result<OpenedDirectory> open_directory(const Options& options, storage::Di
 // Whether this program can go on with a directory whose cluster is at `level`; an error says what can.
 base::Status check_semantics(const std::string& directory, uint64_t level);
 
+// The id and the secret of another cluster than any there is.
+void make_cluster(storage::Identity& identity);
+
 // The keys file of `identity` with an empty keyspace, for a node that is taken into a cluster; what a file of that
 // generation had before is gone.
 base::Result<std::unique_ptr<storage::KeyStore>> make_keys(const std::string& directory, uint64_t generation);
-void remove_keys(const std::string& directory, uint64_t generation);
 
 }  // namespace leto::server

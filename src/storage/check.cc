@@ -92,14 +92,11 @@ std::unique_ptr<Database> Checker::open(const std::string& path) {
 void Checker::check_wal(const std::string& path) {
   base::Result<WalScan> scan = scan_wal(vfs_, path);
   if (!scan.is_ok()) return damage(scan.status().text());
-  const WalScan& found = scan.value();
-  if (found.commits_lost == 1) {
+  if (scan.value().commits_lost == 1) {
     note(base::format("%s: a commit behind frame %llu is incomplete, as a power cut leaves one that nobody was told of",
-                      path.c_str(), Number{found.frames_read}));
-  } else if (found.commits_lost > 1) {
-    damage(base::format("%s: damaged: frame %llu has a wrong checksum, and %llu commits from there on are lost",
-                        path.c_str(), Number{found.frames_read + 1}, Number{found.commits_lost}));
+                      path.c_str(), Number{scan.value().frames_read}));
   }
+  if (std::string lost = lost_commits(path, scan.value()); !lost.empty()) damage(std::move(lost));
 }
 
 void Checker::check_pages(Database& database) {
@@ -176,10 +173,7 @@ void Checker::check_values(Database& database) {
 void Checker::check_together() {
   const raft::Recovered& log = log_->recovered;
   const uint64_t applied = state_->header.applied_index;
-  if (log.base.index > applied) {
-    damage(base::format("%s: the log begins behind entry %llu, the keys file is at %llu: entries between are missing",
-                        directory_.c_str(), Number{log.base.index}, Number{applied}));
-  }
+  is_sound(check_beginning(directory_, log, applied));
   if (!lost_tail(log, state_->witness, applied)) return;
   damage(base::format(
       "%s: raft.db lost its tail: it ends at entry %llu in term %llu; the keys file was at %llu, and saw %llu of term %llu",

@@ -77,39 +77,35 @@ DirectoryLock& DirectoryLock::operator=(DirectoryLock&& other) noexcept {
   return *this;
 }
 
-base::Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory, std::string_view id) {
-  if (base::Status status = make_directory(directory); !status.is_ok()) return status;
+base::Result<DirectoryLock> DirectoryLock::take(const std::string& directory, int flags, const char* advice) {
   base::Result<std::string> path = absolute(directory);
   if (!path.is_ok()) return path.take_status();
   DirectoryLock lock;
   lock.path_ = path.value();
   const std::string file = lock.path_ + "/LOCK";
-  lock.file_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kLockMode);
+  lock.file_ = ::open(file.c_str(), flags | O_CLOEXEC, kLockMode);
+  const bool may_be_missing = (flags & O_CREAT) == 0;
+  if (lock.file_ < 0 && may_be_missing && errno == ENOENT) return lock;
   if (lock.file_ < 0) return failed("open", file);
-  if (flock(lock.file_, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK) return failed("lock", file);
-    return base::Status::error(base::format("%s is in use by %s; give this node its own -raftdir",
-                                            lock.path_.c_str(), holder(lock.file_).c_str()));
-  }
+  if (flock(lock.file_, LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno != EWOULDBLOCK) return failed("lock", file);
+  return base::Status::error(
+      base::format("%s is in use by %s; %s", lock.path_.c_str(), holder(lock.file_).c_str(), advice));
+}
+
+base::Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory, std::string_view id) {
+  if (base::Status status = make_directory(directory); !status.is_ok()) return status;
+  base::Result<DirectoryLock> lock = take(directory, O_RDWR | O_CREAT, "give this node its own -raftdir");
+  if (!lock.is_ok()) return lock;
   // Without an id yet, what the last holder wrote stays: a start that is refused changes nothing.
   struct stat found = {};
-  if (id.empty() && fstat(lock.file_, &found) == 0 && found.st_size > 0) return lock;
-  if (base::Status status = lock.set_id(id); !status.is_ok()) return status;
+  if (id.empty() && fstat(lock.value().file_, &found) == 0 && found.st_size > 0) return lock;
+  if (base::Status status = lock.value().set_id(id); !status.is_ok()) return status;
   return lock;
 }
 
 base::Result<DirectoryLock> DirectoryLock::acquire_to_read(const std::string& directory) {
-  base::Result<std::string> path = absolute(directory);
-  if (!path.is_ok()) return path.take_status();
-  DirectoryLock lock;
-  lock.path_ = path.value();
-  const std::string file = lock.path_ + "/LOCK";
-  lock.file_ = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
-  if (lock.file_ < 0) return errno == ENOENT ? base::Result<DirectoryLock>(std::move(lock)) : failed("open", file);
-  if (flock(lock.file_, LOCK_EX | LOCK_NB) == 0) return lock;
-  if (errno != EWOULDBLOCK) return failed("lock", file);
-  return base::Status::error(
-      base::format("%s is in use by %s; stop that one first", lock.path_.c_str(), holder(lock.file_).c_str()));
+  return take(directory, O_RDONLY, "stop that one first");
 }
 
 base::Status DirectoryLock::set_id(std::string_view id) {

@@ -33,6 +33,9 @@ class DirectoryLock {
   base::Status set_id(std::string_view id);
 
  private:
+  // open()'s `flags` for LOCK; without O_CREAT it may be missing. `advice` is for who comes second.
+  static base::Result<DirectoryLock> take(const std::string& directory, int flags, const char* advice);
+
   std::string path_;
   int file_ = -1;
 };

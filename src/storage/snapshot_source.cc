@@ -62,7 +62,7 @@ SqliteSnapshotSource::~SqliteSnapshotSource() {
   let_go();
   file_.reset();
   // What cannot be removed now is removed by the next start.
-  if (!remove_database(options_.vfs, spool_path_).is_ok()) return;
+  discard_database(options_.vfs, spool_path_);
 }
 
 void SqliteSnapshotSource::let_go() {

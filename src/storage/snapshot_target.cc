@@ -70,7 +70,7 @@ void SqliteSnapshotTarget::discard() {
   file_.reset();
   if (std::exchange(keep_, true)) return;
   // What cannot be removed now is removed by the next start, or when that generation is next written.
-  if (!remove_database(options_.vfs, path_).is_ok()) return;
+  discard_database(options_.vfs, path_);
 }
 
 base::Status SqliteSnapshotTarget::finish(const SnapshotEnd& end, keyspace::Keyspace& keyspace,
@@ -120,12 +120,6 @@ base::Status SqliteSnapshotTarget::take_over(const SnapshotEnd& end, keyspace::K
   return status.is_ok() ? store.close() : std::move(status);
 }
 
-void remove_keys(const SnapshotTargetOptions& options) {
-  const std::string path = keys_path(options.directory, options.generation);
-  const bool there = file_exists(options.vfs, path) || file_exists(options.vfs, path + "-wal");
-  if (there && !remove_database(options.vfs, path).is_ok()) return;
-}
-
 }  // namespace
 
 base::Result<std::unique_ptr<SnapshotTarget>> SnapshotTarget::open(const SnapshotTargetOptions& options) {
@@ -137,12 +131,9 @@ base::Result<std::unique_ptr<SnapshotTarget>> SnapshotTarget::open(const Snapsho
 void remove_other_generations(const std::string& directory, const std::string& vfs, uint64_t current) {
   const uint64_t first = current > kGenerationsProbed ? current - kGenerationsProbed : 1;
   for (uint64_t generation = first; generation <= current + kGenerationsProbed; ++generation) {
-    if (generation != current) remove_keys({.directory = directory, .vfs = vfs, .generation = generation, .size = 0});
+    if (generation != current) discard_database(vfs, keys_path(directory, generation));
   }
-  for (uint64_t number = 0; number < kSpoolNumbers; ++number) {
-    const std::string path = spool_path(directory, number);
-    if (file_exists(vfs, path) && !remove_database(vfs, path).is_ok()) return;
-  }
+  for (uint64_t number = 0; number < kSpoolNumbers; ++number) discard_database(vfs, spool_path(directory, number));
 }
 
 }  // namespace leto::storage

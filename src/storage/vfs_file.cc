@@ -138,6 +138,11 @@ base::Status remove_database(const std::string& vfs, const std::string& path) {
   return status;
 }
 
+void discard_database(const std::string& vfs, const std::string& path) {
+  const bool there = file_exists(vfs, path) || file_exists(vfs, path + "-wal");
+  if (there && !remove_database(vfs, path).is_ok()) return;
+}
+
 std::string keys_path(const std::string& directory, uint64_t generation) {
   return base::format("%s/keys-%llu.db", directory.c_str(), Number{generation});
 }

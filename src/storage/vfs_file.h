@@ -51,6 +51,8 @@ bool file_exists(const std::string& vfs, const std::string& path);
 base::Status remove_file(const std::string& vfs, const std::string& path);
 // `path` and the -wal, -shm and -journal beside it; these first, so that none is ever found beside another file.
 base::Status remove_database(const std::string& vfs, const std::string& path);
+// The same for one that nobody needs: what cannot be removed stays, and is no harm.
+void discard_database(const std::string& vfs, const std::string& path);
 
 std::string keys_path(const std::string& directory, uint64_t generation);
 std::string spool_path(const std::string& directory, uint64_t number);

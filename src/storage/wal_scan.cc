@@ -107,4 +107,11 @@ base::Result<WalScan> scan_wal(const std::string& vfs, const std::string& path) 
   return scan;
 }
 
+std::string lost_commits(const std::string& path, const WalScan& scan) {
+  using Number = unsigned long long;
+  if (scan.commits_lost < 2) return {};
+  return base::format("%s: damaged: frame %llu has a wrong checksum, and %llu commits from there on are lost", path.c_str(),
+                      Number{scan.frames_read + 1}, Number{scan.commits_lost});
+}
+
 }  // namespace leto::storage

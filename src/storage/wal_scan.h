@@ -19,4 +19,7 @@ struct WalScan {
 // nobody was told of; two or more are damage, as a commit is only begun when the one before is synced.
 base::Result<WalScan> scan_wal(const std::string& vfs, const std::string& path);
 
+// The sentence about damage that a scan of `path` shows; empty if it shows none.
+std::string lost_commits(const std::string& path, const WalScan& scan);
+
 }  // namespace leto::storage
