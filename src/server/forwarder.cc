@@ -11,7 +11,6 @@ namespace {
 
 // Requests of one frame, unless a single one is larger.
 constexpr size_t kFrameBytes = peer::kPartBytes / 2;
-// A leader that refused, or could not be reached, is asked again after so long, unless another one leads by then.
 constexpr uint64_t kReopenUs = 20000;
 // The receiver forgets a stream that was not used for long; this is shorter.
 constexpr uint64_t kStreamIdleUs = 10000000;
@@ -109,6 +108,14 @@ Request* Forwarder::open_request(const Line& line, Session::Sequence sequence) c
   return request == nullptr || request->state == RequestState::kAnswered ? nullptr : request;
 }
 
+// It waits no more, and is not sent either.
+Forwarder::Item Forwarder::take_waiting(Line& line) {
+  const Item item = line.waiting.front();
+  line.waiting.pop_front();
+  bytes_ -= item.bytes;
+  return item;
+}
+
 // --- What goes out ---------------------------------------------------------------------------------------
 
 void Forwarder::advance() {
@@ -150,6 +157,14 @@ void Forwarder::retire_current(uint64_t now_us, uint64_t grace_us) {
   drop_settled(std::exchange(current_, 0));
 }
 
+// Who refused, or was not reached, is not asked again at once, unless another one leads by then.
+void Forwarder::pause() {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  reopen_at_us_ = now_us + kReopenUs;
+  environment_.waker.wake_after_us(kReopenUs);
+  retire_current(now_us, options_.request_timeout_ms * 1000);
+}
+
 void Forwarder::give_up_overdue_streams(uint64_t now_us) {
   for (auto at = streams_.begin(); at != streams_.end();) {
     const auto stream = at++;
@@ -159,13 +174,13 @@ void Forwarder::give_up_overdue_streams(uint64_t now_us) {
   }
 }
 
-// The front of the line may be sent: what has to be before it is.
 // One request more may be under way than there was room for.
 void Forwarder::check_bounds() const {
   const bool within = under_way_ <= kUnderWayMax && under_way_bytes_ <= kUnderWayBytesMax + peer::kPartedBodyBytesMax;
   LETO_ASSERT(within, base::format("I15: %zu requests under way, %zu bytes", under_way_, under_way_bytes_));
 }
 
+// The front of the line may be sent: what has to be before it is.
 bool Forwarder::may_go(const Line& line) const {
   if (line.under_way > 0 && line.stream != current_) return false;
   Session& session = *line.session;
@@ -185,9 +200,7 @@ void Forwarder::run_waiting_here() {
     Line& line = lines_.at(client);
     line.listed = false;
     while (!line.waiting.empty() && line.under_way == 0) {
-      const Item item = line.waiting.front();
-      line.waiting.pop_front();
-      bytes_ -= item.bytes;
+      const Item item = take_waiting(line);
       if (open_request(line, item.sequence) == nullptr) continue;
       run_here_(line.session, item.sequence);
       ran = true;
@@ -224,8 +237,7 @@ void Forwarder::fill(Batch& batch, Line& line) {
     const Item item = line.waiting.front();
     const Request* request = open_request(line, item.sequence);
     if (request == nullptr) {
-      bytes_ -= item.bytes;
-      line.waiting.pop_front();
+      take_waiting(line);
       continue;
     }
     if (!may_go(line)) return;
@@ -284,10 +296,7 @@ void Forwarder::put_back(Batch& batch) {
     list(sent.client, line);
   }
   batch = {};
-  const uint64_t now_us = environment_.clock.monotonic_us();
-  reopen_at_us_ = now_us + kReopenUs;
-  environment_.waker.wake_after_us(kReopenUs);
-  retire_current(now_us, options_.request_timeout_ms * 1000);
+  pause();
 }
 
 }  // namespace leto::server

@@ -90,6 +90,7 @@ class Forwarder {
 
   void list(uint64_t client, Line& line);
   void forget_if_done(uint64_t client);
+  Item take_waiting(Line& line);
   Request* open_request(const Line& line, Session::Sequence sequence) const;
   bool may_go(const Line& line) const;
   void run_waiting_here();
@@ -100,8 +101,10 @@ class Forwarder {
   bool window_open() const;
   bool follow_leader(uint64_t now_us);
   void retire_current(uint64_t now_us, uint64_t grace_us);
+  void pause();
   void give_up_overdue_streams(uint64_t now_us);
   void give_up(Stream& stream, const std::string& error);
+  void fail_sent(Item& sent, const std::string& error);
   void drop_settled(uint64_t number_of_stream);
   void settle(Item& sent, const peer::ForwardReply& reply, const peer::ForwardAnswer& answer);
   void give_back(Item& sent);

@@ -11,7 +11,6 @@
 namespace leto::server {
 namespace {
 
-constexpr uint64_t kRefusedPauseUs = 20000;
 constexpr const char* kNoAnswer = "UNKNOWN outcome: the leader did not answer within request-timeout";
 
 unsigned long long wide(uint64_t number) { return number; }
@@ -47,12 +46,7 @@ void Forwarder::on_reply(const peer::ForwardReply& reply) {
     }
     refused = true;
   }
-  if (refused && reply.stream == current_) {
-    const uint64_t now_us = environment_.clock.monotonic_us();
-    reopen_at_us_ = now_us + kRefusedPauseUs;
-    environment_.waker.wake_after_us(kRefusedPauseUs);
-    return retire_current(now_us, options_.request_timeout_ms * 1000);
-  }
+  if (refused && reply.stream == current_) return pause();
   drop_settled(reply.stream);
 }
 
@@ -138,14 +132,17 @@ void Forwarder::give_back(Item& sent) {
 }
 
 void Forwarder::give_up(Stream& stream, const std::string& error) {
-  for (Item& sent : stream.sent) {
-    if (!release(sent)) continue;
-    const Line& line = lines_.at(sent.client);
-    const SessionRef session = line.session;
-    bytes_ -= sent.bytes;
-    if (open_request(line, sent.sequence) != nullptr) fail(session, sent.sequence, error);
-    forget_if_done(sent.client);
-  }
+  for (Item& sent : stream.sent) fail_sent(sent, error);
+}
+
+// Nothing happens to one that was settled.
+void Forwarder::fail_sent(Item& sent, const std::string& error) {
+  if (!release(sent)) return;
+  const Line& line = lines_.at(sent.client);
+  const SessionRef session = line.session;
+  bytes_ -= sent.bytes;
+  if (open_request(line, sent.sequence) != nullptr) fail(session, sent.sequence, error);
+  forget_if_done(sent.client);
 }
 
 void Forwarder::on_unreachable(raft::NodeId node) {
@@ -170,9 +167,7 @@ void Forwarder::expire(uint64_t now_us) {
   for (const uint64_t client : clients) {
     Line& line = lines_.at(client);
     while (!line.waiting.empty() && now_us - line.waiting.front().arrived_us >= limit_us) {
-      const Item item = line.waiting.front();
-      line.waiting.pop_front();
-      bytes_ -= item.bytes;
+      const Item item = take_waiting(line);
       if (open_request(line, item.sequence) == nullptr) continue;
       fail(line.session, item.sequence,
            leaderless ? "CLUSTERDOWN no leader" : "CLUSTERDOWN no leader took it within request-timeout");
@@ -187,13 +182,9 @@ void Forwarder::expire_sent(uint64_t now_us) {
   for (auto at = streams_.begin(); at != streams_.end();) {
     const auto stream = at++;
     for (Item& sent : stream->second.sent) {
-      if (now_us - sent.arrived_us < limit_us || !release(sent)) continue;
-      const Line& line = lines_.at(sent.client);
-      const SessionRef session = line.session;
-      bytes_ -= sent.bytes;
+      if (now_us - sent.arrived_us < limit_us || sent.settled) continue;
       lost = lost || stream->first == current_;
-      if (open_request(line, sent.sequence) != nullptr) fail(session, sent.sequence, kNoAnswer);
-      forget_if_done(sent.client);
+      fail_sent(sent, kNoAnswer);
     }
     drop_settled(stream->first);
   }
