@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/format.h"
-#include "base/log.h"
 #include "peer/handshake_proof.h"
 #include "server/peers.h"
 
@@ -17,33 +16,26 @@ Adoption::Adoption(Peers& peers, AdoptionWish wish, Network::Dialed done)
       handshake_(peers.hello(peer::ConnectionKind::kAdopt, {}, ""), "") {
   base::Result<Address> address = parse_address(wish_.raft_address);
   if (!address.is_ok()) {
-    timer_.start(0, [this] { fail("'" + wish_.raft_address + "' is no address"); });
+    timer_.start(0, [this] { on_failure("'" + wish_.raft_address + "' is no address"); });
     return;
   }
-  timer_.start(kTimeoutMs, [this] { fail("no answer"); });
-  connector_ = std::make_unique<Connector>(
-      peers_.loop(), address.value(), kTimeoutMs,
-      [this](base::Result<std::unique_ptr<Stream>> result) { connected(std::move(result)); });
+  timer_.start(kTimeoutMs, [this] { on_failure("no answer"); });
+  dial(peers_.loop(), address.value(), kTimeoutMs);
 }
 
 Adoption::~Adoption() = default;
 
-void Adoption::connected(base::Result<std::unique_ptr<Stream>> result) {
-  connector_.reset();
-  if (!result.is_ok()) return fail(result.status().text());
-  stream_ = std::move(result.value());
-  stream_->set_user(this);
+void Adoption::on_reached() {
   std::string hello;
   handshake_.start(hello);
-  stream_->start_reading();
-  if (const int code = stream_->write(hello); code != 0) fail(uv_strerror(code));
+  say(std::move(hello));
 }
 
 void Adoption::on_bytes(std::string_view bytes) {
   frames_.feed(bytes);
   peer::Frame frame;
   while (!finished() && frames_.next(frame)) on_frame(frame);
-  if (!finished() && frames_.error() != peer::FrameError::kNone) fail(frames_.error_text());
+  if (!finished() && frames_.error() != peer::FrameError::kNone) on_failure(frames_.error_text());
 }
 
 void Adoption::on_frame(const peer::Frame& frame) {
@@ -51,9 +43,10 @@ void Adoption::on_frame(const peer::Frame& frame) {
   const peer::HandshakeStep step = handshake_.on_frame(frame, answer);
   if (step == peer::HandshakeStep::kAnswered) on_challenge(answer);
   if (finished()) return;
-  if (const int code = stream_->write(answer); code != 0) return fail(uv_strerror(code));
+  say(std::move(answer));
+  if (finished()) return;
   if (step == peer::HandshakeStep::kDone) return succeed();
-  if (step == peer::HandshakeStep::kFailed) fail(handshake_.refusal().sentence);
+  if (step == peer::HandshakeStep::kFailed) on_failure(handshake_.refusal().sentence);
 }
 
 std::string Adoption::objection(const peer::Challenge& challenge) const {
@@ -76,7 +69,7 @@ std::string Adoption::objection(const peer::Challenge& challenge) const {
 
 void Adoption::on_challenge(std::string& answer) {
   const peer::Challenge& challenge = handshake_.challenge();
-  if (const std::string why = objection(challenge); !why.empty()) return fail(why);
+  if (const std::string why = objection(challenge); !why.empty()) return on_failure(why);
   const storage::Identity& self = peers_.self().identity;
   const bool ours = challenge.cluster == self.cluster_id;
   // Who is called otherwise is not taken in; whoever asked decides what to say.
@@ -94,14 +87,11 @@ void Adoption::succeed() {
   finish(std::move(found));
 }
 
-void Adoption::on_end(int error) { fail(error == UV_EOF ? "it closed the connection" : uv_strerror(error)); }
-
-void Adoption::fail(const std::string& why) { finish(base::Status::error(why)); }
+void Adoption::on_failure(const std::string& why) { finish(base::Status::error(why)); }
 
 void Adoption::finish(base::Result<Network::Found> result) {
   timer_.stop();
-  stream_.reset();
-  connector_.reset();
+  hang_up();
   const Network::Dialed done = std::exchange(done_, nullptr);
   if (done) done(std::move(result));
 }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -11,9 +10,8 @@
 #include "peer/frame.h"
 #include "peer/handshake.h"
 #include "raft/types.h"
-#include "server/connector.h"
+#include "server/caller.h"
 #include "server/environment.h"
-#include "server/stream.h"
 
 namespace leto::server {
 
@@ -25,7 +23,7 @@ struct AdoptionWish {
   std::string id;
 };
 
-class Adoption final : private StreamUser {
+class Adoption final : private Caller {
  public:
   static constexpr uint64_t kTimeoutMs = 3000;
 
@@ -36,25 +34,21 @@ class Adoption final : private StreamUser {
   bool finished() const { return done_ == nullptr; }
 
  private:
+  void on_reached() override;
   void on_bytes(std::string_view bytes) override;
-  void on_end(int error) override;
-  void on_written() override {}
+  void on_failure(const std::string& why) override;
 
-  void connected(base::Result<std::unique_ptr<Stream>> result);
   void on_frame(const peer::Frame& frame);
   void on_challenge(std::string& answer);
   // Why the node that answered cannot be taken in; empty if it can.
   std::string objection(const peer::Challenge& challenge) const;
   void succeed();
-  void fail(const std::string& why);
   void finish(base::Result<Network::Found> result);
 
   Peers& peers_;
   const AdoptionWish wish_;
   Network::Dialed done_;
   Timer timer_;
-  std::unique_ptr<Connector> connector_;
-  std::unique_ptr<Stream> stream_;
   peer::FrameReader frames_;
   peer::Initiator handshake_;
 };

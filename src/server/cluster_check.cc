@@ -24,26 +24,18 @@ std::optional<std::string> field_of(const std::string& text, const std::string& 
 
 ClusterCheck::ClusterCheck(Loop& loop, const Options& options, Found found)
     : options_(options), found_(std::move(found)), timer_(loop) {
-  timer_.start(kTimeoutMs, [this] { give_up("no answer"); });
-  connector_ = std::make_unique<Connector>(
-      loop, options.join, kTimeoutMs,
-      [this](base::Result<std::unique_ptr<Stream>> result) { connected(std::move(result)); });
+  timer_.start(kTimeoutMs, [this] { on_failure("no answer"); });
+  dial(loop, options.join, kTimeoutMs);
 }
 
 ClusterCheck::~ClusterCheck() = default;
 
-void ClusterCheck::connected(base::Result<std::unique_ptr<Stream>> result) {
-  connector_.reset();
-  if (!result.is_ok()) return give_up(result.status().text());
-  stream_ = std::move(result.value());
-  stream_->set_user(this);
-  stream_->start_reading();
-  std::string request = auth_request_text(options_) + request_text({"INFO", "raft"});
-  if (const int code = stream_->write(request); code != 0) give_up(uv_strerror(code));
+void ClusterCheck::on_reached() {
+  say(auth_request_text(options_) + request_text({"INFO", "raft"}));
 }
 
 void ClusterCheck::on_bytes(std::string_view bytes) {
-  if (answer_.size() + bytes.size() > kAnswerBytesMax) return give_up("its answer is too long");
+  if (answer_.size() + bytes.size() > kAnswerBytesMax) return on_failure("its answer is too long");
   answer_.append(bytes);
   const std::optional<std::string> cluster_id = field_of(answer_, "cluster_id");
   const std::optional<std::string> node_id = field_of(answer_, "id");
@@ -57,17 +49,14 @@ void ClusterCheck::on_bytes(std::string_view bytes) {
   found_(found);
 }
 
-void ClusterCheck::on_end(int error) { give_up(error == UV_EOF ? "it closed the connection" : uv_strerror(error)); }
-
-void ClusterCheck::give_up(const std::string& why) {
+void ClusterCheck::on_failure(const std::string& why) {
   LETO_LOG(kVerbose, "which cluster is at %s is not known: %s", options_.join.text().c_str(), why.c_str());
   end();
 }
 
 void ClusterCheck::end() {
   timer_.stop();
-  stream_.reset();
-  connector_.reset();
+  hang_up();
 }
 
 }  // namespace leto::server

@@ -4,14 +4,12 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
 
-#include "server/connector.h"
+#include "server/caller.h"
 #include "server/loop.h"
 #include "server/options.h"
-#include "server/stream.h"
 
 namespace leto::server {
 
@@ -21,7 +19,7 @@ struct ClusterFound {
   uint64_t members = 0;
 };
 
-class ClusterCheck final : private StreamUser {
+class ClusterCheck final : private Caller {
  public:
   static constexpr uint64_t kTimeoutMs = 3000;
   static constexpr size_t kAnswerBytesMax = 64 << 10;
@@ -33,19 +31,15 @@ class ClusterCheck final : private StreamUser {
   ~ClusterCheck();
 
  private:
+  void on_reached() override;
   void on_bytes(std::string_view bytes) override;
-  void on_end(int error) override;
-  void on_written() override {}
+  void on_failure(const std::string& why) override;
 
-  void connected(base::Result<std::unique_ptr<Stream>> result);
-  void give_up(const std::string& why);
   void end();
 
   const Options& options_;
   Found found_;
   Timer timer_;
-  std::unique_ptr<Connector> connector_;
-  std::unique_ptr<Stream> stream_;
   std::string answer_;
 };
 

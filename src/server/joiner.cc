@@ -1,7 +1,6 @@
 #include "server/joiner.h"
 
 #include <algorithm>
-#include <initializer_list>
 #include <utility>
 #include <vector>
 
@@ -43,22 +42,15 @@ Joiner::Joiner(Loop& loop, const Options& options, Wish wish, Hooks hooks)
 Joiner::~Joiner() = default;
 
 void Joiner::attempt() {
-  disconnect();
-  connector_ = std::make_unique<Connector>(
-      loop_, target_, kConnectTimeoutMs,
-      [this](base::Result<std::unique_ptr<Stream>> result) { connected(std::move(result)); });
+  timer_.stop();
+  dial(loop_, target_, kConnectTimeoutMs);
 }
 
-void Joiner::connected(base::Result<std::unique_ptr<Stream>> result) {
-  connector_.reset();
-  if (!result.is_ok()) return failed(result.status().text());
-  stream_ = std::move(result.value());
-  stream_->set_user(this);
-  const std::string host = stream_->local_host();
+void Joiner::on_reached() {
+  const std::string host = stream().local_host();
   raft_address_ = own_raft_address(options_, host);
   client_address_ = own_client_address(options_, host);
   hooks_.reached(host);
-  stream_->start_reading();
   send(auth_request_text(options_).empty() ? Step::kJoin : Step::kAuth);
 }
 
@@ -76,13 +68,12 @@ std::string Joiner::request(Step step) const {
 void Joiner::send(Step step) {
   step_ = step;
   answer_.clear();
-  timer_.start(kAnswerTimeoutMs, [this] { failed("no answer"); });
-  std::string bytes = request(step);
-  if (const int code = stream_->write(bytes); code != 0) failed(uv_strerror(code));
+  timer_.start(kAnswerTimeoutMs, [this] { on_failure("no answer"); });
+  say(request(step));
 }
 
 void Joiner::on_bytes(std::string_view bytes) {
-  if (answer_.size() + bytes.size() > kAnswerBytesMax) return failed("its answer is too long");
+  if (answer_.size() + bytes.size() > kAnswerBytesMax) return on_failure("its answer is too long");
   answer_.append(bytes);
   if (step_ == Step::kRole && on_role()) return;
   const std::vector<std::string_view> lines = whole_lines(answer_, 1);
@@ -94,11 +85,11 @@ void Joiner::on_bytes(std::string_view bytes) {
 
 void Joiner::on_answer(std::string_view line) {
   if (line == "-not leader") return send(Step::kRole);
-  if (!line.starts_with('+')) return failed(std::string(line.substr(line.empty() ? 0 : 1)));
+  if (!line.starts_with('+')) return on_failure(std::string(line.substr(line.empty() ? 0 : 1)));
   if (step_ == Step::kAuth) return send(Step::kJoin);
-  if (step_ != Step::kJoin) return failed("an answer that makes no sense: " + std::string(line));
+  if (step_ != Step::kJoin) return on_failure("an answer that makes no sense: " + std::string(line));
   LETO_LOG(kNotice, "joined the cluster at %s", target_.text().c_str());
-  disconnect();
+  end();
   // May destroy this.
   const std::function<void()> joined = hooks_.joined;
   joined();
@@ -112,7 +103,7 @@ bool Joiner::on_role() {
   const std::optional<int64_t> port = base::parse_int64(lines[5].substr(std::min<size_t>(1, lines[5].size())));
   const bool knows = lines[2] == "slave" && !lines[4].empty() && port && *port > 0 && *port < 65536;
   if (!knows) {
-    failed("it does not know the leader");
+    on_failure("it does not know the leader");
   } else {
     go_to({.host = std::string(lines[4]), .port = static_cast<uint16_t>(*port)});
   }
@@ -120,7 +111,7 @@ bool Joiner::on_role() {
 }
 
 void Joiner::go_to(const Address& leader) {
-  if (++redirects_ > kRedirectsMax) return failed("it sends from node to node");
+  if (++redirects_ > kRedirectsMax) return on_failure("it sends from node to node");
   Address next = leader;
   // What another machine calls itself is of no use here.
   if (is_loopback(next.host) && !target_.host.empty() && !is_loopback(target_.host)) next.host = target_.host;
@@ -129,10 +120,8 @@ void Joiner::go_to(const Address& leader) {
   attempt();
 }
 
-void Joiner::on_end(int error) { failed(error == UV_EOF ? "it closed the connection" : uv_strerror(error)); }
-
-void Joiner::failed(const std::string& why) {
-  disconnect();
+void Joiner::on_failure(const std::string& why) {
+  end();
   std::string text = base::format("cannot join %s: %s", target_.text().c_str(), why.c_str());
   while (text.ends_with('.')) text.pop_back();
   if (why.starts_with("NOAUTH") || why.starts_with("WRONGPASS")) text += " (say -join-password or -requirepass)";
@@ -148,10 +137,9 @@ void Joiner::failed(const std::string& why) {
   retry_ms_ = std::min(retry_ms_ * 2, kRetryMsMax);
 }
 
-void Joiner::disconnect() {
+void Joiner::end() {
   timer_.stop();
-  stream_.reset();
-  connector_.reset();
+  hang_up();
 }
 
 }  // namespace leto::server

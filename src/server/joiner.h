@@ -4,21 +4,19 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "server/connector.h"
+#include "server/caller.h"
 #include "server/loop.h"
 #include "server/options.h"
-#include "server/stream.h"
 #include "storage/log_store.h"
 
 namespace leto::server {
 
-class Joiner final : private StreamUser {
+class Joiner final : private Caller {
  public:
   static constexpr uint64_t kConnectTimeoutMs = 2000;
   static constexpr uint64_t kAnswerTimeoutMs = 10000;   // Of JOIN: until the change is committed.
@@ -45,20 +43,18 @@ class Joiner final : private StreamUser {
  private:
   enum class Step : uint8_t { kAuth, kJoin, kRole };
 
+  void on_reached() override;
   void on_bytes(std::string_view bytes) override;
-  void on_end(int error) override;
-  void on_written() override {}
+  void on_failure(const std::string& why) override;
 
   void attempt();
-  void connected(base::Result<std::unique_ptr<Stream>> result);
   void send(Step step);
   std::string request(Step step) const;
   void on_answer(std::string_view line);
   // False if the answer is not whole yet.
   bool on_role();
   void go_to(const Address& leader);
-  void failed(const std::string& why);
-  void disconnect();
+  void end();
 
   Loop& loop_;
   const Options& options_;
@@ -67,8 +63,6 @@ class Joiner final : private StreamUser {
   size_t turn_ = 0;             // Of targets_.
   Hooks hooks_;
   Timer timer_;
-  std::unique_ptr<Connector> connector_;
-  std::unique_ptr<Stream> stream_;
   Address target_;
   std::string raft_address_;
   std::string client_address_;

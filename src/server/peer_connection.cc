@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/format.h"
 #include "base/log.h"
 #include "server/peers.h"
 
@@ -53,13 +52,13 @@ void PeerConnection::fill() {
 
 void PeerConnection::flush(size_t& budget) {
   while (state_ == State::kUp && budget > 0) {
-    const bool goes_on = stream_->write_in_flight();
-    if (goes_on && !stream_->may_go_on()) return;
+    const bool goes_on = stream().write_in_flight();
+    if (goes_on && !stream().may_go_on()) return;
     if (!goes_on) fill();
     if (!goes_on && bytes_.empty()) return;
-    const size_t before = bytes_.size() + stream_->unsent_bytes();
-    if (const int code = goes_on ? stream_->go_on() : stream_->write(bytes_); code != 0) return broke(uv_strerror(code));
-    budget -= std::min(budget, before - stream_->unsent_bytes());
+    const size_t before = bytes_.size() + stream().unsent_bytes();
+    if (const int code = goes_on ? stream().go_on() : stream().write(bytes_); code != 0) return on_failure(uv_strerror(code));
+    budget -= std::min(budget, before - stream().unsent_bytes());
   }
   // The rest has its turn when the others had theirs.
   if (state_ == State::kUp && has_unsent()) peers_.loop().wake();
@@ -70,65 +69,58 @@ void PeerConnection::dial_soon() {
 }
 
 void PeerConnection::on_tick(uint64_t now_ms) {
-  if (state_ == State::kWaiting && now_ms >= deadline_ms_) return dial(now_ms);
-  if (state_ == State::kHandshake && now_ms >= deadline_ms_) return broke("no answer to the handshake");
+  if (state_ == State::kWaiting && now_ms >= deadline_ms_) return dial_peer(now_ms);
+  if (state_ == State::kHandshake && now_ms >= deadline_ms_) return on_failure("no answer to the handshake");
   if (state_ != State::kUp) return;
-  const size_t unsent = stream_->unsent_bytes();
+  const size_t unsent = stream().unsent_bytes();
   if (unsent == 0 || unsent != unmoved_bytes_ || unmoved_since_ms_ == 0) {
     unmoved_since_ms_ = unsent == 0 ? 0 : now_ms;
     unmoved_bytes_ = unsent;
   } else if (now_ms - unmoved_since_ms_ > kStuckMsMax) {
-    broke("it takes nothing any more");
+    on_failure("it takes nothing any more");
   }
 }
 
-void PeerConnection::dial(uint64_t now_ms) {
+void PeerConnection::dial_peer(uint64_t now_ms) {
   deadline_ms_ = now_ms;
   base::Result<Address> address = peers_.dialed_address(peer_);
-  if (!address.is_ok()) return broke("'" + peer_.raft_address + "' is no address");
+  if (!address.is_ok()) return on_failure("'" + peer_.raft_address + "' is no address");
   state_ = State::kConnecting;
-  connector_ = std::make_unique<Connector>(
-      peers_.loop(), address.value(), kConnectTimeoutMs,
-      [this](base::Result<std::unique_ptr<Stream>> result) { connected(std::move(result)); });
+  dial(peers_.loop(), address.value(), kConnectTimeoutMs);
 }
 
-void PeerConnection::connected(base::Result<std::unique_ptr<Stream>> result) {
-  connector_.reset();
-  if (!result.is_ok()) return broke(result.status().text());
-  stream_ = std::move(result.value());
-  stream_->set_user(this);
-  stream_->set_kept_capacity(Stream::kBytesPerWrite);
-  peers_.tune(*stream_);
+void PeerConnection::on_reached() {
+  stream().set_kept_capacity(Stream::kBytesPerWrite);
+  peers_.tune(stream());
   state_ = State::kHandshake;
   deadline_ms_ = peers_.loop().now_ms() + kHandshakeTimeoutMs;
   frames_ = peer::FrameReader(peer::kHandshakeFrameBytesMax);
-  const std::string socket_host = stream_->local_host();
+  const std::string socket_host = stream().local_host();
   handshake_.emplace(peers_.hello(kind_, {.node = peer_.node, .id = peer_.id}, socket_host),
                      peers_.self().identity.cluster_secret, peers_.semantics_level());
   std::string hello;
   handshake_->start(hello);
-  stream_->start_reading();
-  if (const int code = stream_->write(hello); code != 0) broke(uv_strerror(code));
+  say(std::move(hello));
 }
 
 void PeerConnection::on_bytes(std::string_view bytes) {
   // Once it is up, nothing comes this way.
-  if (state_ != State::kHandshake) return broke("it sends where it should listen");
+  if (state_ != State::kHandshake) return on_failure("it sends where it should listen");
   frames_.feed(bytes);
   peer::Frame frame;
   while (state_ == State::kHandshake && frames_.next(frame)) on_handshake_frame(frame);
-  if (state_ == State::kHandshake && frames_.error() != peer::FrameError::kNone) broke(frames_.error_text());
+  if (state_ == State::kHandshake && frames_.error() != peer::FrameError::kNone) on_failure(frames_.error_text());
 }
 
 void PeerConnection::on_handshake_frame(const peer::Frame& frame) {
   std::string answer;
   const peer::HandshakeStep step = handshake_->on_frame(frame, answer);
-  if (const int code = stream_->write(answer); code != 0 && code != UV_EAGAIN) return broke(uv_strerror(code));
+  if (const int code = stream().write(answer); code != 0 && code != UV_EAGAIN) return on_failure(uv_strerror(code));
   if (step == peer::HandshakeStep::kDone) return came_up();
   if (step != peer::HandshakeStep::kFailed) return;
   const peer::Refusal refusal = handshake_->refusal();
   if (refusal.code == peer::RefusalCode::kRemoved && refusal.peer_proved) peers_.note_removed_here(refusal.sentence);
-  broke(refusal.sentence);
+  on_failure(refusal.sentence);
 }
 
 void PeerConnection::came_up() {
@@ -140,17 +132,14 @@ void PeerConnection::came_up() {
   handshake_.reset();
   unmoved_since_ms_ = 0;
   if (kind_ != peer::ConnectionKind::kControl) return;
-  peers_.reached_from(stream_->local_host());
+  peers_.reached_from(stream().local_host());
   LETO_LOG(kNotice, "connected to %s at %s", peer_.id.c_str(), peer_.raft_address.c_str());
 }
 
-void PeerConnection::on_end(int error) { broke(error == UV_EOF ? "it closed the connection" : uv_strerror(error)); }
-
-void PeerConnection::broke(const std::string& why) {
+void PeerConnection::on_failure(const std::string& why) {
   const bool was_up = state_ == State::kUp;
   const uint64_t lost = queue_.size();
-  stream_.reset();
-  connector_.reset();
+  hang_up();
   handshake_.reset();
   cutter_.reset();
   queue_.clear();

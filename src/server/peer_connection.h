@@ -18,14 +18,13 @@
 #include "peer/handshake.h"
 #include "peer/parts.h"
 #include "raft/types.h"
-#include "server/connector.h"
-#include "server/stream.h"
+#include "server/caller.h"
 
 namespace leto::server {
 
 class Peers;
 
-class PeerConnection final : private StreamUser {
+class PeerConnection final : private Caller {
  public:
   static constexpr uint64_t kConnectTimeoutMs = 1000;
   static constexpr uint64_t kHandshakeTimeoutMs = 1000;
@@ -55,22 +54,21 @@ class PeerConnection final : private StreamUser {
   // As its handshake said. REQUIRES: up().
   uint16_t semantics() const { return semantics_; }
   uint64_t features() const { return features_; }
-  bool has_unsent() const { return queued_bytes_ > 0 || !bytes_.empty() || (stream_ && stream_->unsent_bytes() > 0); }
+  bool has_unsent() const { return queued_bytes_ > 0 || !bytes_.empty() || (is_connected() && stream().unsent_bytes() > 0); }
   const raft::Member& peer() const { return peer_; }
 
  private:
   enum class State : uint8_t { kWaiting, kConnecting, kHandshake, kUp };
 
+  void on_reached() override;
   void on_bytes(std::string_view bytes) override;
-  void on_end(int error) override;
+  void on_failure(const std::string& why) override;
   // What is left goes at the end of the turn.
   void on_written() override { unmoved_since_ms_ = 0; }
 
-  void dial(uint64_t now_ms);
-  void connected(base::Result<std::unique_ptr<Stream>> result);
+  void dial_peer(uint64_t now_ms);
   void on_handshake_frame(const peer::Frame& frame);
   void came_up();
-  void broke(const std::string& why);
   // Moves queued messages into bytes_, up to kWriteBytes.
   void fill();
 
@@ -83,8 +81,6 @@ class PeerConnection final : private StreamUser {
   uint64_t features_ = 0;
   uint64_t backoff_ms_ = kBackoffMsMin;
   bool failure_told_ = false;     // One line per outage at notice level.
-  std::unique_ptr<Connector> connector_;
-  std::unique_ptr<Stream> stream_;
   peer::FrameReader frames_;
   std::optional<peer::Initiator> handshake_;
 
