@@ -23,7 +23,6 @@ class Compactor {
 
   // Once per turn: drops what may go, a bounded part at a time.
   void advance();
-  bool compacting() const { return compacting_; }
 
  private:
   raft::Index may_drop_through() const;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/format.h"
 #include "base/log.h"
 #include "command/table.h"
 #include "server/clients.h"

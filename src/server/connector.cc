@@ -4,8 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "base/format.h"
-
 namespace leto::server {
 
 // Both outlive the Connector if libuv still holds them; `owner` is null then.

@@ -277,8 +277,7 @@ bool Forwarder::post(Batch& batch) {
     put_back(batch);
     return false;
   }
-  const uint64_t now_us = environment_.clock.monotonic_us();
-  stream.used_at_us = now_us;
+  stream.used_at_us = environment_.clock.monotonic_us();
   stream.sent.insert(stream.sent.end(), batch.sent.begin(), batch.sent.end());
   stats_.forward_requests += count;
   batch = {};
@@ -286,14 +285,13 @@ bool Forwarder::post(Batch& batch) {
 }
 
 void Forwarder::put_back(Batch& batch) {
-  for (size_t i = batch.sent.size(); i > 0; --i) {
-    const Item& sent = batch.sent[i - 1];
-    Line& line = lines_.at(sent.client);
+  for (auto sent = batch.sent.rbegin(); sent != batch.sent.rend(); ++sent) {
+    Line& line = lines_.at(sent->client);
     --line.under_way;
     --under_way_;
-    under_way_bytes_ -= sent.bytes;
-    line.waiting.push_front(sent);
-    list(sent.client, line);
+    under_way_bytes_ -= sent->bytes;
+    line.waiting.push_front(*sent);
+    list(sent->client, line);
   }
   batch = {};
   pause();

@@ -1,6 +1,5 @@
 #include "server/keys_file.h"
 
-#include <optional>
 #include <utility>
 
 #include "base/assert.h"

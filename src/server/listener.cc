@@ -58,7 +58,7 @@ int bound_socket(const sockaddr_storage& address, bool dual_stack) {
   return -1;
 }
 
-std::vector<sockaddr_storage> every_interface(uint16_t port, bool six) {
+sockaddr_storage every_interface(uint16_t port, bool six) {
   sockaddr_storage address{};
   if (six) {
     auto& wildcard = reinterpret_cast<sockaddr_in6&>(address);
@@ -69,7 +69,7 @@ std::vector<sockaddr_storage> every_interface(uint16_t port, bool six) {
     wildcard.sin_family = AF_INET;
     wildcard.sin_port = htons(port);
   }
-  return {address};
+  return address;
 }
 
 base::Result<std::vector<sockaddr_storage>> resolve(const Address& address, const char* option) {
@@ -132,9 +132,9 @@ bool Listener::bind_one(const sockaddr_storage& address, bool dual_stack) {
 
 base::Status Listener::bind_tcp(const Address& address, const char* option) {
   if (address.host.empty()) {
-    if (bind_one(every_interface(address.port, true).front(), true)) return base::Status::ok();
+    if (bind_one(every_interface(address.port, true), true)) return base::Status::ok();
     // A machine without IPv6.
-    if (errno == EADDRINUSE || !bind_one(every_interface(address.port, false).front(), false)) {
+    if (errno == EADDRINUSE || !bind_one(every_interface(address.port, false), false)) {
       return base::Status::error(why_not_bound(address, option, errno));
     }
     return base::Status::ok();

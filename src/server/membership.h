@@ -34,10 +34,10 @@ class Membership {
   // Where a member is. Once this node leads and has nothing else to change it brings that into the configuration,
   // unless the configuration has changed the member's addresses since.
   void addresses_said(const raft::Member& told);
-  // Takes the next step of the first change; call it once per turn. A change that is not done within
-  // request-timeout is answered and forgotten, so that it holds up no other; what is in the log goes on.
   // A change of the members, or of who leads them, waits or is under way here.
   bool busy() const { return !changes_.empty() || departure_ != 0 || handover_.under_way(); }
+  // Takes the next step of the first change; call it once per turn. A change that is not done within
+  // request-timeout is answered and forgotten, so that it holds up no other; what is in the log goes on.
   void advance();
   // Leadership was lost: what was begun ends as UNKNOWN, what waits as refused.
   void leadership_lost();

@@ -2,7 +2,6 @@
 #include <chrono>
 #include <thread>
 
-#include "base/format.h"
 #include "base/log.h"
 #include "base/sha256.h"
 #include "server/flusher.h"

@@ -1,6 +1,5 @@
 // Reads and writes the values of options, with Redis's words for what is wrong. Knows no option by name.
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 
 #include "base/format.h"

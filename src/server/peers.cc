@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/format.h"
 #include "base/log.h"
 #include "server/own_address.h"
 #include "server/secure_random.h"

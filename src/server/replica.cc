@@ -6,7 +6,6 @@
 #include "base/assert.h"
 #include "base/format.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "storage/damage.h"
 
 namespace leto::server {

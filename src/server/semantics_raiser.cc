@@ -42,7 +42,7 @@ void SemanticsRaiser::advance() {
 
 void SemanticsRaiser::leadership_lost() {
   proposed_ = 0;
-  network_.set_semantics_level(replica_.semantics_level());
+  level_changed();
 }
 
 void SemanticsRaiser::level_changed() {

@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <utility>
 
-#include "base/assert.h"
 #include "base/format.h"
 #include "base/log.h"
 #include "peer/handshake_proof.h"

@@ -7,7 +7,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 
 #include "server/environment.h"
 #include "server/keys_file.h"

@@ -9,11 +9,9 @@
 #include <uv.h>
 
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
 
-#include "base/status.h"
 #include "server/loop.h"
 
 namespace leto::server {

@@ -1,8 +1,6 @@
 // Examining raft.db, the current keys file, their WALs, and whether the two fit; see check.h.
 #include "storage/check.h"
 
-#include <sqlite3.h>
-
 #include <algorithm>
 #include <optional>
 #include <utility>

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <memory>
 #include <string_view>
-#include <utility>
 
 #include "base/crc32c.h"
 #include "base/format.h"

@@ -1,7 +1,6 @@
 // Reading a WAL without SQLite; see wal_scan.h.
 #include "storage/wal_scan.h"
 
-#include <algorithm>
 #include <string_view>
 
 #include "base/format.h"
