@@ -237,10 +237,6 @@ class MessageReader : public FieldReader {
   size_t body_size_ = 0;
 };
 
-base::Status malformed(FrameType type, const char* field) {
-  return base::Status::error(base::format("malformed %s: %s", frame_type_name(type), field));
-}
-
 template <typename Type>
 void read_body(MessageReader& reader, Message& message) {
   fields(reader, message.body.emplace<Type>());

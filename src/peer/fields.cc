@@ -26,6 +26,10 @@ size_t text_bytes_max(TextKind kind) {
 
 }  // namespace
 
+base::Status malformed(FrameType type, const char* field) {
+  return base::Status::error(base::format("malformed %s: %s", frame_type_name(type), field));
+}
+
 bool is_text(std::string_view text, TextKind kind) {
   if (text.size() > text_bytes_max(kind)) return false;
   for (const char c : text) {

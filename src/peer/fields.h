@@ -18,6 +18,8 @@
 
 #include "base/assert.h"
 #include "base/coding.h"
+#include "base/status.h"
+#include "peer/frame.h"
 #include "peer/limits.h"
 #include "raft/types.h"
 
@@ -33,6 +35,9 @@ enum class TextKind : uint8_t {
   kSentence,  // No control characters, at most kSentenceBytesMax bytes.
 };
 bool is_text(std::string_view text, TextKind kind);
+
+// An error that names the message and the field.
+base::Status malformed(FrameType type, const char* field);
 
 class FieldWriter {
  public:

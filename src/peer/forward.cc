@@ -143,10 +143,6 @@ Encoded encode_any(const Value& value) {
   return encoded;
 }
 
-base::Status malformed(FrameType type, const char* field) {
-  return base::Status::error(base::format("malformed %s: %s", frame_type_name(type), field));
-}
-
 template <typename Value>
 base::Status decode_body(std::string_view body, Value& value) {
   const FrameType type = type_of(value);

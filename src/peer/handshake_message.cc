@@ -1,7 +1,6 @@
 // The field lists of the handshake's messages; see the header.
 #include "peer/handshake_message.h"
 
-#include "base/format.h"
 #include "peer/fields.h"
 
 namespace leto::peer {
@@ -79,13 +78,11 @@ std::string written(const Type& value) {
 }
 
 template <typename Type>
-base::Status read(std::string_view payload, const char* name, Type& value) {
+base::Status read(std::string_view payload, FrameType type, Type& value) {
   FieldReader reader(payload);
   fields(reader, value);
-  if (reader.failed())
-    return base::Status::error(base::format("malformed %s: %s", name, reader.failed_field()));
-  if (!reader.at_end()) return base::Status::error(base::format("malformed %s: its size", name));
-  return base::Status::ok();
+  if (reader.failed()) return malformed(type, reader.failed_field());
+  return reader.at_end() ? base::Status() : malformed(type, "its size");
 }
 
 }  // namespace
@@ -97,24 +94,12 @@ std::string encode_payload(const Welcome& welcome) { return written(welcome); }
 std::string encode_payload(const Refuse& refuse) { return written(refuse); }
 std::string encode_payload(const Adopt& adopt) { return written(adopt); }
 
-base::Status decode_payload(std::string_view payload, Hello& hello) {
-  return read(payload, "Hello", hello);
-}
-base::Status decode_payload(std::string_view payload, Challenge& challenge) {
-  return read(payload, "Challenge", challenge);
-}
-base::Status decode_payload(std::string_view payload, Proof& proof) {
-  return read(payload, "Proof", proof);
-}
-base::Status decode_payload(std::string_view payload, Welcome& welcome) {
-  return read(payload, "Welcome", welcome);
-}
-base::Status decode_payload(std::string_view payload, Refuse& refuse) {
-  return read(payload, "Refuse", refuse);
-}
-base::Status decode_payload(std::string_view payload, Adopt& adopt) {
-  return read(payload, "Adopt", adopt);
-}
+base::Status decode_payload(std::string_view payload, Hello& hello) { return read(payload, FrameType::kHello, hello); }
+base::Status decode_payload(std::string_view payload, Challenge& challenge) { return read(payload, FrameType::kChallenge, challenge); }
+base::Status decode_payload(std::string_view payload, Proof& proof) { return read(payload, FrameType::kProof, proof); }
+base::Status decode_payload(std::string_view payload, Welcome& welcome) { return read(payload, FrameType::kWelcome, welcome); }
+base::Status decode_payload(std::string_view payload, Refuse& refuse) { return read(payload, FrameType::kRefuse, refuse); }
+base::Status decode_payload(std::string_view payload, Adopt& adopt) { return read(payload, FrameType::kAdopt, adopt); }
 
 std::string fit_sentence(std::string sentence) {
   sentence.resize(sentence.size() < kSentenceBytesMax ? sentence.size() : kSentenceBytesMax);
