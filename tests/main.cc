@@ -1,3 +1,11 @@
-// The entry point of the unit tests; doctest brings the command line (-tc='*name*', -ltc, -s ...).
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+// The entry point of the unit tests; doctest brings the command line (-tc='*name*', -ltc, -s ...). Of what is logged only
+// warnings are printed: the clusters of the tests have leaders by the thousand.
+#define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
+
+#include "base/log.h"
+
+int main(int count, char** arguments) {
+  leto::base::set_log_level(leto::base::LogLevel::kWarning);
+  return doctest::Context(count, arguments).run();
+}

@@ -1,7 +1,6 @@
 // What a peer may send: nonsense is dropped, whatever it is, and changes nothing.
 #include <doctest/doctest.h>
 
-#include "base/log.h"
 #include "base/random.h"
 #include "raft/solo.h"
 
@@ -10,11 +9,6 @@ namespace {
 
 using raft::AppendEntries;
 using raft::AppendEntriesReply;
-
-struct Quiet {
-  Quiet() { base::set_log_level(base::LogLevel::kWarning); }
-};
-const Quiet kQuiet;
 
 Entry entry_of_kind(Term term, Index index, raft::EntryKind kind, const std::string& bytes) {
   Entry entry = make_entry(term, index, bytes);
@@ -83,9 +77,7 @@ TEST_CASE("an append in a term that this node leads is dropped") {
 }
 
 TEST_CASE("a node that knows of no cluster takes the log of whoever leads, and never campaigns") {
-  SoloOptions options;
-  options.configuration = {};
-  Solo solo(options);
+  Solo solo({.configuration = {}});
   solo.tick(200);
   CHECK(solo.raft().role() == raft::Role::kFollower);
   solo.append({7, 3}, {}, {make_entry(1, 1, "a")}, 1);
@@ -125,6 +117,7 @@ raft::Body random_body(base::Random& random) {
 }
 
 TEST_CASE("no message, however dishonest, makes a node fail its own assertions") {
+  const Quiet quiet;
   // Peers that lie may break the cluster, but this node must not crash of it.
   for (uint64_t seed = 1; seed <= 300; ++seed) {
     base::Random random(seed);

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/log.h"
 #include "raft/checker.h"
 #include "raft/raft.h"
 
@@ -28,6 +29,12 @@ using raft::MemberRole;
 using raft::Message;
 using raft::NodeId;
 using raft::Term;
+
+// While it lives nothing is logged: warnings by the hundred are what random faults call for.
+struct Quiet {
+  Quiet() { base::set_log_sink([](base::LogLevel, std::string_view) {}); }
+  ~Quiet() { base::set_log_sink(nullptr); }
+};
 
 // Members get the id "n<node>".
 Configuration make_configuration(const std::vector<NodeId>& voters, const std::vector<NodeId>& learners = {},

@@ -1,18 +1,12 @@
 // What change_config() answers, and the steps that follow.
 #include <doctest/doctest.h>
 
-#include "base/log.h"
 #include "raft/solo.h"
 
 namespace leto::raft_test {
 namespace {
 
 using raft::ChangeResult;
-
-struct Quiet {
-  Quiet() { base::set_log_level(base::LogLevel::kWarning); }
-};
-const Quiet kQuiet;
 
 // Leads {1 2 3}, heard both, its first entry committed.
 std::unique_ptr<Solo> ready_leader(const Configuration& configuration = make_configuration({1, 2, 3})) {
@@ -145,9 +139,7 @@ TEST_CASE("a voter that does not answer the leader's appends any more lags, what
 }
 
 TEST_CASE("of two voters the dead one cannot be removed") {
-  SoloOptions options;
-  options.configuration = make_configuration({1, 2});
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1, 2})});
   solo.lead();
   solo.accept(2, 1, 1);
   solo.tick(9);
@@ -210,9 +202,7 @@ TEST_CASE("a learner that was caught up but is silent is not promoted") {
 }
 
 TEST_CASE("a learner that lags is not promoted") {
-  SoloOptions options;
-  options.raft.learner_lag_max = 2;
-  Solo solo(options);
+  Solo solo({.raft = {.learner_lag_max = 2}});
   solo.lead();
   for (const NodeId peer : {2u, 3u}) solo.accept(peer, 1, 1);
   REQUIRE(change(solo, make_configuration({1, 2, 3, 4})) == ChangeResult::kAccepted);

@@ -1,7 +1,6 @@
 // One test or more for each ordering rule of docs/raft.md that concerns the core, named by its number.
 #include <doctest/doctest.h>
 
-#include "base/log.h"
 #include "raft/solo.h"
 
 namespace leto::raft_test {
@@ -13,14 +12,6 @@ using raft::EntryId;
 using raft::RequestVote;
 using raft::RequestVoteReply;
 using raft::Role;
-
-struct Quiet {
-  Quiet() { base::set_log_level(base::LogLevel::kWarning); }
-};
-const Quiet kQuiet;
-
-const RequestVoteReply kPreVoteGranted{.pre_vote = true, .granted = true};
-const RequestVoteReply kVoteGranted{.pre_vote = false, .granted = true};
 
 RequestVote vote_request(EntryId last, bool transfer = false) {
   return {.pre_vote = false, .transfer = transfer, .last = last};
@@ -52,9 +43,7 @@ TEST_CASE("D1 a candidate's own vote counts only when it is durable") {
 
 TEST_CASE("D1 the votes of all others make no leader before the own vote is durable") {
   // Its own vote is not needed for the majority of the others, but counts only with it.
-  SoloOptions options;
-  options.configuration = make_configuration({1, 2, 3, 4, 5});
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1, 2, 3, 4, 5})});
   solo.tick_to_timeout();
   solo.step(2, 1, kPreVoteGranted);
   solo.step(3, 1, kPreVoteGranted);
@@ -105,7 +94,9 @@ TEST_CASE("D3 entries that came before but are not durable yet are not acknowled
   solo.append({2, 1}, {}, {make_entry(1, 1, "a")});
   CHECK(solo.sent().empty());
   solo.sync();
-  for (const Message& message : solo.sent()) CHECK(std::get<AppendEntriesReply>(message.body).match == 1);
+  const std::vector<Message> answers = solo.sent();
+  CHECK(answers.size() == 2);
+  for (const Message& message : answers) CHECK(std::get<AppendEntriesReply>(message.body).match == 1);
 }
 
 TEST_CASE("D3 what is acknowledged is what the append showed, not the end of the log") {
@@ -207,12 +198,15 @@ TEST_CASE("D7 a heartbeat tells a peer no commit beyond what the peer is known t
   REQUIRE(solo.raft().commit_index() == 2);
   solo.sent();
   solo.tick(3);
+  size_t heartbeats = 0;
   for (const Message& message : solo.sent()) {
     const auto* heartbeat = std::get_if<AppendEntries>(&message.body);
     if (!heartbeat || message.to != 3) continue;
     CHECK(heartbeat->previous == EntryId{});
     CHECK(heartbeat->leader_commit == 0);
+    ++heartbeats;
   }
+  CHECK(heartbeats > 0);
 }
 
 TEST_CASE("D8 a truncation lowers the durable index at once, and older writes do not raise it beyond") {
@@ -321,9 +315,7 @@ TEST_CASE("D13 a read waits for the commit index, not for the end of the log") {
 }
 
 TEST_CASE("D13 answers of learners confirm no read") {
-  SoloOptions options;
-  options.configuration = make_configuration({1, 2, 3}, {}, {4, 5});
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1, 2, 3}, {}, {4, 5})});
   solo.lead();
   solo.accept(2, 1, 1);
   solo.read(7);
@@ -403,12 +395,16 @@ TEST_CASE("D16 what waits for the disk is not acknowledged once the log is known
   solo.append({2, 1}, {.term = 1, .index = 1}, {});
   solo.step(2, 1, heartbeat({.term = 1, .index = 5}, 5));
   solo.sent();
+  REQUIRE(solo.writes().size() == 1);
   solo.sync();
+  // What was handed over with its write leaves with it, and is true; what waited for that write does not.
+  size_t acknowledgements = 0;
   for (const Message& message : solo.sent()) {
-    const auto* reply = std::get_if<AppendEntriesReply>(&message.body);
-    CHECK((reply == nullptr || !reply->accepted || reply->match <= 1));
+    const auto& reply = std::get<AppendEntriesReply>(message.body);
+    if (reply.accepted) CHECK(reply.match == 1);
+    acknowledgements += reply.accepted;
   }
-  CHECK_FALSE(solo.last_sent<AppendEntriesReply>().has_value());
+  CHECK(acknowledgements == 1);
 }
 
 TEST_CASE("D16 a log that has what it acknowledged refuses what lies behind it as ever") {
@@ -586,9 +582,7 @@ TEST_CASE("D17 a leader whose disk stalls steps down if nobody is caught up") {
 }
 
 TEST_CASE("D17 a cluster of one voter waits for its disk") {
-  SoloOptions options;
-  options.configuration = make_configuration({1});
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1})});
   solo.tick();
   solo.sync();
   REQUIRE(solo.raft().role() == Role::kLeader);
@@ -598,11 +592,7 @@ TEST_CASE("D17 a cluster of one voter waits for its disk") {
 }
 
 TEST_CASE("D18 a lease counts from the sending of the round") {
-  SoloOptions options;
-  options.raft.election_ticks = 48;
-  options.raft.heartbeat_ticks = 10;
-  options.raft.lease_reads = true;
-  Solo solo(options);
+  Solo solo({.raft = {.election_ticks = 48, .heartbeat_ticks = 10, .lease_reads = true}});
   solo.lead();
   solo.accept(2, 1, 1);
   solo.accept(3, 1, 1);
@@ -624,9 +614,7 @@ TEST_CASE("D18 a lease counts from the sending of the round") {
 }
 
 TEST_CASE("D18 a transfer ends the lease before TimeoutNow leaves, for the rest of the term") {
-  SoloOptions options;
-  options.raft.lease_reads = true;
-  Solo solo(options);
+  Solo solo({.raft = {.lease_reads = true}});
   solo.lead();
   solo.accept(2, 1, 1);
   solo.tick(3);
@@ -643,9 +631,7 @@ TEST_CASE("D18 a transfer ends the lease before TimeoutNow leaves, for the rest 
 }
 
 TEST_CASE("D18 a change of the configuration ends the lease until a round was sent under it") {
-  SoloOptions options;
-  options.raft.lease_reads = true;
-  Solo solo(options);
+  Solo solo({.raft = {.lease_reads = true}});
   solo.lead();
   solo.accept(2, 1, 1);
   solo.accept(3, 1, 1);
@@ -660,9 +646,7 @@ TEST_CASE("D18 a change of the configuration ends the lease until a round was se
 }
 
 TEST_CASE("D18 a node that starts gives no vote and no pre-vote for one election timeout") {
-  SoloOptions options;
-  options.is_young = true;
-  Solo solo(options);
+  Solo solo({.is_young = true});
   solo.tick(9);
   solo.step(2, 1, RequestVote{.pre_vote = true, .transfer = false, .last = {}});
   CHECK_FALSE(solo.last_sent<RequestVoteReply>()->granted);
@@ -689,10 +673,7 @@ TEST_CASE("D18 learning of a newer term does not end the promise to the leader t
 }
 
 TEST_CASE("D18 the founder of a cluster waits one election timeout before it leads") {
-  SoloOptions options;
-  options.configuration = make_configuration({1});
-  options.founding = true;
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1}), .founding = true});
   solo.tick(9);
   solo.sync();
   CHECK(solo.raft().role() == Role::kFollower);

@@ -2,7 +2,6 @@
 // extended version), rule by rule. Each test is named after the sentence it holds.
 #include <doctest/doctest.h>
 
-#include "base/log.h"
 #include "raft/solo.h"
 
 namespace leto::raft_test {
@@ -15,13 +14,6 @@ using raft::RequestVote;
 using raft::RequestVoteReply;
 using raft::Role;
 
-struct Quiet {
-  Quiet() { base::set_log_level(base::LogLevel::kWarning); }
-};
-const Quiet kQuiet;
-
-const RequestVoteReply kPreVoteGranted{.pre_vote = true, .granted = true};
-const RequestVoteReply kVoteGranted{.pre_vote = false, .granted = true};
 const RequestVoteReply kVoteRefused{.pre_vote = false, .granted = false};
 
 raft::Options cluster_options() {
@@ -152,9 +144,7 @@ TEST_CASE("5.2 to begin an election, a follower increments its term, votes for i
 }
 
 TEST_CASE("5.2 a candidate wins with votes from a majority of the full cluster") {
-  SoloOptions options;
-  options.configuration = make_configuration({1, 2, 3, 4, 5});
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1, 2, 3, 4, 5})});
   become_candidate(solo);
   solo.step(2, 1, kVoteGranted);
   solo.step(2, 1, kVoteGranted);

@@ -12,7 +12,6 @@
 
 #include "base/format.h"
 #include "base/hash.h"
-#include "base/log.h"
 #include "base/random.h"
 #include "raft/harness.h"
 
@@ -273,18 +272,6 @@ Seeds chosen_seeds() {
   }
   return seeds;
 }
-
-struct Quiet {
-  base::LogLevel before = base::log_level();
-  Quiet() {
-    base::set_log_level(base::LogLevel::kWarning);
-    base::set_log_sink([](base::LogLevel, std::string_view) {});
-  }
-  ~Quiet() {
-    base::set_log_sink(nullptr);
-    base::set_log_level(before);
-  }
-};
 
 TEST_CASE("random clusters keep the invariants under every fault and recover") {
   const Quiet quiet;

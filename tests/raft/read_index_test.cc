@@ -1,17 +1,11 @@
 // Reads beyond what D13, D14 and D18 say (ordering_rules_test.cc): forwarding, bounds, one answer each.
 #include <doctest/doctest.h>
 
-#include "base/log.h"
 #include "raft/solo.h"
 #include "raft/state.h"
 
 namespace leto::raft_test {
 namespace {
-
-struct Quiet {
-  Quiet() { base::set_log_level(base::LogLevel::kWarning); }
-};
-const Quiet kQuiet;
 
 TEST_CASE("contexts of one turn share a round") {
   Solo solo;
@@ -24,9 +18,7 @@ TEST_CASE("contexts of one turn share a round") {
 }
 
 TEST_CASE("a cluster of one voter answers in the same turn") {
-  SoloOptions options;
-  options.configuration = make_configuration({1});
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1})});
   solo.tick();
   solo.sync();
   solo.raft().read_index(5);
@@ -36,9 +28,7 @@ TEST_CASE("a cluster of one voter answers in the same turn") {
 }
 
 TEST_CASE("a cluster of one voter answers no read before it has committed in its term") {
-  SoloOptions options;
-  options.configuration = make_configuration({1});
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1})});
   solo.tick();
   solo.sync(1);
   REQUIRE(solo.raft().role() == raft::Role::kLeader);
@@ -103,9 +93,7 @@ TEST_CASE("contexts are bounded, and beyond the bound the answer is no") {
 }
 
 TEST_CASE("a round on its way is served when the configuration leaves nobody to answer it") {
-  SoloOptions options;
-  options.configuration = make_configuration({1, 2});
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1, 2})});
   solo.lead();
   solo.accept(2, 1, 1);
   REQUIRE(solo.raft().change_config(make_configuration({1})) == raft::ChangeResult::kAccepted);

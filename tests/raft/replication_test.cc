@@ -1,7 +1,6 @@
 // The window, the probing, the loads, and the bounds of the leader's side.
 #include <doctest/doctest.h>
 
-#include "base/log.h"
 #include "raft/solo.h"
 
 namespace leto::raft_test {
@@ -10,36 +9,24 @@ namespace {
 using raft::AppendEntries;
 using raft::AppendEntriesReply;
 
-struct Quiet {
-  Quiet() { base::set_log_level(base::LogLevel::kWarning); }
-};
-const Quiet kQuiet;
-
-size_t appends_to(const std::vector<Message>& messages, NodeId to) {
-  size_t count = 0;
-  for (const Message& message : messages) {
-    const auto* append = std::get_if<AppendEntries>(&message.body);
-    count += append && message.to == to && !append->entries.empty();
-  }
-  return count;
-}
-
-raft::PeerView view_of(Solo& solo, NodeId node) {
-  for (const raft::PeerView& peer : solo.raft().peers())
-    if (peer.node == node) return peer;
-  return {};
+// Leads term 2 with six entries of term 1, none of them in memory; 2 has two of them and refused what follows the sixth.
+Solo leader_of_old_entries() {
+  Solo solo({.hard_state = {.term = 1, .voted_for = 0}, .log = make_log(1, 6)});
+  solo.lead();
+  solo.refuse({2, 2}, 6, {.term = 1, .index = 2});
+  return solo;
 }
 
 TEST_CASE("a peer is probed with one append until one is accepted, then appends are pipelined") {
   Solo solo;
   solo.lead();
   for (int i = 0; i < 5; ++i) solo.propose("x");
-  CHECK(view_of(solo, 2).in_flight_messages == 1);
+  CHECK(solo.peer(2).in_flight_messages == 1);
   solo.accept(2, 1, 1);
   solo.sent();
   for (int i = 0; i < 5; ++i) solo.propose("x");
   CHECK(appends_to(solo.sent(), 2) == 5);
-  CHECK(view_of(solo, 2).next == solo.raft().last().index + 1);
+  CHECK(solo.peer(2).next == solo.raft().last().index + 1);
 }
 
 TEST_CASE("what is proposed in one turn travels in one append") {
@@ -57,9 +44,7 @@ TEST_CASE("what is proposed in one turn travels in one append") {
 }
 
 TEST_CASE("an append is cut at its bound, and a larger entry travels alone") {
-  SoloOptions options;
-  options.raft.append_bytes_max = 1000;
-  Solo solo(options);
+  Solo solo({.raft = {.append_bytes_max = 1000}});
   solo.lead();
   solo.accept(2, 1, 1);
   solo.sent();
@@ -72,31 +57,27 @@ TEST_CASE("an append is cut at its bound, and a larger entry travels alone") {
 }
 
 TEST_CASE("the window bounds appends in flight by number") {
-  SoloOptions options;
-  options.raft.window_messages_max = 3;
-  Solo solo(options);
+  Solo solo({.raft = {.window_messages_max = 3}});
   solo.lead();
   solo.accept(2, 1, 1);
   for (int i = 0; i < 10; ++i) solo.propose("x");
-  CHECK(view_of(solo, 2).in_flight_messages == 3);
+  CHECK(solo.peer(2).in_flight_messages == 3);
   solo.accept(2, 1, 2);
-  CHECK(view_of(solo, 2).in_flight_messages == 3);
+  CHECK(solo.peer(2).in_flight_messages == 3);
   // What waited for the window travels together.
-  CHECK(view_of(solo, 2).next == solo.raft().last().index + 1);
+  CHECK(solo.peer(2).next == solo.raft().last().index + 1);
 }
 
 TEST_CASE("the window bounds appends in flight by bytes, and one always fits") {
-  SoloOptions options;
-  options.raft.window_bytes_max = 1000;
-  Solo solo(options);
+  Solo solo({.raft = {.window_bytes_max = 1000}});
   solo.lead();
   solo.accept(2, 1, 1);
   for (int i = 0; i < 10; ++i) solo.propose(std::string(300, 'x'));
-  CHECK(view_of(solo, 2).in_flight_bytes <= 1000);
-  CHECK(view_of(solo, 2).in_flight_messages == 3);
+  CHECK(solo.peer(2).in_flight_bytes <= 1000);
+  CHECK(solo.peer(2).in_flight_messages == 3);
   solo.accept(2, 1, solo.raft().last().index);
   solo.propose(std::string(5000, 'x'));
-  CHECK(view_of(solo, 2).in_flight_messages == 1);
+  CHECK(solo.peer(2).in_flight_messages == 1);
 }
 
 TEST_CASE("a refusal that answers nothing in flight sets nobody back") {
@@ -106,10 +87,10 @@ TEST_CASE("a refusal that answers nothing in flight sets nobody back") {
   solo.propose("x");
   solo.accept(2, 1, 2);
   solo.sent();
-  solo.step(2, 1, AppendEntriesReply{.accepted = false, .match = 0, .previous_index = 1, .hint = {}, .read_counter = 0});
-  solo.step(2, 1, AppendEntriesReply{.accepted = false, .match = 0, .previous_index = 7, .hint = {}, .read_counter = 0});
-  CHECK(view_of(solo, 2).match == 2);
-  CHECK(view_of(solo, 2).next == 3);
+  solo.refuse({2, 1}, 1, {});
+  solo.refuse({2, 1}, 7, {});
+  CHECK(solo.peer(2).match == 2);
+  CHECK(solo.peer(2).next == 3);
   CHECK(solo.sent().empty());
 }
 
@@ -117,9 +98,9 @@ TEST_CASE("acknowledgements of what was never sent are dropped") {
   Solo solo;
   solo.lead();
   solo.accept(2, 1, 99);
-  CHECK(view_of(solo, 2).match == 0);
+  CHECK(solo.peer(2).match == 0);
   solo.accept(2, 1, 1, 9999);
-  CHECK(view_of(solo, 2).match == 0);
+  CHECK(solo.peer(2).match == 0);
 }
 
 TEST_CASE("a broken connection makes the leader wait for contact and then send again") {
@@ -132,7 +113,7 @@ TEST_CASE("a broken connection makes the leader wait for contact and then send a
   solo.raft().peer_unreachable(2);
   solo.take();
   CHECK(appends_to(solo.sent(), 2) == 0);
-  CHECK(view_of(solo, 2).in_flight_messages == 0);
+  CHECK(solo.peer(2).in_flight_messages == 0);
   solo.accept(2, 1, 0);
   const std::vector<Message> sent = solo.sent();
   REQUIRE(appends_to(sent, 2) == 1);
@@ -155,18 +136,11 @@ TEST_CASE("a silent peer is sent heartbeats and nothing else") {
     appends += appends_to(solo.sent(), 3);
   }
   CHECK(appends <= 2);
-  CHECK(view_of(solo, 3).in_flight_messages <= 1);
+  CHECK(solo.peer(3).in_flight_messages <= 1);
 }
 
 TEST_CASE("entries that left memory are loaded, one load at a time, and sent within the window") {
-  SoloOptions options;
-  options.hard_state.term = 1;
-  for (Index index = 1; index <= 6; ++index) options.log.push_back(make_entry(1, index, "old"));
-  Solo solo(options);
-  solo.lead();
-  // 2 has entry 2 and refuses what follows 6.
-  solo.step(2, 2, AppendEntriesReply{.accepted = false, .match = 0, .previous_index = 6, .hint = {.term = 1, .index = 2},
-                                     .read_counter = 0});
+  Solo solo = leader_of_old_entries();
   REQUIRE(solo.loads().size() == 1);
   CHECK(solo.loads()[0].peer == 2);
   CHECK(solo.loads()[0].from == 3);
@@ -187,13 +161,7 @@ TEST_CASE("entries that left memory are loaded, one load at a time, and sent wit
 }
 
 TEST_CASE("loaded entries that are not in the log any more are not sent") {
-  SoloOptions options;
-  options.hard_state.term = 1;
-  for (Index index = 1; index <= 6; ++index) options.log.push_back(make_entry(1, index, "old"));
-  Solo solo(options);
-  solo.lead();
-  solo.step(2, 2, AppendEntriesReply{.accepted = false, .match = 0, .previous_index = 6, .hint = {.term = 1, .index = 2},
-                                     .read_counter = 0});
+  Solo solo = leader_of_old_entries();
   solo.sent();
   solo.raft().loaded(2, {make_entry(7, 3, "other")});
   solo.take();
@@ -222,8 +190,8 @@ TEST_CASE("a peer that needs what the log has dropped is not probed in vain") {
   };
   for (int i = 0; i < 20; ++i) raft.tick();
   raft.take();
-  step(3, 4, raft::RequestVoteReply{.pre_vote = true, .granted = true});
-  step(3, 4, raft::RequestVoteReply{.pre_vote = false, .granted = true});
+  step(3, 4, kPreVoteGranted);
+  step(3, 4, kVoteGranted);
   REQUIRE(raft.role() == raft::Role::kLeader);
   CHECK(raft.first_index() == 101);
   const AppendEntriesReply refusal{.accepted = false, .match = 0, .previous_index = 102,
@@ -235,10 +203,7 @@ TEST_CASE("a peer that needs what the log has dropped is not probed in vain") {
 }
 
 TEST_CASE("the cache is bounded, and what was evicted is loaded for apply") {
-  SoloOptions options;
-  options.configuration = make_configuration({1});
-  options.raft.cache_bytes_max = 1000;
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1}), .raft = {.cache_bytes_max = 1000}});
   solo.tick();
   solo.sync();
   for (int i = 0; i < 50; ++i) {
@@ -250,10 +215,7 @@ TEST_CASE("the cache is bounded, and what was evicted is loaded for apply") {
 }
 
 TEST_CASE("apply is handed out in bounded parts") {
-  SoloOptions options;
-  options.configuration = make_configuration({1});
-  options.raft.apply_bytes_max = 1000;
-  Solo solo(options);
+  Solo solo({.configuration = make_configuration({1}), .raft = {.apply_bytes_max = 1000}});
   solo.tick();
   solo.sync();
   for (int i = 0; i < 10; ++i) solo.raft().propose(make_payload(std::string(400, 'x')), nullptr);
@@ -265,9 +227,7 @@ TEST_CASE("apply is handed out in bounded parts") {
 }
 
 TEST_CASE("proposals are bounded by uncommitted bytes, and one always fits") {
-  SoloOptions options;
-  options.raft.uncommitted_bytes_max = 100;
-  Solo solo(options);
+  Solo solo({.raft = {.uncommitted_bytes_max = 100}});
   solo.lead();
   solo.accept(2, 1, 1);
   CHECK(solo.propose(std::string(500, 'x')) == raft::ProposeResult::kAccepted);

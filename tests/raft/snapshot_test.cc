@@ -35,12 +35,6 @@ bool is_asserted(const std::function<void()>& action) {
   return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
 }
 
-std::vector<Entry> make_log(Term term, Index count) {
-  std::vector<Entry> log;
-  for (Index index = 1; index <= count; ++index) log.push_back(make_entry(term, index, "x"));
-  return log;
-}
-
 // A log of ten entries of term 1, of which those up to `base` are compacted and all are applied.
 SoloOptions compacted_at(Index base) {
   SoloOptions options;
@@ -80,31 +74,11 @@ InstallSnapshotReply answer_of(SnapshotAnswer answer, uint64_t number, Index mat
   return {.snapshot = number, .answer = answer, .offset = 0, .match = match};
 }
 
-void refuse(Solo& solo, Sender sender, Index previous, EntryId hint) {
-  solo.step(sender.node, sender.term, AppendEntriesReply{
-                            .accepted = false, .match = 0, .previous_index = previous, .hint = hint, .read_counter = 0});
-}
-
-size_t appends_with_entries(const std::vector<Message>& messages, NodeId to) {
-  size_t count = 0;
-  for (const Message& message : messages) {
-    const auto* append = std::get_if<AppendEntries>(&message.body);
-    count += append && message.to == to && !append->entries.empty();
-  }
-  return count;
-}
-
-raft::PeerView peer_of(Solo& solo, NodeId node) {
-  for (const raft::PeerView& peer : solo.raft().peers())
-    if (peer.node == node) return peer;
-  return {};
-}
-
 // Leads term 2 with a log that begins behind `base`; 2 refused an append as it has only three entries.
 struct LeaderWithNeedyPeer {
   explicit LeaderWithNeedyPeer(Index base = 8) : solo(compacted_at(base)) {
     solo.lead();
-    refuse(solo, {2, 2}, 10, {.term = 1, .index = 3});
+    solo.refuse({2, 2}, 10, {.term = 1, .index = 3});
   }
   Solo solo;
 };
@@ -115,8 +89,8 @@ TEST_CASE("a peer whose next entry lies before the log is named once and gets he
   LeaderWithNeedyPeer leader;
   Solo& solo = leader.solo;
   CHECK(solo.start_snapshots() == std::vector<NodeId>{2});
-  CHECK(peer_of(solo, 2).needs_snapshot);
-  CHECK_FALSE(peer_of(solo, 3).needs_snapshot);
+  CHECK(solo.peer(2).needs_snapshot);
+  CHECK_FALSE(solo.peer(3).needs_snapshot);
   solo.accept(2, 2, 3);
   solo.sent();
   solo.propose("more");
@@ -127,8 +101,8 @@ TEST_CASE("a peer whose next entry lies before the log is named once and gets he
   }
   CHECK(solo.start_snapshots().empty());
   const std::vector<Message> sent = solo.sent();
-  CHECK(appends_with_entries(sent, 2) == 0);
-  CHECK(appends_with_entries(sent, 3) > 0);
+  CHECK(appends_to(sent, 2) == 0);
+  CHECK(appends_to(sent, 3) > 0);
   size_t heartbeats = 0;
   for (const Message& message : sent) heartbeats += message.to == 2 && std::holds_alternative<AppendEntries>(message.body);
   CHECK(heartbeats > 0);
@@ -140,14 +114,14 @@ TEST_CASE("a peer whose next entry lies before the log is named once and gets he
 TEST_CASE("a peer that is silent is named when it answers") {
   Solo solo(compacted_at(0));
   solo.lead();
-  refuse(solo, {2, 2}, 10, {.term = 1, .index = 3});
+  solo.refuse({2, 2}, 10, {.term = 1, .index = 3});
   for (int i = 0; i < 12; ++i) {
     solo.tick();
     solo.accept(3, 2, 11);
   }
   solo.raft().compact(8);
   solo.tick();
-  CHECK(peer_of(solo, 2).needs_snapshot);
+  CHECK(solo.peer(2).needs_snapshot);
   CHECK(solo.start_snapshots().empty());
   solo.raft().peer_unreachable(2);
   solo.accept(2, 2, 0);
@@ -161,10 +135,10 @@ TEST_CASE("a peer that installed the snapshot goes on by log") {
   solo.take();
   CHECK(solo.last_sent<InstallSnapshot>()->last == EntryId{.term = 1, .index = 10});
   solo.step(2, 2, answer_of(SnapshotAnswer::kInstalled, 7, 10));
-  CHECK_FALSE(peer_of(solo, 2).needs_snapshot);
-  CHECK(peer_of(solo, 2).match == 10);
+  CHECK_FALSE(solo.peer(2).needs_snapshot);
+  CHECK(solo.peer(2).match == 10);
   const std::vector<Message> sent = solo.sent();
-  CHECK(appends_with_entries(sent, 2) == 1);
+  CHECK(appends_to(sent, 2) == 1);
   // And counts: the entry of this term is durable at 1, and at 2 once it says so.
   solo.accept(2, 2, 11);
   CHECK(solo.raft().commit_index() == 11);
@@ -173,7 +147,7 @@ TEST_CASE("a peer that installed the snapshot goes on by log") {
 TEST_CASE("what a peer installed counts for commit") {
   Solo solo(compacted_at(8));
   solo.lead();
-  refuse(solo, {2, 2}, 10, {.term = 1, .index = 3});
+  solo.refuse({2, 2}, 10, {.term = 1, .index = 3});
   solo.step(2, 2, answer_of(SnapshotAnswer::kInstalled, 7, 11));
   CHECK(solo.raft().commit_index() == 11);
 }
@@ -182,7 +156,7 @@ TEST_CASE("an append that shows that a peer needs no snapshot ends its need") {
   LeaderWithNeedyPeer leader;
   Solo& solo = leader.solo;
   solo.accept(2, 2, 8);
-  CHECK_FALSE(peer_of(solo, 2).needs_snapshot);
+  CHECK_FALSE(solo.peer(2).needs_snapshot);
   REQUIRE(solo.loads().size() == 1);
   CHECK(solo.loads()[0].from == 9);
   solo.sent();
@@ -199,8 +173,8 @@ TEST_CASE("a peer whose snapshot the log has passed needs another, and is named 
   solo.raft().compact(10);
   solo.step(2, 2, answer_of(SnapshotAnswer::kInstalled, 7, 9));
   CHECK(solo.start_snapshots() == std::vector<NodeId>{2});
-  CHECK(peer_of(solo, 2).needs_snapshot);
-  CHECK(peer_of(solo, 2).match == 9);
+  CHECK(solo.peer(2).needs_snapshot);
+  CHECK(solo.peer(2).match == 9);
   // The same answer twice, and one of a stream of long ago, name nobody.
   solo.step(2, 2, answer_of(SnapshotAnswer::kInstalled, 7, 9));
   solo.step(2, 2, answer_of(SnapshotAnswer::kInstalled, 6, 9));
@@ -231,7 +205,7 @@ TEST_CASE("a snapshot that failed is asked for again after some heartbeats") {
     solo.accept(3, 2, 11);
   }
   CHECK(ticks == 12);
-  CHECK(peer_of(solo, 2).needs_snapshot);
+  CHECK(solo.peer(2).needs_snapshot);
 }
 
 TEST_CASE("answers to chunks keep a leader, and end with its leadership") {
@@ -243,7 +217,7 @@ TEST_CASE("answers to chunks keep a leader, and end with its leadership") {
   }
   CHECK(solo.raft().role() == raft::Role::kLeader);
   CHECK(solo.snapshot_messages().size() == 30);
-  CHECK(peer_of(solo, 2).ticks_since_heard == 0);
+  CHECK(solo.peer(2).ticks_since_heard == 0);
   solo.append({3, 3}, {}, {});
   CHECK(solo.raft().peers().empty());
   solo.step(2, 3, answer_of(SnapshotAnswer::kNeeds, 7, 0));
@@ -263,7 +237,7 @@ TEST_CASE("answers of strangers, of other terms and beyond the log are not passe
   solo.step(2, 2, answer_of(SnapshotAnswer::kInstalled, 7, 12));
   solo.step(2, 5, answer_of(SnapshotAnswer::kInstalled, 7, 10));
   CHECK(solo.snapshot_messages().empty());
-  CHECK(peer_of(solo, 2).match == 0);
+  CHECK(solo.peer(2).match == 0);
   CHECK(solo.raft().role() == raft::Role::kLeader);
   CHECK(solo.raft().term() == 2);
 }
@@ -274,10 +248,10 @@ TEST_CASE("a learner that needs a snapshot is not caught up, however short the l
   Solo solo(options);
   solo.lead();
   solo.accept(4, 2, 3);
-  refuse(solo, {4, 2}, 10, {.term = 1, .index = 3});
+  solo.refuse({4, 2}, 10, {.term = 1, .index = 3});
   solo.accept(2, 2, 11);
   solo.tick(3);
-  CHECK(peer_of(solo, 4).needs_snapshot);
+  CHECK(solo.peer(4).needs_snapshot);
   CHECK(solo.raft().configuration() == options.configuration);
   solo.step(4, 2, answer_of(SnapshotAnswer::kInstalled, 7, 10));
   solo.tick();
@@ -289,14 +263,14 @@ TEST_CASE("entries that come back from the log after it was compacted are not se
   options.raft.cache_bytes_max = 1;
   Solo solo(options);
   solo.lead();
-  refuse(solo, {2, 2}, 10, {.term = 1, .index = 3});
+  solo.refuse({2, 2}, 10, {.term = 1, .index = 3});
   REQUIRE(solo.loads().size() == 1);
   CHECK(solo.loads()[0].from == 4);
   solo.raft().compact(8);
   solo.sent();
   solo.raft().loaded(2, {make_entry(1, 4, "x"), make_entry(1, 5, "x")});
   solo.take();
-  CHECK(appends_with_entries(solo.sent(), 2) == 0);
+  CHECK(appends_to(solo.sent(), 2) == 0);
   CHECK(solo.loads().size() == 1);
   CHECK(solo.start_snapshots() == std::vector<NodeId>{2});
 }
@@ -458,11 +432,11 @@ TEST_CASE("D9: a node that installs a snapshot votes, once that is durable") {
 TEST_CASE("D9: a candidate that switches to a snapshot gives its candidacy up") {
   Solo solo(behind());
   solo.tick_to_timeout();
-  for (const NodeId voter : {2u, 3u}) solo.step(voter, 2, RequestVoteReply{.pre_vote = true, .granted = true});
+  for (const NodeId voter : {2u, 3u}) solo.step(voter, 2, kPreVoteGranted);
   REQUIRE(solo.raft().role() == raft::Role::kCandidate);
   REQUIRE(solo.install(install_at({.term = 1, .index = 20})));
   solo.sync(1);
-  for (const NodeId voter : {2u, 3u}) solo.step(voter, 2, RequestVoteReply{.pre_vote = false, .granted = true});
+  for (const NodeId voter : {2u, 3u}) solo.step(voter, 2, kVoteGranted);
   CHECK(solo.raft().role() == raft::Role::kFollower);
 }
 
@@ -681,15 +655,15 @@ TEST_CASE("a hint at the base is answered by log, one before it by a snapshot") 
   Solo solo(compacted_at(8));
   solo.lead();
   solo.sent();
-  refuse(solo, {2, 2}, 10, {.term = 1, .index = 8});
-  CHECK_FALSE(peer_of(solo, 2).needs_snapshot);
+  solo.refuse({2, 2}, 10, {.term = 1, .index = 8});
+  CHECK_FALSE(solo.peer(2).needs_snapshot);
   REQUIRE(solo.loads().size() == 1);
   CHECK(solo.loads()[0].from == 9);
   solo.raft().loaded(2, {make_entry(1, 9, "x"), make_entry(1, 10, "x")});
   solo.take();
   CHECK(solo.last_sent<AppendEntries>()->previous == EntryId{.term = 1, .index = 8});
-  refuse(solo, {2, 2}, 8, {.term = 1, .index = 7});
-  CHECK(peer_of(solo, 2).needs_snapshot);
+  solo.refuse({2, 2}, 8, {.term = 1, .index = 7});
+  CHECK(solo.peer(2).needs_snapshot);
 }
 
 TEST_CASE("scenario 38: term and vote are those of before a compaction") {

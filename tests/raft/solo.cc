@@ -4,6 +4,21 @@
 
 namespace leto::raft_test {
 
+std::vector<Entry> make_log(Term term, Index count) {
+  std::vector<Entry> log;
+  for (Index index = 1; index <= count; ++index) log.push_back(make_entry(term, index, "x"));
+  return log;
+}
+
+size_t appends_to(const std::vector<Message>& messages, NodeId to) {
+  size_t count = 0;
+  for (const Message& message : messages) {
+    const auto* append = std::get_if<raft::AppendEntries>(&message.body);
+    count += append && message.to == to && !append->entries.empty();
+  }
+  return count;
+}
+
 Solo::Solo(SoloOptions options) : options_(std::move(options)) {
   options_.raft.self = options_.self;
   if (options_.raft.election_ticks == raft::Options{}.election_ticks) {
@@ -47,6 +62,18 @@ void Solo::accept(NodeId from, Term term, Index match, uint64_t read_counter) {
                                             .read_counter = read_counter});
 }
 
+void Solo::refuse(Sender sender, Index previous, raft::EntryId hint) {
+  step(sender.node, sender.term,
+       raft::AppendEntriesReply{
+           .accepted = false, .match = 0, .previous_index = previous, .hint = hint, .read_counter = 0});
+}
+
+raft::PeerView Solo::peer(NodeId node) const {
+  for (const raft::PeerView& peer : raft_->peers())
+    if (peer.node == node) return peer;
+  return {};
+}
+
 void Solo::tick(uint64_t count) {
   for (uint64_t i = 0; i < count; ++i) {
     raft_->tick();
@@ -62,11 +89,9 @@ void Solo::tick_to_timeout() {
 void Solo::lead() {
   tick_to_timeout();
   const Term term = raft_->term() + 1;
-  for (const NodeId voter : {NodeId{2}, NodeId{3}})
-    step(voter, term, raft::RequestVoteReply{.pre_vote = true, .granted = true});
+  for (const NodeId voter : {NodeId{2}, NodeId{3}}) step(voter, term, kPreVoteGranted);
   sync();
-  for (const NodeId voter : {NodeId{2}, NodeId{3}})
-    step(voter, term, raft::RequestVoteReply{.pre_vote = false, .granted = true});
+  for (const NodeId voter : {NodeId{2}, NodeId{3}}) step(voter, term, kVoteGranted);
   sync();
   sent_.clear();
 }

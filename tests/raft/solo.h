@@ -29,14 +29,25 @@ struct Sender {
   Term term = 0;
 };
 
+inline constexpr raft::RequestVoteReply kPreVoteGranted{.pre_vote = true, .granted = true};
+inline constexpr raft::RequestVoteReply kVoteGranted{.pre_vote = false, .granted = true};
+
+// Entries 1 to `count`, all of one term.
+std::vector<Entry> make_log(Term term, Index count);
+// How many of them are appends to `to` that carry entries.
+size_t appends_to(const std::vector<Message>& messages, NodeId to);
+
 class Solo {
  public:
   explicit Solo(SoloOptions options = {});
 
   raft::Raft& raft() { return *raft_; }
+  // What the leader knows of `node`; of nobody if it is no peer.
+  raft::PeerView peer(NodeId node) const;
   void step(NodeId from, Term term, raft::Body body);
   void append(Sender sender, raft::EntryId previous, std::vector<Entry> entries, Index commit = 0);
   void accept(NodeId from, Term term, Index match, uint64_t read_counter = 0);
+  void refuse(Sender sender, Index previous, raft::EntryId hint);
   void tick(uint64_t count = 1);
   void tick_to_timeout();
   // Makes it the leader of the next term, by the votes of 2 and 3, with its disk in order.

@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "base/log.h"
 #include "raft/trace.h"
 
 namespace leto::raft_test {
@@ -48,7 +47,6 @@ std::string difference(const std::string& expected, const std::string& actual) {
 }
 
 TEST_CASE("every scripted trace goes as it is written") {
-  base::set_log_level(base::LogLevel::kWarning);
   const bool update = std::getenv("LETO_UPDATE_TRACES") != nullptr;
   const std::vector<std::filesystem::path> paths = stories();
   REQUIRE(paths.size() >= 20);
