@@ -175,13 +175,15 @@ class FakeNetwork final : public Network {
 class FakeClock final : public Clock {
  public:
   uint64_t monotonic_us() override {
+    now_us += step_us;
     if (readings_until_jump > 0 && --readings_until_jump == 0) now_us += jump_us;
     return now_us;
   }
   uint64_t wall_ms() override { return wall; }
   uint64_t now_us = 1000000;
   uint64_t wall = 1700000000000;
-  // What was read before so many readings from now took `jump_us`; 0: time passes only when told.
+  uint64_t step_us = 0;   // Whoever looks at it takes so long.
+  // What was read before so many readings from now took `jump_us`; 0: none did.
   uint64_t readings_until_jump = 0;
   uint64_t jump_us = 0;
 };
@@ -193,7 +195,17 @@ class FakeWaker final : public Waker {
   bool woken = false;
 };
 
-// A node on fakes. With `others` it is one voter of several, node 1.
+// How many ticks of the loop come in `milliseconds`.
+constexpr int ticks_in(uint64_t milliseconds) { return static_cast<int>(milliseconds / kTickMs); }
+
+// To node 1, behind the entry that every log begins with.
+inline raft::Message heartbeat_of(raft::NodeId leader, raft::Term term) {
+  raft::AppendEntries heartbeat;
+  heartbeat.previous = {.term = 1, .index = 1};
+  return {.from = leader, .to = 1, .term = term, .body = heartbeat};
+}
+
+// A node on fakes. With `voters` it is one voter of several, node 1.
 class NodeUnderTest {
  public:
   explicit NodeUnderTest(size_t voters = 1) : NodeUnderTest(start_of(voters)) {}
@@ -246,6 +258,13 @@ class NodeUnderTest {
       turn();
     }
   }
+  // It hears the leader of `term`.
+  void follow(raft::NodeId leader, raft::Term term) {
+    node->on_message(heartbeat_of(leader, term));
+    finish_all_disk();
+  }
+  // Whoever led until now, `leader` does in the next term.
+  void lose_leadership_to(raft::NodeId leader) { follow(leader, node->raft().term() + 1); }
   // One voter: ticks until it leads and has committed in its term.
   void lead() {
     for (int tick = 0; tick < 200 && !node->raft().leads_and_committed_in_term(); ++tick) {

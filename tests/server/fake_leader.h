@@ -15,13 +15,6 @@ class FollowerUnderTest : public NodeUnderTest {
     options.follower_writes = FollowerWrites::kForward;
     follow(2, 2);
   }
-  // A heartbeat of the leader of `term`.
-  void follow(raft::NodeId leader, raft::Term term) {
-    raft::AppendEntries heartbeat;
-    heartbeat.previous = {.term = 1, .index = 1};
-    node->on_message({.from = leader, .to = 1, .term = term, .body = heartbeat});
-    finish_all_disk();
-  }
   // Long enough for what was paused, and not for an election.
   void pause() {
     ticks(3);

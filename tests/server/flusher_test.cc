@@ -141,17 +141,15 @@ TEST_CASE("a SNAPSHOT that is asked for during a flush waits for the next one") 
 }
 
 TEST_CASE("a SNAPSHOT does not wait for entries that were lost with the leadership") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
-  peers.answering = {};
+  LeaderUnderTest test;
+  test.peers.answering = {};
   const SessionRef session = test.node->open_session();
   test.send(session, {"SET", "k", "1"});
   test.send(session, {"SNAPSHOT"});
   test.turn();
   CHECK(!test.keys.busy());
   // A leader of a later term has another, shorter log.
-  test.node->on_message(peers.heartbeat_of(2, test.node->raft().term() + 1));
+  test.node->on_message(heartbeat_of(2, test.node->raft().term() + 1));
   test.turn();
   CHECK(test.keys.busy());
   test.finish_all_disk();
@@ -310,9 +308,7 @@ TEST_CASE("a follower that is behind keeps acknowledgements of entries back, and
   CHECK(acknowledged() == 2);
   append(3, "small");
   CHECK(acknowledged() == 0);
-  raft::AppendEntries heartbeat;
-  heartbeat.previous = {.term = 1, .index = 1};
-  test.node->on_message({.from = 2, .to = 1, .term = 1, .body = heartbeat});
+  test.node->on_message(heartbeat_of(2, 1));
   test.turn();
   CHECK(acknowledged() == 1);
   test.ticks(100);

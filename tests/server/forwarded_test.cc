@@ -12,10 +12,7 @@ namespace {
 using Answers = std::vector<std::string>;
 
 // A leader of three, and a follower, node 2, that forwards by hand.
-class LeaderUnderTest : public NodeUnderTest {
- public:
-  LeaderUnderTest() : NodeUnderTest(3), peers(*this, {2, 3}) { peers.elect(); }
-
+struct ServingLeader : LeaderUnderTest {
   peer::Forward frame(uint64_t first, const std::vector<std::vector<std::string>>& commands) const {
     peer::Forward forward{.from = 2, .to = 1, .term = node->raft().term(), .life = 7, .stream = 1, .first = first, .requests = {}};
     for (const std::vector<std::string>& arguments : commands) {
@@ -39,7 +36,7 @@ class LeaderUnderTest : public NodeUnderTest {
     return result;
   }
   void lose_leadership() {
-    node->on_message(peers.heartbeat_of(3, node->raft().term() + 1));
+    lose_leadership_to(3);
     peers.exchange();
   }
   std::string value_of(const std::string& key) {
@@ -48,19 +45,17 @@ class LeaderUnderTest : public NodeUnderTest {
     send(session, {"GET", key});
     return take(session).substr(5);
   }
-
-  FakePeers peers;
 };
 
 TEST_CASE("forwarded requests are carried out in order and answered as from a client here") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.bring(test.frame(1, {{"INCR", "n"}, {"INCR", "n"}, {"SET", "s", "text"}, {"INCR", "s"}}));
   CHECK(test.answers() == Answers{"1::1\r\n", "2::2\r\n", "3:+OK\r\n", "4:-ERR value is not an integer or out of range\r\n"});
   CHECK(test.node->stats().forward_served == 4);
 }
 
 TEST_CASE("past flush-lag-bytes forwarded writes wait, in their order, until the disk has followed") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.options.flush_lag_bytes = 1;
   test.bring(test.frame(1, {{"INCR", "n"}}));
   CHECK(test.answers() == Answers{"1::1\r\n"});
@@ -88,7 +83,7 @@ TEST_CASE("past flush-lag-bytes forwarded writes wait, in their order, until the
 }
 
 TEST_CASE("an answer names the process, the stream, and an index by which it is applied") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.bring(test.frame(1, {{"INCR", "n"}}));
   REQUIRE(test.network.forward_replies.size() == 1);
   const peer::ForwardReply& reply = test.network.forward_replies[0];
@@ -100,7 +95,7 @@ TEST_CASE("an answer names the process, the stream, and an index by which it is 
 }
 
 TEST_CASE("a frame that comes twice is carried out once") {
-  LeaderUnderTest test;
+  ServingLeader test;
   const peer::Forward frame = test.frame(1, {{"INCR", "n"}});
   test.bring(frame);
   test.bring(frame);
@@ -109,7 +104,7 @@ TEST_CASE("a frame that comes twice is carried out once") {
 }
 
 TEST_CASE("a frame that comes early waits for the one before it") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.bring(test.frame(2, {{"SET", "k", "second"}}));
   test.bring(test.frame(3, {{"SET", "k", "third"}}));
   CHECK(test.answers().empty());
@@ -119,11 +114,11 @@ TEST_CASE("a frame that comes early waits for the one before it") {
 }
 
 TEST_CASE("a number that does not come closes the stream, and then it is not taken when it comes after all") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.bring(test.frame(1, {{"INCR", "n"}}));
   CHECK(test.answers() == Answers{"1::1\r\n"});
   test.bring(test.frame(3, {{"INCR", "n"}}));
-  test.peers.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs));
+  test.peers.ticks(ticks_in(2 * test.options.election_timeout_ms));
   CHECK(test.answers() == Answers{"closed from 2"});
   test.bring(test.frame(2, {{"INCR", "n"}}));
   test.bring(test.frame(3, {{"INCR", "n"}}));
@@ -132,14 +127,14 @@ TEST_CASE("a number that does not come closes the stream, and then it is not tak
 }
 
 TEST_CASE("a stream whose beginning never came is refused only from what did come") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.bring(test.frame(5, {{"INCR", "n"}}));
-  test.peers.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs));
+  test.peers.ticks(ticks_in(2 * test.options.election_timeout_ms));
   CHECK(test.answers() == Answers{"closed from 5"});
 }
 
 TEST_CASE("a later stream of a process ends the earlier one") {
-  LeaderUnderTest test;
+  ServingLeader test;
   peer::Forward later = test.frame(1, {{"INCR", "n"}});
   later.stream = 2;
   test.bring(later);
@@ -149,7 +144,7 @@ TEST_CASE("a later stream of a process ends the earlier one") {
 }
 
 TEST_CASE("a frame of an earlier stream is not taken for the next one of the later stream") {
-  LeaderUnderTest test;
+  ServingLeader test;
   peer::Forward later = test.frame(1, {{"INCR", "n"}});
   later.stream = 2;
   test.bring(later);
@@ -159,7 +154,7 @@ TEST_CASE("a frame of an earlier stream is not taken for the next one of the lat
 }
 
 TEST_CASE("two processes of one node do not disturb each other") {
-  LeaderUnderTest test;
+  ServingLeader test;
   peer::Forward other = test.frame(1, {{"INCR", "n"}});
   other.life = 8;
   test.bring(test.frame(1, {{"INCR", "n"}}));
@@ -169,7 +164,7 @@ TEST_CASE("two processes of one node do not disturb each other") {
 }
 
 TEST_CASE("the processes that are known are bounded, and forgotten when they are silent for long") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.options.flush_lag_ms = 10 * Forwarded::kForgetUs / 1000;   // The keys file is not what this is about.
   peer::Forward frame = test.frame(1, {{"INCR", "n"}});
   for (uint64_t life = 1; life <= Forwarded::kProcessesMax; ++life) {
@@ -181,14 +176,14 @@ TEST_CASE("the processes that are known are bounded, and forgotten when they are
   frame.life = Forwarded::kProcessesMax + 1;
   test.bring(frame);
   CHECK(test.answers().empty());
-  test.peers.ticks(static_cast<int>(Forwarded::kForgetUs / 1000 / kTickMs) + 20);
+  test.peers.ticks(ticks_in(Forwarded::kForgetUs / 1000) + 20);
   frame.term = test.node->raft().term();
   test.bring(frame);
   CHECK(test.answers() == Answers{"1::" + std::to_string(Forwarded::kProcessesMax + 1) + "\r\n"});
 }
 
 TEST_CASE("who does not lead in the frame's term takes nothing of it") {
-  LeaderUnderTest test;
+  ServingLeader test;
   peer::Forward frame = test.frame(1, {{"INCR", "n"}});
   frame.term += 1;
   test.bring(frame);
@@ -201,7 +196,7 @@ TEST_CASE("who does not lead in the frame's term takes nothing of it") {
 }
 
 TEST_CASE("a frame that was taken and comes again when leadership is lost is not called refused") {
-  LeaderUnderTest test;
+  ServingLeader test;
   const peer::Forward frame = test.frame(1, {{"INCR", "n"}});
   test.bring(frame);
   CHECK(test.answers() == Answers{"1::1\r\n"});
@@ -211,7 +206,7 @@ TEST_CASE("a frame that was taken and comes again when leadership is lost is not
 }
 
 TEST_CASE("what is lost with leadership is UNKNOWN if it was proposed, and not taken if it was not") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.peers.accept_appends = false;
   const peer::Forward begun = test.frame(1, {{"INCR", "n"}});
   test.node->on_forward(begun);
@@ -219,20 +214,19 @@ TEST_CASE("what is lost with leadership is UNKNOWN if it was proposed, and not t
   REQUIRE(test.disk.busy());
   test.node->on_forward(test.frame(2, {{"INCR", "n"}}));
   test.turn();
-  test.node->on_message(test.peers.heartbeat_of(3, test.node->raft().term() + 1));
-  test.finish_all_disk();
+  test.lose_leadership_to(3);
   CHECK(test.answers() == Answers{"1:-UNKNOWN outcome: this node lost leadership before the write was committed\r\n", "2:not taken"});
 }
 
 TEST_CASE("a node that shuts down takes nothing more") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.node->begin_shutdown([] {});
   test.bring(test.frame(1, {{"INCR", "n"}}));
   CHECK(test.answers() == Answers{"1:not taken"});
 }
 
 TEST_CASE("only writes and commands of the leader are carried out for others") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.bring(test.frame(1, {{"GET", "n"}, {"SHUTDOWN"}, {"nosuch"}, {"SET", "k"}, {"LEAVE", "id9"}}));
   CHECK(test.answers() == Answers{"1:-ERR this command cannot be forwarded\r\n", "2:-ERR this command cannot be forwarded\r\n",
                                   "3:-ERR this command cannot be forwarded\r\n",
@@ -256,7 +250,7 @@ std::vector<std::string> exec_of(const std::vector<std::vector<std::string>>& co
 }
 
 TEST_CASE("a forwarded transaction is one entry's command, done whole, and answered with an array") {
-  LeaderUnderTest test;
+  ServingLeader test;
   const raft::Index before = test.node->raft().last().index;
   test.bring(test.frame(1, {exec_of({{"INCR", "a"}, {"INCR", "b"}, {"GET", "a"}})}));
   CHECK(test.answers() == Answers{"1:*3\r\n:1\r\n:1\r\n$1\r\n1\r\n"});
@@ -268,7 +262,7 @@ TEST_CASE("a forwarded transaction is one entry's command, done whole, and answe
 }
 
 TEST_CASE("a forwarded transaction that no follower makes is refused, and does nothing") {
-  LeaderUnderTest test;
+  ServingLeader test;
   const std::string error = "-ERR a transaction that cannot be read\r\n";
   test.bring(test.frame(1, {{"exec"}, exec_of({{"GET", "a"}}), exec_of({{"INCR", "a"}}, "\x05"), {"exec", "a", "b"}, {"MULTI"},
                             {"WATCH", "a"}}));
@@ -282,7 +276,7 @@ TEST_CASE("a forwarded transaction that no follower makes is refused, and does n
 }
 
 TEST_CASE("a forwarded transaction whose leader lost its office is UNKNOWN if it was proposed, and not taken otherwise") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.peers.accept_entries = false;
   test.bring(test.frame(1, {exec_of({{"INCR", "a"}})}));
   test.lose_leadership();
@@ -294,7 +288,7 @@ TEST_CASE("a forwarded transaction whose leader lost its office is UNKNOWN if it
 }
 
 TEST_CASE("a command that answers later holds up none behind it") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.bring(test.frame(1, {{"JOIN", "10.0.0.9:15379", "id9"}, {"INCR", "n"}}));
   CHECK(test.answers() == Answers{"2::1\r\n"});
   REQUIRE(test.network.dials.size() == 1);
@@ -304,7 +298,7 @@ TEST_CASE("a command that answers later holds up none behind it") {
 }
 
 TEST_CASE("what one process may bring at once is bounded; beyond it nothing is taken") {
-  LeaderUnderTest test;
+  ServingLeader test;
   test.peers.accept_appends = false;
   const std::string value(8 << 20, 'v');
   uint64_t first = 1;

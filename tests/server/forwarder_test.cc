@@ -289,8 +289,7 @@ TEST_CASE("without a leader writes wait for one, and are forwarded when there is
   test.turn();
   CHECK(session->output().empty());
   CHECK(test.network.forwards.empty());
-  test.node->on_message(FakePeers(test, {}).heartbeat_of(2, 2));
-  test.finish_all_disk();
+  test.follow(2, 2);
   REQUIRE(test.network.forwards.size() == 1);
   CHECK(test.network.forwards[0].to == 2);
 }

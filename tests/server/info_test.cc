@@ -74,12 +74,10 @@ TEST_CASE("INFO has the fields of Redis that tools read, and its numbers parse")
 }
 
 TEST_CASE("INFO raft tells of roles, indexes, lags and of every member") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   const SessionRef session = test.node->open_session();
   test.send(session, {"SET", "k", "1"});
-  peers.exchange();
+  test.peers.exchange();
   const Fields raft = section(test, "raft");
   check_numbers(raft, {"node", "term", "commit_index", "applied_index", "durable_index", "last_index",
                        "log_first_index", "log_bytes", "flushed_index", "flush_lag_entries", "flush_lag_keys",
@@ -103,12 +101,10 @@ TEST_CASE("INFO raft tells of roles, indexes, lags and of every member") {
 
 TEST_CASE("INFO replication names a follower's master, and says when there is none") {
   NodeUnderTest test(3);
-  FakePeers peers(test, {});
   Fields replication = section(test, "replication");
   CHECK(replication.at("role") == "slave");
   CHECK(replication.at("master_link_status") == "down");
-  test.node->on_message(peers.heartbeat_of(2, 2));
-  test.finish_all_disk();
+  test.follow(2, 2);
   replication = section(test, "replication");
   CHECK(replication.at("master_host") == "10.0.0.2");
   CHECK(replication.at("master_port") == "5379");

@@ -44,9 +44,7 @@ TEST_CASE("JOIN dials the address, adds who is there, and is answered when it vo
 }
 
 TEST_CASE("JOIN of a member as it is there already is OK at once") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   const SessionRef session = test.node->open_session();
   test.send(session, {"JOIN", "10.0.0.2:15379", "id2"});
   answer_dial(test, found(2));
@@ -54,21 +52,19 @@ TEST_CASE("JOIN of a member as it is there already is OK at once") {
 }
 
 TEST_CASE("JOIN of a member under other addresses changes them, and keeps those that nobody names") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   const SessionRef session = test.node->open_session();
   Network::Found there = found(2);
   there.member.client_address = "10.0.0.2:7777";
   test.send(session, {"JOIN", "10.0.0.2:15379", "id2"});
   answer_dial(test, there);
-  peers.ticks(5);
+  test.peers.ticks(5);
   CHECK(test.take(session) == "+OK\r\n");
   CHECK(test.node->members().find(2)->client_address == "10.0.0.2:7777");
   there.member.client_address.clear();
   test.send(session, {"JOIN", "10.0.0.2:8888", "id2"});
   answer_dial(test, there);
-  peers.ticks(5);
+  test.peers.ticks(5);
   CHECK(test.take(session) == "+OK\r\n");
   CHECK(test.node->members().find(2)->raft_address == "10.0.0.2:8888");
   CHECK(test.node->members().find(2)->client_address == "10.0.0.2:7777");
@@ -101,10 +97,8 @@ TEST_CASE("JOIN of an address where nobody answers, or somebody else, says so an
 }
 
 TEST_CASE("the id of a member that is alive is not given to another node") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
-  peers.answering = {2};
+  LeaderUnderTest test;
+  test.peers.answering = {2};
   Network::Found there = found(9);
   there.member.id = "id3";
   const SessionRef session = test.node->open_session();
@@ -120,25 +114,23 @@ TEST_CASE("the id of a member that is alive is not given to another node") {
 }
 
 TEST_CASE("a node that comes under the id of a member not heard for two election timeouts takes its place") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
-  peers.answering = {2, 9};
+  LeaderUnderTest test;
+  test.peers.answering = {2, 9};
   Network::Found there = found(9);
   there.member.id = "id3";
   const SessionRef session = test.node->open_session();
-  const int two_timeouts = static_cast<int>(2 * test.options.election_timeout_ms / kTickMs);
-  peers.ticks(two_timeouts - 5);
+  const int two_timeouts = ticks_in(2 * test.options.election_timeout_ms);
+  test.peers.ticks(two_timeouts - 5);
   test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
   answer_dial(test, there);
   CHECK(test.take(session).starts_with("-ERR node id3 is alive"));
-  peers.ticks(10);
+  test.peers.ticks(10);
   test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
   answer_dial(test, there);
   test.turn();
   // The old one votes until the new one does: no majority is lost meanwhile.
   CHECK(is_voter(test, 3));
-  peers.ticks(40);
+  test.peers.ticks(40);
   CHECK(test.take(session) == "+OK\r\n");
   CHECK(test.node->members().members.size() == 3);
   CHECK(test.node->members().find(3) == nullptr);
@@ -147,21 +139,19 @@ TEST_CASE("a node that comes under the id of a member not heard for two election
 }
 
 TEST_CASE("LEAVE of an id that is being replaced removes both who have it") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
-  peers.answering = {2};
-  peers.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs) + 5);
+  LeaderUnderTest test;
+  test.peers.answering = {2};
+  test.peers.ticks(ticks_in(2 * test.options.election_timeout_ms) + 5);
   Network::Found there = found(9);
   there.member.id = "id3";
   const SessionRef session = test.node->open_session();
   test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
   answer_dial(test, there);
-  peers.ticks(static_cast<int>(test.options.request_timeout_ms / kTickMs) + 20);
+  test.peers.ticks(ticks_in(test.options.request_timeout_ms) + 20);
   CHECK(test.take(session).starts_with("-UNKNOWN outcome: "));
   REQUIRE(test.node->members().find(9) != nullptr);
   test.send(session, {"LEAVE", "id3"});
-  peers.ticks(10);
+  test.peers.ticks(10);
   CHECK(test.take(session) == "+OK\r\n");
   CHECK(test.node->members().members.size() == 2);
 }
@@ -187,9 +177,7 @@ TEST_CASE("a learner is taken in as an observer, and stays one") {
 }
 
 TEST_CASE("a voter does not become a learner in place") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   const SessionRef session = test.node->open_session();
   test.send(session, {"JOIN", "10.0.0.2:15379", "id2", "2", "10.0.0.2:5379", "LEARNER"});
   CHECK(test.take(session) ==
@@ -206,12 +194,10 @@ raft::Member moved_to(raft::NodeId node, const std::string& host) {
 }
 
 TEST_CASE("a member that says it is elsewhere is there in the configuration soon, with its part unchanged") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   test.node->on_addresses_said(moved_to(2, "10.0.0.77"));
   test.node->on_addresses_said(moved_to(1, "10.0.0.78"));   // It found out where it is itself.
-  peers.ticks(10);
+  test.peers.ticks(10);
   CHECK(test.node->members().find(2)->raft_address == "10.0.0.77:15379");
   CHECK(test.node->members().find(2)->client_address == "10.0.0.77:5379");
   CHECK(test.node->members().find(1)->raft_address == "10.0.0.78:15379");
@@ -227,7 +213,7 @@ TEST_CASE("what a follower was told of a member's address it proposes when it le
     if (changed_since) {
       raft::Configuration newer = test.node->members();
       newer.members[1].raft_address = "10.0.0.99:15379";
-      raft::Message append = peers.heartbeat_of(3, 1);
+      raft::Message append = heartbeat_of(3, 1);
       std::get<raft::AppendEntries>(append.body).entries.push_back(
           {.id = {.term = 1, .index = 2},
            .kind = raft::EntryKind::kConfiguration,
@@ -244,11 +230,9 @@ TEST_CASE("what a follower was told of a member's address it proposes when it le
 }
 
 TEST_CASE("nobody who is no member is brought into the configuration by saying where it is") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   test.node->on_addresses_said(moved_to(9, "10.0.0.77"));
-  peers.ticks(10);
+  test.peers.ticks(10);
   CHECK(test.node->members().members.size() == 3);
 }
 
@@ -278,14 +262,12 @@ TEST_CASE("changes that wait are made one after the other, in the order they cam
 }
 
 TEST_CASE("LEAVE names an id that is a member") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   const SessionRef session = test.node->open_session();
   test.send(session, {"LEAVE", "nobody"});
   CHECK(test.take(session) == "-ERR no member is called 'nobody'\r\n");
   test.send(session, {"LEAVE", "id3"});
-  peers.ticks(10);
+  test.peers.ticks(10);
   CHECK(test.take(session) == "+OK\r\n");
   CHECK(test.node->members().members.size() == 2);
 }
@@ -314,11 +296,9 @@ TEST_CASE("LEAVE of the only node is refused") {
 }
 
 TEST_CASE("LEAVE that would leave no live majority is refused") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
-  peers.answering = {2};
-  peers.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs));
+  LeaderUnderTest test;
+  test.peers.answering = {2};
+  test.peers.ticks(ticks_in(2 * test.options.election_timeout_ms));
   const SessionRef session = test.node->open_session();
   test.send(session, {"LEAVE", "id2"});
   CHECK(test.take(session) == "-ERR refused: the members that are left and answer would be no majority\r\n");
@@ -378,8 +358,7 @@ TEST_CASE("when leadership is lost what was begun is unknown, and what waits did
   test.send(waits, {"JOIN", "10.0.0.8:15379", "id8"});
   answer_dial(test, found(9));
   peers.ticks(2);
-  test.node->on_message(peers.heartbeat_of(9, test.node->raft().term() + 1));
-  test.finish_all_disk();
+  test.lose_leadership_to(9);
   CHECK(test.take(begun) == "-UNKNOWN outcome: this node lost leadership during the change\r\n");
   CHECK(test.take(waits) == "-not leader\r\n");
   // The dial ends after all: nobody is answered twice.
@@ -395,7 +374,7 @@ TEST_CASE("a JOIN that does not get done holds up no other change for ever") {
   test.send(stuck, {"JOIN", "10.0.0.9:15379", "id9"});
   answer_dial(test, found(9));
   // The newcomer dies before it has caught up.
-  peers.ticks(static_cast<int>(test.options.request_timeout_ms / kTickMs) + 20);
+  peers.ticks(ticks_in(test.options.request_timeout_ms) + 20);
   CHECK(test.take(stuck).starts_with("-UNKNOWN outcome: "));
   const SessionRef session = test.node->open_session();
   test.send(session, {"LEAVE", "id9"});
@@ -410,7 +389,7 @@ TEST_CASE("a change whose dial does not end in time did not happen, and says so"
   const SessionRef session = test.node->open_session();
   test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
   const FakeNetwork::Dial late = test.network.dials.front();
-  test.ticks(static_cast<int>(test.options.request_timeout_ms / kTickMs) + 20);
+  test.ticks(ticks_in(test.options.request_timeout_ms) + 20);
   CHECK(test.take(session).starts_with("-"));
   late.done(found(9));
   test.finish_all_disk();

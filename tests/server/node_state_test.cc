@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include "fake_environment.h"
-#include "fake_peers.h"
 #include "storage/damage.h"
 
 namespace leto::server::test {

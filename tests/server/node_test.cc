@@ -65,13 +65,11 @@ TEST_CASE("a node that a newer configuration in its log makes a member was not r
 
 TEST_CASE("a node that is told of its removal believes it as long as nobody leads it") {
   NodeUnderTest test(3);
-  const FakePeers peers(test, {});
   const SessionRef session = test.node->open_session();
-  test.node->on_message(peers.heartbeat_of(2, 2));
-  test.finish_all_disk();
+  test.follow(2, 2);
   test.node->on_removed("you were removed");
   CHECK_FALSE(test.node->removed());
-  test.ticks(static_cast<int>(2 * test.options.election_timeout_ms / kTickMs) + 2);
+  test.ticks(ticks_in(2 * test.options.election_timeout_ms) + 2);
   test.node->on_removed("you were removed");
   CHECK(test.node->removed());
   test.send(session, {"READONLY"});
@@ -81,25 +79,21 @@ TEST_CASE("a node that is told of its removal believes it as long as nobody lead
   test.send(session, {"SET", "k", "v"});
   CHECK(test.take(session) == "-CLUSTERDOWN this node was removed from its cluster\r\n");
   // It was taken in again: a leader speaks to it.
-  test.node->on_message(peers.heartbeat_of(2, test.node->raft().term() + 1));
+  test.node->on_message(heartbeat_of(2, test.node->raft().term() + 1));
   CHECK_FALSE(test.node->removed());
 }
 
 TEST_CASE("messages of peers are counted by the network that carries them, not by the node as well") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   CHECK(test.node->stats().peer_messages_sent == 0);
   CHECK(test.node->stats().peer_messages_received == 0);
 }
 
 TEST_CASE("at shutdown leadership goes to a voter that answers, not to one that is dead") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
-  peers.ticks(20);
-  peers.answering = {3};
-  peers.ticks(static_cast<int>(test.options.election_timeout_ms / kTickMs) + 5);
+  LeaderUnderTest test;
+  test.peers.ticks(20);
+  test.peers.answering = {3};
+  test.peers.ticks(ticks_in(test.options.election_timeout_ms) + 5);
   REQUIRE(test.node->raft().role() == raft::Role::kLeader);
   test.network.sent.clear();
   bool done = false;
@@ -112,8 +106,7 @@ TEST_CASE("at shutdown leadership goes to a voter that answers, not to one that 
   CHECK(asked->to == 3);
   CHECK(!done);
   // It took over.
-  test.node->on_message(peers.heartbeat_of(3, test.node->raft().term() + 1));
-  test.finish_all_disk();
+  test.lose_leadership_to(3);
   REQUIRE(test.keys.busy());
   test.keys.finish(base::Status::ok());
   CHECK(done);

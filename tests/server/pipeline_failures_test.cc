@@ -9,26 +9,21 @@ namespace leto::server::test {
 namespace {
 
 TEST_CASE("a read not yet served before a proposed write that ends UNKNOWN fails, and does not run behind it") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
-  peers.accept_appends = false;
+  LeaderUnderTest test;
+  test.peers.accept_appends = false;
   const SessionRef session = test.node->open_session();
   test.send(session, {"GET", "k"});
   test.turn();
   test.send(session, {"SET", "k", "v"});
   test.turn();
   CHECK(session->output().empty());
-  test.node->on_message(peers.heartbeat_of(3, test.node->raft().term() + 1));
-  test.finish_all_disk();
+  test.lose_leadership_to(3);
   const std::string replies = test.take(session);
   CHECK(replies.starts_with("-CLUSTERDOWN the outcome of a later write of this connection is unknown\r\n-UNKNOWN "));
 }
 
 TEST_CASE("a read that no quorum has confirmed when a later write of its connection is applied runs right before it") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   const SessionRef session = test.node->open_session();
   test.send(session, {"GET", "k"});
   test.turn();
@@ -43,11 +38,9 @@ TEST_CASE("a read that no quorum has confirmed when a later write of its connect
 }
 
 TEST_CASE("D14: a write that was proposed ends UNKNOWN when the leader steps down, in the same term too") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   const raft::Term term = test.node->raft().term();
-  peers.answering = {};
+  test.peers.answering = {};
   const SessionRef session = test.node->open_session();
   test.send(session, {"SET", "k", "v"});
   test.finish_all_disk();

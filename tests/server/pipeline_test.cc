@@ -144,7 +144,7 @@ TEST_CASE("a write that is not committed within request-timeout ends as UNKNOWN,
   test.send(session, {"SET", "k", "1"});
   test.send(session, {"GET", "k"});
   test.turn();
-  test.ticks(static_cast<int>(test.options.request_timeout_ms / kTickMs) + 20);
+  test.ticks(ticks_in(test.options.request_timeout_ms) + 20);
   const std::string replies = test.take(session);
   CHECK(replies.starts_with("-UNKNOWN outcome: "));
   CHECK(replies.find("\r\n-UNKNOWN outcome: ") != std::string::npos);
@@ -195,32 +195,22 @@ TEST_CASE("a node without a leader holds a write for a while, then says that it 
   test.send(session, {"SET", "k", "1"});
   test.turn();
   CHECK(session->output().empty());
-  test.ticks(static_cast<int>(4 * test.options.election_timeout_ms / kTickMs));
+  test.ticks(ticks_in(4 * test.options.election_timeout_ms));
   CHECK(test.take(session) == "-CLUSTERDOWN no leader\r\n");
 }
 
 TEST_CASE("a follower answers a write with exactly 'not leader'") {
   NodeUnderTest test(3);
-  raft::AppendEntries heartbeat;
-  heartbeat.previous = {.term = 1, .index = 1};
-  test.node->on_message({.from = 2, .to = 1, .term = 2, .body = heartbeat});
-  test.finish_all_disk();
+  test.follow(2, 2);
   const SessionRef session = test.node->open_session();
   test.send(session, {"SET", "k", "1"});
   CHECK(test.take(session) == "-not leader\r\n");
 }
 
-raft::Message heartbeat_of_leader_2() {
-  raft::AppendEntries heartbeat;
-  heartbeat.previous = {.term = 1, .index = 1};
-  return {.from = 2, .to = 1, .term = 2, .body = heartbeat};
-}
-
 TEST_CASE("with follower-writes redirect a follower names the leader's client address and the key's slot") {
   NodeUnderTest test(3);
   test.options.follower_writes = FollowerWrites::kRedirect;
-  test.node->on_message(heartbeat_of_leader_2());
-  test.finish_all_disk();
+  test.follow(2, 2);
   const SessionRef session = test.node->open_session();
   test.send(session, {"SET", "foo", "1"});
   CHECK(test.take(session) == "-MOVED 12182 10.0.0.2:5379\r\n");
@@ -270,7 +260,7 @@ TEST_CASE("reads behind a write that found no leader fail with it, not later") {
   const SessionRef session = test.node->open_session();
   test.send(session, {"SET", "k", "1"});
   test.send(session, {"GET", "k"});
-  test.ticks(static_cast<int>(3 * test.options.election_timeout_ms / kTickMs) + 20);
+  test.ticks(ticks_in(3 * test.options.election_timeout_ms) + 20);
   CHECK(test.take(session) == "-CLUSTERDOWN no leader\r\n-CLUSTERDOWN no leader\r\n");
 }
 
@@ -279,7 +269,7 @@ TEST_CASE("writes that found no leader in time leave nothing behind, though ther
   SessionRef session = test.node->open_session();
   const std::weak_ptr<Session> watched = session;
   test.send(session, {"SET", "k", "1"});
-  test.ticks(static_cast<int>(3 * test.options.election_timeout_ms / kTickMs) + 20);
+  test.ticks(ticks_in(3 * test.options.election_timeout_ms) + 20);
   test.node->close_session(session);
   for (const SessionRef& each : test.node->take_sessions_with_output()) CHECK(each == session);
   session.reset();
@@ -296,14 +286,13 @@ TEST_CASE("clients whose writes wait for a leader are not read from once those a
     test.send(session, {"SET", "k", value});
   }
   CHECK(test.node->overloaded());
-  test.ticks(static_cast<int>(3 * test.options.election_timeout_ms / kTickMs) + 20);
+  test.ticks(ticks_in(3 * test.options.election_timeout_ms) + 20);
   CHECK(!test.node->overloaded());
 }
 
 TEST_CASE("a follower whose disk is full still says where writes go") {
   NodeUnderTest test(3);
-  FakePeers peers(test, {});
-  test.node->on_message(peers.heartbeat_of(2, 2));
+  test.node->on_message(heartbeat_of(2, 2));
   test.turn();
   REQUIRE(test.disk.busy());
   test.finish_disk(storage::WriteResult::kFull);
@@ -313,9 +302,7 @@ TEST_CASE("a follower whose disk is full still says where writes go") {
 }
 
 TEST_CASE("a local read behind a write takes no read along whose index nobody confirmed") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   const SessionRef session = test.node->open_session();
   test.send(session, {"SET", "k", "1"});
   test.turn();
@@ -326,20 +313,11 @@ TEST_CASE("a local read behind a write takes no read along whose index nobody co
   test.finish_all_disk();
   test.network.sent.clear();
   // The write is acknowledged, by answers that were on their way before the read came; its own round is not.
-  for (const raft::Message& message : appends) {
-    const auto* append = std::get_if<raft::AppendEntries>(&message.body);
-    if (append == nullptr) continue;
-    const raft::AppendEntriesReply reply{.accepted = true,
-                                         .match = append->previous.index + append->entries.size(),
-                                         .previous_index = append->previous.index,
-                                         .hint = {},
-                                         .read_counter = append->read_counter};
-    test.node->on_message({.from = message.to, .to = 1, .term = message.term, .body = reply});
-  }
+  for (const raft::Message& message : appends) test.node->on_message(willing_answer_to(message).value());
   test.turn();
   CHECK(test.take(session) == "+OK\r\n");
-  peers.exchange();
-  peers.ticks(10);
+  test.peers.exchange();
+  test.peers.ticks(10);
   CHECK(test.take(session) == "$1\r\n1\r\n+OK\r\n$1\r\n1\r\n");
 }
 

@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include "fake_environment.h"
-#include "fake_peers.h"
 
 namespace leto::server::test {
 namespace {
@@ -12,9 +11,7 @@ uint64_t first_context(uint64_t seed) {
   NodeStart start = NodeUnderTest::start_of(3);
   start.seed = seed;
   NodeUnderTest test(std::move(start));
-  FakePeers peers(test, {});
-  test.node->on_message(peers.heartbeat_of(2, 2));
-  test.finish_all_disk();
+  test.follow(2, 2);
   const SessionRef session = test.node->open_session();
   test.send(session, {"GET", "k"});
   test.turn();

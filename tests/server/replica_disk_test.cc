@@ -30,14 +30,7 @@ struct DiskTest {
   void answer() {
     for (const raft::Message& message : std::exchange(test.network.sent, {})) {
       handed_over = handed_over || std::holds_alternative<raft::TimeoutNow>(message.body);
-      const auto* append = std::get_if<raft::AppendEntries>(&message.body);
-      if (append == nullptr) continue;
-      test.node->on_message({.from = message.to, .to = 1, .term = message.term,
-                             .body = raft::AppendEntriesReply{.accepted = true,
-                                                              .match = append->previous.index + append->entries.size(),
-                                                              .previous_index = append->previous.index,
-                                                              .hint = {},
-                                                              .read_counter = append->read_counter}});
+      if (const std::optional<raft::Message> reply = willing_answer_to(message)) test.node->on_message(*reply);
     }
   }
   NodeUnderTest test;
@@ -71,9 +64,7 @@ TEST_CASE("what waited for the disk is not said any more once its term is over")
   test.node->on_message({.from = 2, .to = 1, .term = 2, .body = append});
   test.turn();
   REQUIRE(test.disk.busy());
-  raft::AppendEntries heartbeat;
-  heartbeat.previous = {.term = 1, .index = 1};
-  test.node->on_message({.from = 3, .to = 1, .term = 3, .body = heartbeat});
+  test.node->on_message(heartbeat_of(3, 3));
   test.turn();
   test.finish_all_disk();
   REQUIRE(!test.network.sent.empty());

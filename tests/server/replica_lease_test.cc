@@ -16,7 +16,7 @@ class LeaseTest {
     peers.ticks(election_ticks() + 10);
     session = test.node->open_session();
   }
-  int election_ticks() const { return static_cast<int>(test.options.election_timeout_ms / kTickMs); }
+  int election_ticks() const { return ticks_in(test.options.election_timeout_ms); }
   // Whether a read is answered at once, without asking anybody.
   bool reads_at_once() {
     test.send(session, {"GET", "k"});
@@ -95,9 +95,7 @@ TEST_CASE("after late ticks lease reads are refused for an election timeout, the
 TEST_CASE("a follower has no lease") {
   NodeUnderTest test(3);
   test.options.read_consistency = ReadConsistency::kLease;
-  FakePeers peers(test, {});
-  test.node->on_message(peers.heartbeat_of(2, 2));
-  test.finish_all_disk();
+  test.follow(2, 2);
   const SessionRef session = test.node->open_session();
   test.send(session, {"GET", "k"});
   CHECK(session->output().empty());

@@ -23,10 +23,9 @@ struct TimeTest {
     return start;
   }
   void hear(raft::Term term, uint64_t cluster_time_ms) {
-    raft::AppendEntries heartbeat;
-    heartbeat.previous = {.term = 1, .index = 1};
-    heartbeat.cluster_time_ms = cluster_time_ms;
-    test.node->on_message({.from = 2, .to = 1, .term = term, .body = heartbeat});
+    raft::Message heartbeat = heartbeat_of(2, term);
+    std::get<raft::AppendEntries>(heartbeat.body).cluster_time_ms = cluster_time_ms;
+    test.node->on_message(heartbeat);
     test.finish_all_disk();
   }
   // The newest message of a type that was sent.

@@ -95,8 +95,7 @@ TEST_CASE("while a node is being taken in the level stays, and from the proposal
   CHECK(it.test.node->semantics_level() == 1);
   CHECK(it.test.network.semantics_level == 2);
   // The proposal may be lost with the leadership: then who is below is no stranger here.
-  it.test.node->on_message(it.peers.heartbeat_of(2, it.test.node->raft().term() + 1));
-  it.test.finish_all_disk();
+  it.test.lose_leadership_to(2);
   CHECK(it.test.network.semantics_level == 1);
 }
 

@@ -220,7 +220,7 @@ TEST_CASE("a disk that is full refuses a snapshot, and a silent sender is forgot
   it.chunk(0, std::string(20, 'a'));
   it.step();
   CHECK(it.test.snapshots.discarded == 1);
-  it.test.ticks(static_cast<int>(SnapshotReceiver::kSilentUs / 1000 / kTickMs) + 1);
+  it.test.ticks(ticks_in(SnapshotReceiver::kSilentUs / 1000) + 1);
   CHECK(it.test.snapshots.discarded == 2);
 }
 

@@ -131,7 +131,7 @@ TEST_CASE("what is not acknowledged is sent again after a while, from there on")
   const uint64_t snapshot = it.chunks()[0].snapshot;
   it.needs(snapshot, SnapshotSender::kChunkBytes);
   it.chunks();
-  it.peers.ticks(static_cast<int>(SnapshotSender::kResendUs / 1000 / kTickMs) + 2);
+  it.peers.ticks(ticks_in(SnapshotSender::kResendUs / 1000) + 2);
   const std::vector<raft::InstallSnapshot> again = it.chunks();
   REQUIRE(!again.empty());
   CHECK(again[0].offset == SnapshotSender::kChunkBytes);
@@ -234,7 +234,7 @@ TEST_CASE("a leader that is none any more sends nothing and keeps no copy") {
   SenderTest it;
   it.finish_copy();
   it.chunks();
-  it.test.node->on_message(it.peers.heartbeat_of(2, it.test.node->raft().term() + 1));
+  it.test.node->on_message(heartbeat_of(2, it.test.node->raft().term() + 1));
   it.test.turn();
   CHECK(it.test.snapshots.copies_dropped == 1);
   it.test.ticks(300);

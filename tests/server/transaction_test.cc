@@ -250,7 +250,7 @@ TEST_CASE("a WATCH that failed refuses the transaction behind it") {
   const SessionRef session = test.node->open_session();
   test.send(session, {"WATCH", "k"});
   CHECK(session->holds());
-  test.ticks(static_cast<int>(test.options.request_timeout_ms / kTickMs) + 20);
+  test.ticks(ticks_in(test.options.request_timeout_ms) + 20);
   CHECK(test.take(session).starts_with("-CLUSTERDOWN "));
   send_all(test, session, {{"MULTI"}, {"SET", "k", "1"}, {"EXEC"}});
   CHECK(test.take(session).ends_with("-EXECABORT Transaction discarded because of previous errors.\r\n"));
@@ -288,34 +288,30 @@ TEST_CASE("at a follower that does not forward a write is refused when it is que
 }
 
 TEST_CASE("a leader that lost its leadership between MULTI and EXEC keeps nothing of the transaction") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
+  LeaderUnderTest test;
   const SessionRef session = test.node->open_session();
   send_all(test, session, {{"MULTI"}, {"SET", "foo", "1"}});
-  test.node->on_message(peers.heartbeat_of(2, test.node->raft().term() + 1));
-  peers.exchange();
+  test.lose_leadership_to(2);
+  test.peers.exchange();
   send_all(test, session, {{"EXEC"}, {"EXEC"}});
   CHECK(test.take(session) == "+OK\r\n" + kQueued + "-not leader\r\n-ERR EXEC without MULTI\r\n");
   // What was queued before it leads again is not found then.
-  peers.elect();
+  test.peers.elect();
   send_all(test, session, {{"MULTI"}, {"SET", "bar", "1"}, {"EXEC"}});
-  peers.exchange();
+  test.peers.exchange();
   CHECK(test.take(session) == "+OK\r\n" + kQueued + "*1\r\n+OK\r\n");
   CHECK(test.node->keyspace().size() == 1);
 }
 
 TEST_CASE("a transaction that was proposed when leadership was lost is UNKNOWN as a whole, and so are reads behind it") {
-  NodeUnderTest test(3);
-  FakePeers peers(test, {2, 3});
-  peers.elect();
-  peers.accept_entries = false;
+  LeaderUnderTest test;
+  test.peers.accept_entries = false;
   const SessionRef session = test.node->open_session();
   send_all(test, session, {{"MULTI"}, {"SET", "foo", "1"}, {"EXEC"}, {"GET", "foo"}});
   test.take(session);
-  peers.exchange();
-  test.node->on_message(peers.heartbeat_of(2, test.node->raft().term() + 1));
-  peers.exchange();
+  test.peers.exchange();
+  test.lose_leadership_to(2);
+  test.peers.exchange();
   const std::string reply = test.take(session);
   CHECK(reply.starts_with("-UNKNOWN outcome: "));
   CHECK(reply.find("\r\n-UNKNOWN outcome: ") != std::string::npos);
