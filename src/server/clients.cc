@@ -32,7 +32,7 @@ void send_once(const Stream& stream, const char* text) {
 
 }  // namespace
 
-Clients::Clients(Loop& loop, const Options& options) : loop_(loop), options_(options) {}
+Clients::Clients(Loop& loop, Clock& clock, const Options& options) : loop_(loop), clock_(clock), options_(options) {}
 
 Clients::~Clients() = default;
 
@@ -95,7 +95,7 @@ void Clients::note_output(Connection& connection) {
 }
 
 bool Clients::time_is_up() {
-  const uint64_t now_us = loop_.monotonic_us();
+  const uint64_t now_us = clock_.monotonic_us();
   if (timed_turn_ != turn_) began_us_ = now_us;
   timed_turn_ = turn_;
   return now_us - began_us_ >= kRequestsUsMax;
@@ -110,11 +110,11 @@ size_t Clients::read_share() const {
 }
 
 void Clients::flush_dirty() {
-  const uint64_t began_us = loop_.monotonic_us();
+  const uint64_t began_us = clock_.monotonic_us();
   size_t flushed = 0;
   while (flushed < dirty_.size()) {
     dirty_[flushed++]->flush();
-    if (loop_.monotonic_us() - began_us >= kFlushUsMax) break;
+    if (clock_.monotonic_us() - began_us >= kFlushUsMax) break;
   }
   dirty_.erase(dirty_.begin(), dirty_.begin() + static_cast<std::ptrdiff_t>(flushed));
   if (!dirty_.empty()) loop_.wake();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/connection.h"
+#include "server/environment.h"
 #include "server/loop.h"
 #include "server/node.h"
 #include "server/options.h"
@@ -25,8 +26,8 @@ class Clients {
   static constexpr size_t kReadBytesMin = 4 << 10;
   static constexpr size_t kReadBytesMax = 256 << 10;   // By one, if it is alone.
 
-  // Both outlive this.
-  Clients(Loop& loop, const Options& options);
+  // All outlive this. By `clock` a turn's time is measured.
+  Clients(Loop& loop, Clock& clock, const Options& options);
   ~Clients();
 
   // The node may be another one only while there are no clients.
@@ -65,6 +66,7 @@ class Clients {
   void forget_closed();
 
   Loop& loop_;
+  Clock& clock_;
   const Options& options_;
   Node* node_ = nullptr;
   uint64_t turn_ = 1;

@@ -49,7 +49,7 @@ Server::Server(Options options)
       keys_jobs_(loop_),
       leaving_jobs_(loop_),
       coming_jobs_(loop_),
-      clients_(loop_, options_) {}
+      clients_(loop_, loop_, options_) {}
 
 Server::~Server() { base::set_log_sink(nullptr); }
 
