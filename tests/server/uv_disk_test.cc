@@ -86,6 +86,14 @@ struct DiskUnderTest {
     storage::WriteResult result{};
     return disk.write_now({}, result);
   }
+  // Whether the loop comes to write itself, however slow the machine made a few commits before.
+  bool becomes_fast() {
+    return wait_for_condition(loop, [this] {
+      if (write_now()) return true;
+      if (disk.quiet()) write();
+      return false;
+    });
+  }
   bool wait_quiet() {
     return wait_for_condition(loop, [this] { return disk.quiet(); });
   }
@@ -203,7 +211,7 @@ TEST_CASE("the loop itself writes only once the disk is known to be fast, and on
     it.write();
     REQUIRE(it.wait_quiet());
   }
-  CHECK(it.write_now());
+  CHECK(it.becomes_fast());
   CHECK(it.store.on_loop_thread);
   it.disk.set_sync_delay(1);
   CHECK_FALSE(it.write_now());
@@ -215,11 +223,7 @@ TEST_CASE("the loop itself writes only once the disk is known to be fast, and on
 
 TEST_CASE("a delayed commit counts as slow, and the loop keeps its hands off the disk for a while") {
   DiskUnderTest it;
-  for (uint64_t commit = 0; commit <= UvLogDisk::kCommitsMeasuredMin; ++commit) {
-    it.write();
-    REQUIRE(it.wait_quiet());
-  }
-  REQUIRE(it.write_now());
+  REQUIRE(it.becomes_fast());
   const uint64_t begin_us = it.loop.monotonic_us();
   it.disk.set_sync_delay(6);
   it.write();
