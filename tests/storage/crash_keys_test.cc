@@ -63,8 +63,22 @@ class Life {
     }
   }
   void end() { store_.reset(); }
-  const Expected& acknowledged() const { return acknowledged_; }
-  const Expected& asked() const { return asked_; }
+
+  void check_recovery(TestDisk& disk, base::Random& random) const {
+    std::string before;
+    {
+      const auto store = open_keys(disk);
+      before = difference(disk, *store, acknowledged_);
+      if (!before.empty()) CHECK_MESSAGE(difference(disk, *store, asked_) == "", before);
+      disk.power_cut(random);
+    }
+    const auto store = open_keys(disk);
+    CHECK(difference(disk, *store, before.empty() ? acknowledged_ : asked_) == "");
+    CHECK(store->write_witness({.index = 1, .term = 1}).is_ok());
+    CHECK_FALSE(disk.had_two_writers());
+  }
+  static std::string start(const TestDisk& disk) { return keys_refusal(disk); }
+  static constexpr bool kStartsWhole = true;
 
  private:
   bool open() {
@@ -159,91 +173,16 @@ class Life {
   Expected acknowledged_, asked_;
 };
 
-void check_recovery(TestDisk& disk, const Life& life, base::Random& random) {
-  std::string before;
-  {
-    const auto store = open_keys(disk);
-    before = difference(disk, *store, life.acknowledged());
-    if (!before.empty()) CHECK_MESSAGE(difference(disk, *store, life.asked()) == "", before);
-    disk.power_cut(random);
-  }
-  const auto store = open_keys(disk);
-  CHECK(difference(disk, *store, before.empty() ? life.acknowledged() : life.asked()) == "");
-  CHECK(store->write_witness({.index = 1, .term = 1}).is_ok());
-  CHECK_FALSE(disk.had_two_writers());
-}
-
-bool survive(const Fault& fault, Crash crash, uint64_t seed) {
-  TestDisk disk("crash_keys");
-  base::Random random(seed);
-  disk.add_fault(fault);
-  Life life(disk);
-  const bool finished = life.run();
-  const bool met = was_met(disk, fault, finished);
-  crash_disk(disk, crash, random);
-  life.end();
-  disk.clear_faults();
-  check_recovery(disk, life, random);
-  return met;
-}
-
 }  // namespace
 
-TEST_CASE("whichever operation of the keys file's disk fails, it holds one flush whole") {
-  const FatalThrows throws;
-  for (const Effect effect : {Effect::kIoError, Effect::kFull, Effect::kShortWrite}) {
-    Fault fault{.at = 1, .kinds = kAnyOperation, .effect = effect};
-    CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
-    fault.sticky = true;
-    CHECK(survive_each(survive, fault, Crash::kPowerCut, 2) > 100);
-  }
-}
+TEST_CASE("whichever operation of the keys file's disk fails, it holds one flush whole") { fail_each_operation<Life>(); }
 
-TEST_CASE("whichever operation the power is cut at, the keys file holds one flush whole") {
-  const FatalThrows throws;
-  const Fault fault{
-      .at = 1, .kinds = kAnyChange, .effect = Effect::kStop};
-  CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
-  for (uint64_t seed = 1; seed <= 2; ++seed) CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 100);
-}
+TEST_CASE("whichever operation the power is cut at, the keys file holds one flush whole") { stop_at_each_change<Life>(2); }
 
 TEST_CASE("whichever sync of the keys file the power is cut at or fails, it holds one flush whole") {
-  const FatalThrows throws;
-  for (const Effect effect : {Effect::kStop, Effect::kIoError, Effect::kForgetfulSync}) {
-    const Fault fault{
-        .at = 1, .kinds = operations(Operation::kSync), .effect = effect};
-    for (uint64_t seed = 1; seed <= 4; ++seed) CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 12);
-  }
+  cut_at_each_sync<Life>(4, 12);
 }
 
-TEST_CASE("a recovery of the keys file that is cut short is begun again") {
-  const FatalThrows throws;
-  for (uint64_t at = 5;; at += 29) {
-    uint64_t met = 1;
-    for (uint64_t again = 1; met > 0; ++again) {
-      CAPTURE(at);
-      CAPTURE(again);
-      TestDisk disk("crash_keys_twice");
-      base::Random random(at * 1000 + again);
-      disk.add_fault(
-          {.at = at, .kinds = kAnyChange, .effect = Effect::kStop});
-      Life life(disk);
-      if (life.run()) {
-        CHECK(at > 100);
-        return;
-      }
-      disk.power_cut(random);
-      life.end();
-      disk.add_fault(
-          {.at = again, .kinds = kAnyOperation, .effect = Effect::kStop});
-      const bool refused = !keys_refusal(disk).empty();
-      met = disk.times_reached(Effect::kStop) - 1;
-      CHECK(refused == (met > 0));
-      disk.clear_faults();
-      disk.power_cut(random);
-      check_recovery(disk, life, random);
-    }
-  }
-}
+TEST_CASE("a recovery of the keys file that is cut short is begun again") { cut_each_start_short<Life>(29); }
 
 }  // namespace leto::storage

@@ -168,9 +168,29 @@ class Life {
   }
   void end() { store_.reset(); }
 
-  // What it was told is durable, and what it had asked for beyond.
+  // What it finds must be what was acknowledged or what was asked for; and what it has said once must be there after the
+  // next power cut.
+  void check_recovery(TestDisk& disk, base::Random& random) const {
+    std::string before;
+    {
+      const auto store = open_log(small_log(disk));
+      before = difference(*store, acknowledged_);
+      if (!before.empty()) CHECK_MESSAGE(difference(*store, asked_) == "", before);
+      disk.power_cut(random);
+    }
+    const auto store = open_log(small_log(disk));
+    CHECK(difference(*store, before.empty() ? acknowledged_ : asked_) == "");
+    const raft::EntryId last = store->recovered().last;
+    LogWrite write;
+    write.append.push_back(make_entry(last.term + 1, last.index + 1, "life goes on"));
+    CHECK(store->write({write}) == WriteResult::kDurable);
+    CHECK_FALSE(disk.had_two_writers());
+  }
+  static std::string start(const TestDisk& disk) { return log_refusal(small_log(disk)); }
+  static constexpr bool kStartsWhole = true;
+
+  // What it was told is durable.
   const Model& acknowledged() const { return acknowledged_; }
-  const Model& asked() const { return asked_; }
 
  private:
   bool open() {
@@ -221,42 +241,8 @@ class Life {
   TestDisk& disk_;
   const std::vector<Job> jobs_ = workload();
   std::unique_ptr<LogStore> store_;
-  Model acknowledged_, asked_;
+  Model acknowledged_, asked_;   // Told to be durable, and asked for beyond that.
 };
-
-// Opens after a crash. What it finds must be what was acknowledged or what was asked for; and what it has
-// said once must be there after the next power cut.
-void check_recovery(TestDisk& disk, const Life& life, base::Random& random) {
-  std::string before;
-  {
-    const auto store = open_log(small_log(disk));
-    before = difference(*store, life.acknowledged());
-    if (!before.empty()) CHECK_MESSAGE(difference(*store, life.asked()) == "", before);
-    disk.power_cut(random);
-  }
-  const auto store = open_log(small_log(disk));
-  CHECK(difference(*store, before.empty() ? life.acknowledged() : life.asked()) == "");
-  const raft::EntryId last = store->recovered().last;
-  LogWrite write;
-  write.append.push_back(make_entry(last.term + 1, last.index + 1, "life goes on"));
-  CHECK(store->write({write}) == WriteResult::kDurable);
-  CHECK_FALSE(disk.had_two_writers());
-}
-
-// Runs the workload with `fault` and the crash; false if the fault was not met any more.
-bool survive(const Fault& fault, Crash crash, uint64_t seed) {
-  TestDisk disk("crash_log");
-  base::Random random(seed);
-  disk.add_fault(fault);
-  Life life(disk);
-  const bool finished = life.run();
-  const bool met = was_met(disk, fault, finished);
-  crash_disk(disk, crash, random);
-  life.end();
-  disk.clear_faults();
-  check_recovery(disk, life, random);
-  return met;
-}
 
 }  // namespace
 
@@ -273,66 +259,14 @@ TEST_CASE("the log's workload meets a full WAL, dropped segments and checkpoints
 
 TEST_CASE(
     "whichever operation of the log's disk fails, nothing acknowledged is lost and nothing is half there") {
-  const FatalThrows throws;
-  for (const Effect effect : {Effect::kIoError, Effect::kFull, Effect::kShortWrite}) {
-    Fault fault{.at = 1, .kinds = kAnyOperation, .effect = effect};
-    CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
-    fault.sticky = true;
-    CHECK(survive_each(survive, fault, Crash::kPowerCut, 2) > 100);
-  }
+  fail_each_operation<Life>();
 }
 
-TEST_CASE("whichever operation the power is cut at, the log is whole") {
-  const FatalThrows throws;
-  const Fault fault{
-      .at = 1, .kinds = kAnyChange, .effect = Effect::kStop};
-  CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
-  for (uint64_t seed = 1; seed <= 3; ++seed) {
-    CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 100);
-  }
-}
+TEST_CASE("whichever operation the power is cut at, the log is whole") { stop_at_each_change<Life>(3); }
 
-TEST_CASE("whichever sync the power is cut at or fails, the log is whole") {
-  const FatalThrows throws;
-  for (const Effect effect : {Effect::kStop, Effect::kIoError, Effect::kForgetfulSync}) {
-    const Fault fault{
-        .at = 1, .kinds = operations(Operation::kSync), .effect = effect};
-    for (uint64_t seed = 1; seed <= 10; ++seed) {
-      CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 15);
-    }
-  }
-}
+TEST_CASE("whichever sync the power is cut at or fails, the log is whole") { cut_at_each_sync<Life>(10, 15); }
 
-TEST_CASE("a recovery of the log that is cut short is begun again") {
-  const FatalThrows throws;
-  uint64_t recoveries = 0;
-  for (uint64_t at = 5;; at += 9) {
-    uint64_t met = 1;
-    for (uint64_t again = 1; met > 0; ++again, ++recoveries) {
-      CAPTURE(at);
-      CAPTURE(again);
-      TestDisk disk("crash_log_twice");
-      base::Random random(at * 1000 + again);
-      disk.add_fault(
-          {.at = at, .kinds = kAnyChange, .effect = Effect::kStop});
-      Life life(disk);
-      if (life.run()) {
-        CHECK(recoveries > 100);
-        return;
-      }
-      disk.power_cut(random);
-      life.end();
-      disk.add_fault(
-          {.at = again, .kinds = kAnyOperation, .effect = Effect::kStop});
-      const bool refused = !log_refusal(small_log(disk)).empty();
-      met = disk.times_reached(Effect::kStop) - 1;
-      CHECK(refused == (met > 0));
-      disk.clear_faults();
-      disk.power_cut(random);
-      check_recovery(disk, life, random);
-    }
-  }
-}
+TEST_CASE("a recovery of the log that is cut short is begun again") { cut_each_start_short<Life>(9); }
 
 // The process ended by a sync that failed and forgot; the next one finds the entry in the cache, says so, and
 // the power is cut before it writes anything.

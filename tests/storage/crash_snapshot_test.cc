@@ -24,6 +24,12 @@ void set(Keyspace& keys, const std::string& key, size_t size) {
   keys.set(0, key, {.value = keyspace::make_string(std::string(size, 'v')), .version = {.index = 1, .position = 0}});
 }
 
+LogStoreOptions follower_log(const TestDisk& disk) {
+  LogStoreOptions options = small_log(disk);
+  options.directory = "/other";
+  return options;
+}
+
 // Keys of a leader in /disk, and of a follower in /other with a log of 9 entries.
 void prepare(const TestDisk& disk) {
   Keyspace keys;
@@ -42,9 +48,7 @@ void prepare(const TestDisk& disk) {
                       {.index = 8, .term = 1})
               .is_ok());
   REQUIRE(follower.value()->close().is_ok());
-  LogStoreOptions options = small_log(disk);
-  options.directory = "/other";
-  const auto log = open_log(options);
+  const auto log = open_log(follower_log(disk));
   Identity identity;
   identity.id = "id2";
   identity.node = 2;
@@ -56,15 +60,34 @@ void prepare(const TestDisk& disk) {
   REQUIRE(log->close().is_ok());
 }
 
-LogStoreOptions follower_log(const TestDisk& disk) {
-  LogStoreOptions options = small_log(disk);
-  options.directory = "/other";
-  return options;
+// What a start of the follower finds: the generation, or why it refuses.
+struct Found {
+  uint64_t generation = 0;
+  std::string refusal;
+};
+
+Found start_follower(const TestDisk& disk) {
+  base::Result<std::unique_ptr<LogStore>> log = LogStore::open(follower_log(disk));
+  if (!log.is_ok()) return {.refusal = log.status().text()};
+  const uint64_t generation = log.value()->identity()->keys_generation;
+  remove_other_generations("/other", disk.name(), generation);
+  base::Result<std::unique_ptr<KeyStore>> keys =
+      KeyStore::open({.directory = "/other", .vfs = disk.name(), .generation = generation});
+  if (!keys.is_ok()) return {.refusal = keys.status().text()};
+  Keyspace loaded;
+  if (base::Status status = load_keyspace(*keys.value(), loaded); !status.is_ok()) return {.refusal = status.text()};
+  const uint64_t applied = keys.value()->header().applied_index;
+  const raft::Recovered recovered = log.value()->recovered();
+  CHECK_FALSE(lost_tail(recovered, keys.value()->witness(), applied));
+  CHECK(applied == (generation == 2 ? kIncluded.index : 7));
+  CHECK(recovered.base == (generation == 2 ? kIncluded : raft::EntryId{}));
+  CHECK(loaded.size() == (generation == 2 ? 41 : 1));
+  return {.generation = generation, .refusal = {}};
 }
 
 class Life {
  public:
-  explicit Life(TestDisk& disk) : disk_(disk) {}
+  explicit Life(TestDisk& disk) : disk_(disk) { prepare(disk); }
 
   bool run() {
     try {
@@ -80,7 +103,25 @@ class Life {
     log_.reset();
     keys_.reset();
   }
-  bool switched() const { return switched_; }
+
+  void check_recovery(TestDisk& disk, base::Random& random) const {
+    const Found first = start_follower(disk);
+    REQUIRE_MESSAGE(first.refusal.empty(), first.refusal);
+    if (switched_) CHECK(first.generation == 2);
+    disk.power_cut(random);
+    const Found second = start_follower(disk);
+    CHECK_MESSAGE(second.refusal.empty(), second.refusal);
+    CHECK(second.generation == first.generation);
+    CHECK_FALSE(disk.exists(first.generation == 1 ? "/other/keys-2.db" : "/other/keys-1.db"));
+    const auto leader = open_keys(disk);
+    remove_other_generations("/disk", disk.name(), 1);
+    CHECK_FALSE(disk.exists("/disk/snapshot-0.spool"));
+    Keyspace loaded;
+    CHECK(load_keyspace(*leader, loaded).is_ok());
+    CHECK_FALSE(disk.had_two_writers());
+  }
+  static std::string start(const TestDisk& disk) { return start_follower(disk).refusal; }
+  static constexpr bool kStartsWhole = false;   // What could not be removed is left to the next one.
 
  private:
   template <typename Store>
@@ -145,118 +186,20 @@ class Life {
   bool switched_ = false;
 };
 
-// What a start of the follower finds: the generation, or why it refuses.
-struct Found {
-  uint64_t generation = 0;
-  std::string refusal;
-};
-
-Found start(const TestDisk& disk) {
-  base::Result<std::unique_ptr<LogStore>> log = LogStore::open(follower_log(disk));
-  if (!log.is_ok()) return {.refusal = log.status().text()};
-  const uint64_t generation = log.value()->identity()->keys_generation;
-  remove_other_generations("/other", disk.name(), generation);
-  base::Result<std::unique_ptr<KeyStore>> keys =
-      KeyStore::open({.directory = "/other", .vfs = disk.name(), .generation = generation});
-  if (!keys.is_ok()) return {.refusal = keys.status().text()};
-  Keyspace loaded;
-  if (base::Status status = load_keyspace(*keys.value(), loaded); !status.is_ok()) return {.refusal = status.text()};
-  const uint64_t applied = keys.value()->header().applied_index;
-  const raft::Recovered recovered = log.value()->recovered();
-  CHECK_FALSE(lost_tail(recovered, keys.value()->witness(), applied));
-  CHECK(applied == (generation == 2 ? kIncluded.index : 7));
-  CHECK(recovered.base == (generation == 2 ? kIncluded : raft::EntryId{}));
-  CHECK(loaded.size() == (generation == 2 ? 41 : 1));
-  return {.generation = generation, .refusal = {}};
-}
-
-void check_recovery(TestDisk& disk, bool switched, base::Random& random) {
-  const Found first = start(disk);
-  REQUIRE_MESSAGE(first.refusal.empty(), first.refusal);
-  if (switched) CHECK(first.generation == 2);
-  disk.power_cut(random);
-  const Found second = start(disk);
-  CHECK_MESSAGE(second.refusal.empty(), second.refusal);
-  CHECK(second.generation == first.generation);
-  CHECK_FALSE(disk.exists(first.generation == 1 ? "/other/keys-2.db" : "/other/keys-1.db"));
-  const auto leader = open_keys(disk);
-  remove_other_generations("/disk", disk.name(), 1);
-  CHECK_FALSE(disk.exists("/disk/snapshot-0.spool"));
-  Keyspace loaded;
-  CHECK(load_keyspace(*leader, loaded).is_ok());
-  CHECK_FALSE(disk.had_two_writers());
-}
-
-bool survive(const Fault& fault, Crash crash, uint64_t seed) {
-  TestDisk disk("crash_snapshot");
-  base::Random random(seed);
-  prepare(disk);
-  disk.add_fault(fault);
-  Life life(disk);
-  const bool finished = life.run();
-  const bool met = was_met(disk, fault, finished);
-  disk.stop();
-  life.end();
-  crash_disk(disk, crash, random);
-  disk.clear_faults();
-  check_recovery(disk, life.switched(), random);
-  return met;
-}
-
 }  // namespace
 
 TEST_CASE("whichever operation fails while a snapshot is copied, received and switched to, keys and log fit") {
-  const FatalThrows throws;
-  for (const Effect effect : {Effect::kIoError, Effect::kFull, Effect::kShortWrite}) {
-    Fault fault{.at = 1, .kinds = kAnyOperation, .effect = effect};
-    CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
-    fault.sticky = true;
-    CHECK(survive_each(survive, fault, Crash::kPowerCut, 2) > 100);
-  }
+  fail_each_operation<Life>();
 }
 
 TEST_CASE("whichever operation the power is cut at while a snapshot is under way, keys and log fit") {
-  const FatalThrows throws;
-  const Fault fault{.at = 1, .kinds = kAnyChange, .effect = Effect::kStop};
-  CHECK(survive_each(survive, fault, Crash::kKill, 1) > 100);
-  for (uint64_t seed = 1; seed <= 3; ++seed) CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 100);
+  stop_at_each_change<Life>(3);
 }
 
 TEST_CASE("whichever sync the power is cut at or fails while a snapshot is under way, keys and log fit") {
-  const FatalThrows throws;
-  for (const Effect effect : {Effect::kStop, Effect::kIoError, Effect::kForgetfulSync}) {
-    const Fault fault{.at = 1, .kinds = operations(Operation::kSync), .effect = effect};
-    for (uint64_t seed = 1; seed <= 8; ++seed) CHECK(survive_each(survive, fault, Crash::kPowerCut, seed * 1000) > 10);
-  }
+  cut_at_each_sync<Life>(8, 10);
 }
 
-TEST_CASE("a start after a snapshot that is cut short is begun again") {
-  const FatalThrows throws;
-  for (uint64_t at = 5;; at += 23) {
-    uint64_t met = 1;
-    for (uint64_t again = 1; met > 0; ++again) {
-      CAPTURE(at);
-      CAPTURE(again);
-      TestDisk disk("crash_snapshot_twice");
-      base::Random random(at * 1000 + again);
-      prepare(disk);
-      disk.add_fault({.at = at, .kinds = kAnyChange, .effect = Effect::kStop});
-      Life life(disk);
-      if (life.run()) {
-        CHECK(at > 100);
-        return;
-      }
-      life.end();
-      disk.power_cut(random);
-      disk.add_fault({.at = again, .kinds = kAnyOperation, .effect = Effect::kStop});
-      const Found cut_short = start(disk);
-      met = disk.times_reached(Effect::kStop) - 1;
-      if (!cut_short.refusal.empty()) CHECK(met > 0);
-      disk.clear_faults();
-      disk.power_cut(random);
-      check_recovery(disk, life.switched(), random);
-    }
-  }
-}
+TEST_CASE("a start after a snapshot that is cut short is begun again") { cut_each_start_short<Life>(23); }
 
 }  // namespace leto::storage
