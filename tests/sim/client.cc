@@ -16,47 +16,29 @@ constexpr size_t kReadsAtOnce = 20;
 }  // namespace
 
 Client::Client(const ClientSetup& setup)
-    : world_(setup.world),
-      workload_(setup.workload),
-      directory_(setup.directory),
-      number_(setup.number),
-      random_(setup.world.stream(kStream + setup.number)) {}
+    : ClosedLoop(setup.world, setup.directory, kStream + setup.number), workload_(setup.workload), number_(setup.number) {}
 
-Client::~Client() {
-  if (connection_) connection_->close();
-}
-
-void Client::think() {
-  if (stopped_) return;
-  Microseconds pause = random_.below(world_.parameters.clients.think_high);
+Microseconds Client::draw_pause() {
+  const Microseconds pause = random_.below(world_.parameters.clients.think_high);
   if (hurry_ > 0) {
     --hurry_;
-    pause = random_.below(200);
-  } else if (refused_) {
-    pause += random_.between(kBackOffLow, kBackOffHigh);
+    return random_.below(200);
   }
-  world_.scheduler.after(pause, [this, round = ++rounds_] {
-    if (round == rounds_) act();
-  });
+  return refused_ ? pause + random_.between(kBackOffLow, kBackOffHigh) : pause;
 }
 
 // Where to: to who leads, or to any for reads alone; after a refusal, elsewhere.
 bool Client::connect(bool any) {
-  const bool open = connection_ && connection_->is_open();
   const bool knows_better = !any && workload_.errors_forbidden();   // Where nothing may be refused.
-  const bool right = open && any == anywhere_ && !(knows_better && directory_.leader() != &connection_->machine());
+  const bool right = is_connected() && any == anywhere_ && !(knows_better && directory_.leader() != &connection_->machine());
   if (right && !refused_ && !random_.chance(1, 40)) return true;
-  if (connection_) connection_->close();
   anywhere_ = any;
   Machine* target = any || (!knows_better && random_.chance(1, 10)) ? nullptr : directory_.leader();
   if (target == nullptr) target = &directory_.random_machine(random_);
-  connection_ = Connection::open(*target, [this](const checker::Answer& answer) { on_reply(answer); },
-                                 [this] { on_closed(); });
-  return connection_ != nullptr;
+  return connect_to(*target);
 }
 
 void Client::act() {
-  if (stopped_) return;
   if (random_.chance(world_.parameters.clients.transactions, 100)) return act_together();
   const bool anywhere = random_.chance(world_.parameters.clients.follower_reads, 100);
   const bool connected = connect(anywhere);
@@ -158,7 +140,7 @@ void Client::on_closed() {
 }
 
 void Client::vanish() {
-  if (!connection_ || !connection_->is_open() || idle()) return;
+  if (!is_connected() || idle()) return;
   world_.coverage.note(Reached::kClientGone);
   connection_->close();
   on_closed();

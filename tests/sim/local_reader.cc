@@ -12,36 +12,20 @@ constexpr uint64_t kReadsAtOnce = 6;
 }  // namespace
 
 LocalReader::LocalReader(const ClientSetup& setup)
-    : world_(setup.world),
-      workload_(setup.workload),
-      directory_(setup.directory),
-      number_(setup.number),
-      random_(setup.world.stream(kStream)) {}
+    : ClosedLoop(setup.world, setup.directory, kStream), workload_(setup.workload), number_(setup.number) {}
 
-LocalReader::~LocalReader() {
-  if (connection_) connection_->close();
-}
-
-void LocalReader::think() {
-  if (stopped_) return;
-  world_.scheduler.after(1 + random_.below(2 * world_.parameters.clients.think_high), [this, round = ++rounds_] {
-    if (round == rounds_) act();
-  });
-}
+Microseconds LocalReader::draw_pause() { return 1 + random_.below(2 * world_.parameters.clients.think_high); }
 
 bool LocalReader::connect() {
-  if (connection_ && connection_->is_open() && !random_.chance(1, 60)) return true;
-  if (connection_) connection_->close();
+  if (is_connected() && !random_.chance(1, 60)) return true;
   ++connections_;
   greeted_ = false;
-  connection_ = Connection::open(directory_.random_machine(random_),
-                                 [this](const checker::Answer& answer) { on_reply(answer); }, [this] { on_closed(); });
-  if (connection_) connection_->send({{"READONLY"}}, random_);
-  return connection_ != nullptr;
+  if (!connect_to(directory_.random_machine(random_))) return false;
+  connection_->send({{"READONLY"}}, random_);
+  return true;
 }
 
 void LocalReader::act() {
-  if (stopped_) return;
   if (!connect()) return think();
   std::vector<Request> requests;
   for (uint64_t left = random_.between(1, kReadsAtOnce); left > 0; --left) {

@@ -14,27 +14,15 @@ constexpr uint64_t kLargeBytes = 66000;
 
 }  // namespace
 
-Mover::Mover(const ClientSetup& setup)
-    : world_(setup.world), directory_(setup.directory), random_(setup.world.stream(kStream)) {}
+Mover::Mover(const ClientSetup& setup) : ClosedLoop(setup.world, setup.directory, kStream) {}
 
-Mover::~Mover() {
-  if (connection_) connection_->close();
-}
-
-void Mover::think() {
-  if (stopped_) return;
-  world_.scheduler.after(1 + random_.below(4 * world_.parameters.clients.think_high), [this, round = ++rounds_] {
-    if (round == rounds_) act();
-  });
-}
+Microseconds Mover::draw_pause() { return 1 + random_.below(4 * world_.parameters.clients.think_high); }
 
 bool Mover::connect() {
-  if (connection_ && connection_->is_open() && !std::exchange(refused_, false) && !random_.chance(1, 60)) return true;
-  if (connection_) connection_->close();
+  if (is_connected() && !std::exchange(refused_, false) && !random_.chance(1, 60)) return true;
   Machine* target = random_.chance(1, 8) ? nullptr : directory_.leader();
   if (target == nullptr) target = &directory_.random_machine(random_);
-  connection_ = Connection::open(*target, [this](const checker::Answer& answer) { on_reply(answer); }, [this] { on_closed(); });
-  return connection_ != nullptr;
+  return connect_to(*target);
 }
 
 Request Mover::draw() {
@@ -55,7 +43,6 @@ Request Mover::draw() {
 
 // Nothing is said in database 0: the first word of each pipeline leaves it.
 void Mover::act() {
-  if (stopped_) return;
   if (!connect()) return think();
   std::vector<Request> requests = {{"SELECT", std::to_string(random_.between(1, 3))}};
   for (uint64_t left = random_.between(1, kCommandsAtOnce); left > 0; --left) requests.push_back(draw());

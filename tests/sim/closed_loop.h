@@ -1,0 +1,64 @@
+// What all simulated clients do: ask, wait for the answers, think, and ask again, over one connection at a time. Refuses to
+// know what is asked for and where.
+//
+// Invariant: one thought at a time; a later one ends those before it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "tests/sim/connection.h"
+#include "tests/sim/world.h"
+
+namespace leto::sim {
+
+// Where a client may go.
+class Directory {
+ public:
+  virtual ~Directory() = default;
+  virtual Machine* leader() = 0;            // Null if there is none.
+  virtual Machine& random_machine(base::Random& random) = 0;
+  // No request is outstanding for longer.
+  virtual Microseconds patience() const = 0;
+};
+
+class ClosedLoop {
+ public:
+  virtual ~ClosedLoop();
+  ClosedLoop(const ClosedLoop&) = delete;
+  ClosedLoop& operator=(const ClosedLoop&) = delete;
+
+  void start() {
+    stopped_ = false;
+    think();
+  }
+  // After what it waits for was answered.
+  void stop() { stopped_ = true; }
+
+ protected:
+  // Its random numbers are the world's of this stream.
+  ClosedLoop(World& world, Directory& directory, uint64_t stream);
+
+  // How long the next thought takes.
+  virtual Microseconds draw_pause() = 0;
+  // It has thought.
+  virtual void act() = 0;
+  virtual void on_reply(const checker::Answer& answer) = 0;
+  virtual void on_closed() = 0;
+
+  void think();
+  // Leaves where it is; false if nobody listens there.
+  bool connect_to(Machine& machine);
+  bool is_connected() const { return connection_ && connection_->is_open(); }
+
+  World& world_;
+  Directory& directory_;
+  base::Random random_;
+  std::shared_ptr<Connection> connection_;
+
+ private:
+  uint64_t thoughts_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace leto::sim
