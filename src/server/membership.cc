@@ -13,6 +13,8 @@ constexpr size_t kChangesMax = 64;
 constexpr uint64_t kDialAgainUs = 50000;
 // A member that was heard so lately, in election timeouts, is alive.
 constexpr uint64_t kAliveElections = 2;
+// Who lags is given so many election timeouts to catch up before a LEAVE is refused.
+constexpr uint64_t kCatchUpElections = 3;
 
 // Joint roles as they will be once the change under way is finished.
 raft::Configuration settled(const raft::Configuration& configuration) {
@@ -309,7 +311,7 @@ void Membership::propose(Change& change) {
 bool Membership::has_lagged_for_long(Change& change) const {
   const uint64_t now_us = environment_.clock.monotonic_us();
   if (change.lags_since_us == 0) change.lags_since_us = now_us;
-  return now_us - change.lags_since_us >= options_.election_timeout_ms * 1000;
+  return now_us - change.lags_since_us >= kCatchUpElections * options_.election_timeout_ms * 1000;
 }
 
 std::string Membership::who_lags(const std::string& leaver, const raft::Configuration& left) const {
