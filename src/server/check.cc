@@ -5,29 +5,48 @@
 #include <string>
 
 #include "server/repair.h"
+#include "storage/aside.h"
 #include "storage/check.h"
+#include "storage/damage.h"
 #include "storage/directory.h"
+#include "storage/peek.h"
 
 namespace leto::server {
 
-int check(const std::string& directory) {
-  base::Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire_to_read(directory);
-  if (!lock.is_ok()) {
-    std::fprintf(stderr, "%s\n", lock.status().text().c_str());
-    return 1;
-  }
-  if (const std::string mark = marked_damage(lock.value().path()); !mark.empty()) {
-    std::printf("noted while the node ran, and judged by its next start: %s\n", mark.c_str());
-  }
-  const storage::CheckReport report = storage::check_directory(lock.value().path(), storage::kVfsWithoutLocks);
+namespace {
+
+int report_on(const std::string& directory) {
+  const std::string mark = marked_damage(directory);
+  if (!mark.empty()) std::printf("noted while the node ran, and judged by its next start: %s\n", mark.c_str());
+  storage::CheckReport report = storage::check_directory(directory, storage::kVfsWithoutLocks);
+  // No look at the files can take it back.
+  if (storage::is_seen_by_others(mark)) report.damages.push_back(mark);
   for (const std::string& note : report.notes) std::printf("%s\n", note.c_str());
   for (const std::string& damage : report.damages) std::printf("DAMAGED %s\n", damage.c_str());
   if (report.damages.empty()) {
-    std::printf("%s is sound\n", lock.value().path().c_str());
+    std::printf("%s is sound\n", directory.c_str());
     return 0;
   }
-  std::printf("%s is damaged. If other nodes have the data, it is repaired when it is started (option repair).\n",
-              lock.value().path().c_str());
+  std::printf("%s is damaged. If other nodes have the data, it is repaired when it is started (option repair).\n", directory.c_str());
+  return 1;
+}
+
+// What is no damage, and yet cannot be examined by this program.
+base::Status can_be_examined(const std::string& directory) {
+  if (storage::file_bytes(directory + "/raft.db") == 0 && storage::keys_generations(directory).empty()) {
+    return base::Status::error(directory + ": there is no node here: neither a raft.db nor a keys file");
+  }
+  base::Result<std::string> id = storage::peek_id(directory);
+  return id.is_ok() ? base::Status() : id.take_status();
+}
+
+}  // namespace
+
+int check(const std::string& directory) {
+  base::Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire_to_read(directory);
+  base::Status status = lock.is_ok() ? can_be_examined(lock.value().path()) : lock.take_status();
+  if (status.is_ok()) return report_on(lock.value().path());
+  std::fprintf(stderr, "%s\n", status.text().c_str());
   return 1;
 }
 

@@ -235,6 +235,7 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) {
 }
 
 base::Status check_together(const Options& options) {
+  if (options.raftdir.empty()) return base::Status::error("raftdir is empty; ./ is the directory in which leto was started");
   if (options.heartbeat_interval_ms * 2 > options.election_timeout_ms) {
     return base::Status::error(base::format(
         "heartbeat-interval (%llu ms) must be at most half of election-timeout (%llu ms)",

@@ -136,6 +136,12 @@ Status take_directory(std::string_view body, Arguments& arguments, std::string& 
   return Status::error("--" + std::string(body.substr(0, equals)) + " needs a data directory");
 }
 
+Status take_check(std::string_view body, Arguments& arguments, CommandLine& line) {
+  if (Status status = take_directory(body, arguments, line.check_wanted); !status.is_ok()) return status;
+  if (arguments.empty()) return Status::ok();
+  return Status::error("unexpected argument " + quoted(arguments.next()) + ": --check DIR takes no more");
+}
+
 Status take_recover(std::string_view body, Arguments& arguments, CommandLine& line) {
   if (Status status = take_directory(body, arguments, line.recover_wanted); !status.is_ok()) return status;
   if (arguments.empty()) return Status::ok();
@@ -172,7 +178,7 @@ Status take_all(Arguments arguments, CommandLine& line) {
     line.help_wanted = *body == "h" || *body == "help";
     line.version_wanted = *body == "v" || *body == "version";
     if (line.help_wanted || line.version_wanted) return Status::ok();
-    if (is_word(*body, "check")) return take_directory(*body, arguments, line.check_wanted);
+    if (is_word(*body, "check")) return take_check(*body, arguments, line);
     if (is_word(*body, "recover")) return take_recover(*body, arguments, line);
     Status status = take_option(*body, arguments, source);
     if (!status.is_ok()) return status;

@@ -2,19 +2,27 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/format.h"
+#include "server/repair.h"
 #include "server/secure_random.h"
 #include "server/start.h"
+#include "storage/aside.h"
+#include "storage/damage.h"
 #include "storage/directory.h"
 #include "storage/key_store.h"
 #include "storage/load.h"
 #include "storage/log_store.h"
 #include "storage/lost_tail.h"
 #include "storage/peek.h"
+#include "storage/salvage.h"
+#include "storage/vfs_file.h"
+#include "storage/wal_scan.h"
 
 namespace leto::server {
 
@@ -24,41 +32,60 @@ using base::Result;
 using base::Status;
 using Number = unsigned long long;
 
+// The log is made anew in this folder if the one that is there cannot be opened.
+constexpr const char* kMadeIn = "recovered";
+
 struct Survivor {
   storage::DirectoryLock lock;
-  std::unique_ptr<storage::LogStore> log;
+  std::unique_ptr<storage::LogStore> log;   // Nothing: raft.db is damaged.
   std::unique_ptr<storage::KeyStore> keys;
   storage::Identity identity;
-  raft::Recovered recovered;
+  raft::Recovered recovered;                // Of `log`.
   keyspace::StateHeader header;
+  std::vector<raft::Entry> behind;          // Consecutive entries behind the keys' applied one, as far as they can be read.
+  bool keeps_old = false;                   // The log's entries that the keys have are all sound, too.
+  std::string loss;                         // Why no more entries, if there were more.
 };
 
 // All that a start would need of the keys file: a cluster that cannot be started is not worth the old one.
 Status check_keys(const Survivor& survivor) {
-  Status status =
-      storage::check_beginning(survivor.lock.path(), survivor.recovered, survivor.header.applied_index);
+  const raft::EntryId at{.term = survivor.header.applied_term, .index = survivor.header.applied_index};
+  Status status;
+  if (survivor.log) status = storage::check_beginning(survivor.keys->path(), survivor.recovered, at);
   if (!status.is_ok()) return status;
   keyspace::Keyspace keys;
   return storage::load_keyspace(*survivor.keys, keys);
 }
 
-Status open_survivor(const std::string& directory, Survivor& survivor) {
-  if (!directory_exists(directory + "/raft.db")) return Status::error(directory + ": there is no raft.db here");
-  Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire(absolute_directory(directory), "");
-  if (!lock.is_ok()) return lock.take_status();
-  if (Result<std::string> id = storage::peek_id(lock.value().path()); !id.is_ok()) return id.take_status();
-  survivor.lock = std::move(lock.value());
+Status open_log(Survivor& survivor) {
+  const std::string& directory = survivor.lock.path();
+  const std::string wal = directory + "/raft.db-wal";
+  // SQLite passes over it in silence.
+  if (Result<storage::WalScan> scan = storage::scan_wal("", wal); scan.is_ok()) {
+    survivor.loss = storage::lost_commits(wal, scan.value());
+  }
   storage::LogStoreOptions options;
-  options.directory = survivor.lock.path();
+  options.directory = directory;
   Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(options);
-  if (!log.is_ok()) return log.take_status();
-  survivor.log = std::move(log.value());
-  survivor.recovered = survivor.log->recovered();
-  const std::optional<storage::Identity> identity = survivor.log->identity();
+  if (!log.is_ok() && !storage::is_damage(log.status().text())) return log.take_status();
+  std::optional<storage::Identity> identity;
+  if (log.is_ok()) {
+    survivor.log = std::move(log.value());
+    survivor.recovered = survivor.log->recovered();
+    identity = survivor.log->identity();
+  } else {
+    survivor.loss = log.status().text();
+    identity = storage::salvage_directory(directory).identity;
+    if (!identity) return Status::error(survivor.loss + "; who this node is cannot be read either");
+  }
   if (!identity || identity->cluster_id.empty()) return Status::error(directory + ": this node is in no cluster yet");
   survivor.identity = *identity;
+  return {};
+}
+
+Status open_keys(Survivor& survivor) {
   Result<std::unique_ptr<storage::KeyStore>> keys = storage::KeyStore::open(
-      {.directory = survivor.lock.path(), .vfs = "", .generation = identity->keys_generation});
+      {.directory = survivor.lock.path(), .vfs = "", .generation = survivor.identity.keys_generation});
   if (!keys.is_ok()) return keys.take_status();
   survivor.keys = std::move(keys.value());
   survivor.header = survivor.keys->header();
@@ -66,13 +93,75 @@ Status open_survivor(const std::string& directory, Survivor& survivor) {
   return check_keys(survivor);
 }
 
+// Entries [from, last], or those before the first that cannot be read: one by one, as a damaged one costs all that are
+// read with it.
+Status read_entries(storage::LogStore& log, raft::Index from, raft::Index last, std::vector<raft::Entry>& entries) {
+  for (raft::Index next = from; next <= last; ++next) {
+    Result<std::vector<raft::Entry>> one = log.read(next, next, 0);
+    if (!one.is_ok()) return one.take_status();
+    if (one.value().empty()) return Status::error(base::format("entry %llu is missing", Number{next}));
+    entries.push_back(std::move(one.value()[0]));
+  }
+  return {};
+}
+
+// A log that can be opened may have damaged entries all the same: nobody reads old segments at a start.
+bool is_sound_up_to(Survivor& survivor, raft::Index applied) {
+  if (applied > survivor.recovered.last.index) return false;
+  for (raft::Index next = survivor.recovered.base.index + 1; next <= applied; ++next) {
+    std::vector<raft::Entry> entry;
+    if (!read_entries(*survivor.log, next, next, entry).is_ok()) return false;
+  }
+  return true;
+}
+
+void read_behind_keys(Survivor& survivor) {
+  const raft::Index applied = survivor.header.applied_index;
+  if (!survivor.log) {
+    survivor.behind = storage::salvage_entries(survivor.lock.path(), applied);
+    return;
+  }
+  const Status status = read_entries(*survivor.log, applied + 1, survivor.recovered.last.index, survivor.behind);
+  if (!status.is_ok()) survivor.loss = status.text();
+  survivor.keeps_old = is_sound_up_to(survivor, applied);
+}
+
+// What it had is elsewhere: a cluster without keys would be made of what it began with anew.
+Status check_not_set_aside(const Survivor& survivor) {
+  const std::optional<Rejoin> rejoin = read_rejoin(survivor.lock.path());
+  if (!rejoin || survivor.header.applied_index > 0 || !survivor.behind.empty()) return {};
+  return Status::error(base::format("%s: this node waits to join its cluster again and has nothing; what it had is in %s/%s: move "
+                                    "that back and remove the file rejoin first",
+                                    survivor.lock.path().c_str(), survivor.lock.path().c_str(), rejoin->folder.c_str()));
+}
+
+Status open_survivor(const std::string& directory, Survivor& survivor) {
+  const bool was_cut_off = directory_exists(directory + "/" + kMadeIn + "/raft.db");
+  if (!directory_exists(directory + "/raft.db") && !was_cut_off) return Status::error(directory + ": there is no raft.db here");
+  Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire_to_change(directory);
+  if (!lock.is_ok()) return lock.take_status();
+  survivor.lock = std::move(lock.value());
+  const std::string& path = survivor.lock.path();
+  if (!directory_exists(path + "/raft.db")) {
+    if (Status status = storage::bring_log(path, kMadeIn); !status.is_ok()) return status;
+  }
+  if (Result<std::string> id = storage::peek_id(path); !id.is_ok()) return id.take_status();
+  if (Status status = open_log(survivor); !status.is_ok()) return status;
+  if (Status status = open_keys(survivor); !status.is_ok()) return status;
+  read_behind_keys(survivor);
+  return check_not_set_aside(survivor);
+}
+
 // The newest that is known: a log that lost its tail may be older than the keys file.
 raft::Configuration newest_configuration(const Survivor& survivor) {
-  raft::Configuration kept;
+  raft::Configuration newest;
+  for (auto entry = survivor.behind.rbegin(); entry != survivor.behind.rend(); ++entry) {
+    if (entry->kind == raft::EntryKind::kConfiguration && raft::decode_configuration(*entry->payload, newest)) return newest;
+  }
   const std::vector<raft::ConfigurationAt>& logged = survivor.recovered.configurations;
   if (!logged.empty() && logged.back().index >= survivor.header.configuration_index) return logged.back().configuration;
-  if (!raft::decode_configuration(survivor.header.configuration, kept)) kept = {};
-  return kept;
+  if (!raft::decode_configuration(survivor.header.configuration, newest)) newest = {};
+  return newest;
 }
 
 // Its addresses are those it had; by its id, if an earlier recovery was cut off behind its new identity.
@@ -86,29 +175,63 @@ raft::Configuration alone(const Survivor& survivor) {
   return {.members = {self}};
 }
 
-// First another cluster, then other members: cut off in between, nobody of the old cluster takes it for one of its own.
-Status write_new_cluster(Survivor& survivor, raft::Index& last) {
-  const bool lost = storage::lost_tail(survivor.recovered, survivor.keys->witness(), survivor.header.applied_index);
-  const raft::Term term = std::max({survivor.recovered.hard_state.term, survivor.keys->witness().term,
-                                    survivor.header.applied_term}) + 1;
-  survivor.identity.node = secure_random_number();
-  make_cluster(survivor.identity);
-  if (Status status = survivor.log->set_identity(survivor.identity); !status.is_ok()) return status;
+// What the log is to hold from now on: what could be read behind the keys' applied entry, and the new configuration. If some
+// entries that the keys have are rotten, none of these stays.
+storage::LogWrite new_log(const Survivor& survivor, raft::EntryId& last) {
+  const keyspace::StateHeader& header = survivor.header;
+  last = survivor.behind.empty() ? raft::EntryId{.term = header.applied_term, .index = header.applied_index} : survivor.behind.back().id;
+  const raft::Term term =
+      std::max({survivor.recovered.hard_state.term, survivor.keys->witness().term, header.applied_term, last.term}) + 1;
   storage::LogWrite write{.hard_state = raft::HardState{.term = term, .voted_for = raft::kNobody},
                           .truncate_from = {}, .append = {}, .install = {}};
-  last = survivor.recovered.last.index;
-  if (lost && last < survivor.header.applied_index) {
-    last = survivor.header.applied_index;
-    write.install = {.last = {.term = survivor.header.applied_term, .index = last},
-                     .keys_generation = survivor.identity.keys_generation};
+  if (survivor.keeps_old) {
+    if (last.index < survivor.recovered.last.index) write.truncate_from = last.index + 1;
+  } else {
+    if (header.applied_index > 0) {
+      write.install = {.last = {.term = header.applied_term, .index = header.applied_index},
+                       .keys_generation = survivor.identity.keys_generation};
+    }
+    write.append = survivor.behind;
   }
-  write.append.push_back({.id = {.term = term, .index = last + 1},
+  write.append.push_back({.id = {.term = term, .index = last.index + 1},
                           .kind = raft::EntryKind::kConfiguration,
                           .payload = std::make_shared<const std::string>(raft::encode_configuration(alone(survivor)))});
-  if (survivor.log->write({write}) != storage::WriteResult::kDurable)
-    return Status::error(survivor.lock.path() + ": the disk is full");
+  return write;
+}
+
+// First another cluster, then other members: cut off in between, nobody of the old cluster takes it for one of its own.
+Status write_log(storage::LogStore& log, const Survivor& survivor, const storage::LogWrite& write) {
+  if (Status status = log.set_identity(survivor.identity); !status.is_ok()) return status;
+  if (log.write({write}) == storage::WriteResult::kDurable) return {};
+  return Status::error(survivor.lock.path() + ": the disk is full");
+}
+
+// In a folder of its own, and whole, before the damaged one is moved aside.
+Status make_log_anew(const Survivor& survivor, const storage::LogWrite& write) {
+  const std::string& path = survivor.lock.path();
+  storage::LogStoreOptions options;
+  options.directory = path + "/" + kMadeIn;
+  if (Status status = storage::make_folder(options.directory); !status.is_ok()) return status;
+  // What an attempt that was cut off left.
+  if (Status status = storage::remove_database("", options.directory + "/raft.db"); !status.is_ok()) return status;
+  Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(options);
+  if (!log.is_ok()) return log.take_status();
+  if (Status status = write_log(*log.value(), survivor, write); !status.is_ok()) return status;
+  if (Status status = log.value()->close(); !status.is_ok()) return status;
+  log.value().reset();
+  const std::string folder = storage::free_folder(path, static_cast<uint64_t>(std::time(nullptr)));
+  if (Status status = storage::move_databases(path, folder, storage::Databases::kLog); !status.is_ok()) return status;
+  return storage::bring_log(path, kMadeIn);
+}
+
+Status write_new_cluster(Survivor& survivor, raft::EntryId& last) {
+  survivor.identity.node = secure_random_number();
+  make_cluster(survivor.identity);
+  const storage::LogWrite write = new_log(survivor, last);
+  Status status = survivor.log ? write_log(*survivor.log, survivor, write) : make_log_anew(survivor, write);
   // The witness of a log that had more would silence this one (D16): this is where its loss is accepted.
-  return survivor.keys->write_witness({.index = last, .term = term});
+  if (status.is_ok()) status = survivor.keys->write_witness({.index = last.index, .term = write.hard_state->term});
+  return status;
 }
 
 }  // namespace
@@ -116,14 +239,19 @@ Status write_new_cluster(Survivor& survivor, raft::Index& last) {
 Status recover_as_new_cluster(const std::string& directory, std::string& report) {
   Survivor survivor;
   if (Status status = open_survivor(directory, survivor); !status.is_ok()) return status;
-  raft::Index last = 0;
+  raft::EntryId last;
   if (Status status = write_new_cluster(survivor, last); !status.is_ok()) return status;
   if (Status status = survivor.keys->close(); !status.is_ok()) return status;
-  if (Status status = survivor.log->close(); !status.is_ok()) return status;
+  if (survivor.log) {
+    if (Status status = survivor.log->close(); !status.is_ok()) return status;
+  }
+  // Last, as they are about what this node was before.
+  if (Status status = forget_damage(survivor.lock.path()); !status.is_ok()) return status;
   report = base::format(
       "node %s is the only member of a new cluster now, with its log up to entry %llu and its keys as of entry %llu.\n"
       "Start it as before, but without -join; the others join it with -join and empty directories.\n",
-      survivor.identity.id.c_str(), Number{last}, Number{survivor.header.applied_index});
+      survivor.identity.id.c_str(), Number{last.index}, Number{survivor.header.applied_index});
+  if (!survivor.loss.empty()) report += "Entries behind " + std::to_string(last.index) + " are lost: " + survivor.loss + ".\n";
   return {};
 }
 

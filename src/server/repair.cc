@@ -98,7 +98,7 @@ std::string shown(const std::vector<Address>& addresses) {
 }
 
 Status finish_moving(const std::string& directory, const Rejoin& rejoin) {
-  if (Status moved = storage::move_databases(directory, rejoin.folder, false); !moved.is_ok()) return moved;
+  if (Status moved = storage::move_databases(directory, rejoin.folder, storage::Databases::kAll); !moved.is_ok()) return moved;
   if (Status status = storage::remove_note(mark_path(directory)); !status.is_ok()) return status;
   return storage::rename_note(begun_path(directory), rejoin_path(directory));
 }
@@ -119,9 +119,13 @@ bool log_has_everything(const Salvage& found, const std::string& damage) {
   return !storage::lost_tail(*found.log, found.witness, found.applied);
 }
 
-Status make_keys_anew(const std::string& directory, const Salvage& found) {
+// Whether the log lost its tail can be told by the keys file alone: without its witness others are asked first.
+bool knows_its_tail(const Salvage& found) { return found.witness.index > 0; }
+
+Status make_keys_anew(const std::string& directory, const Salvage& found, const std::string& damage) {
+  LETO_LOG(kWarning, "%s", damage.c_str());
   const std::string folder = storage::free_folder(directory, static_cast<uint64_t>(std::time(nullptr)));
-  if (Status moved = storage::move_databases(directory, folder, true); !moved.is_ok()) return moved;
+  if (Status moved = storage::move_databases(directory, folder, storage::Databases::kKeys); !moved.is_ok()) return moved;
   if (Status status = storage::remove_note(mark_path(directory)); !status.is_ok()) return status;
   LETO_LOG(kWarning, "the keys files are in %s/%s now; all keys are made anew from the log, entries 1 to %llu",
            directory.c_str(), folder.c_str(), Number{found.log->last.index});
@@ -142,6 +146,14 @@ Status refusal(const std::string& directory, const std::string& damage, const st
       "%s; it is not repaired: %s. leto --check %s says all that is wrong; leto --recover %s --new-cluster goes on with what "
       "is readable, if there is no other way, and accepts the loss",
       damage.c_str(), why.c_str(), directory.c_str(), directory.c_str()));
+}
+
+Status rejoin_others(const std::string& directory, Rejoin& rejoin, const std::string& damage) {
+  LETO_LOG(kWarning, "%s", damage.c_str());
+  if (Status status = set_aside(directory, rejoin); !status.is_ok()) return refusal(directory, damage, status.text());
+  LETO_LOG(kWarning, "the files of %s are in %s/%s now; it joins its cluster again, as a new node under its old id, by %s",
+           rejoin.id.c_str(), directory.c_str(), rejoin.folder.c_str(), shown(rejoin.addresses).c_str());
+  return {};
 }
 
 }  // namespace
@@ -176,6 +188,13 @@ std::optional<Rejoin> read_rejoin(const std::string& directory) {
 
 Status forget_rejoin(const std::string& directory) { return storage::remove_note(rejoin_path(directory)); }
 
+Status forget_damage(const std::string& directory) {
+  for (const std::string& path : {mark_path(directory), begun_path(directory), rejoin_path(directory)}) {
+    if (Status status = storage::remove_note(path); !status.is_ok()) return status;
+  }
+  return {};
+}
+
 Status mark_damaged(const std::string& directory, const std::string& sentence) {
   return storage::write_note(mark_path(directory), sentence + "\n");
 }
@@ -207,22 +226,16 @@ Status look_for_damage(const std::string& directory) {
 Status repair(const Options& options, const std::string& directory, const std::string& damage) {
   if (!options.repair) return refusal(directory, damage, "repair is no");
   const Salvage found = storage::salvage_directory(directory);
+  const bool can_go_on = log_has_everything(found, damage);
+  // It goes on as who it is: what it voted and acknowledged counts, for a cluster of which others are damaged, too.
+  if (can_go_on && knows_its_tail(found)) return make_keys_anew(directory, found, damage);
   Rejoin rejoin;
   // Damaged anew before it was a member again: the others are those of the first time.
   std::optional<Rejoin> before = read_rejoin(directory);
   const std::string why = before ? "" : objection(options, found, rejoin);
   if (before) rejoin = std::move(*before);
-  if (why.empty()) {
-    LETO_LOG(kWarning, "%s", damage.c_str());
-    if (Status status = set_aside(directory, rejoin); !status.is_ok()) return refusal(directory, damage, status.text());
-    LETO_LOG(kWarning, "the files of %s are in %s/%s now; it joins its cluster again, as a new node under its old id, by %s",
-             rejoin.id.c_str(), directory.c_str(), rejoin.folder.c_str(), shown(rejoin.addresses).c_str());
-    return {};
-  }
-  if (log_has_everything(found, damage)) {
-    LETO_LOG(kWarning, "%s", damage.c_str());
-    return make_keys_anew(directory, found);
-  }
+  if (why.empty()) return rejoin_others(directory, rejoin, damage);
+  if (can_go_on) return make_keys_anew(directory, found, damage);
   if (mark_is_void(directory)) return {};
   return refusal(directory, damage, why);
 }

@@ -147,7 +147,8 @@ Status check_together(const OpenedDirectory& opened) {
   const NodeStart& start = opened.start;
   const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
   const uint64_t applied = start.header.applied_index;
-  if (Status status = storage::check_beginning(opened.keys->path(), start.recovered, applied); !status.is_ok()) return status;
+  const raft::EntryId at{.term = start.header.applied_term, .index = applied};
+  if (Status status = storage::check_beginning(opened.keys->path(), start.recovered, at); !status.is_ok()) return status;
   if (!storage::lost_tail(start.recovered, start.witness, applied)) return {};
   return Status::error(base::format(
       "%s/raft.db: damaged: it lost its tail: it ends at entry %llu in term %llu; the keys are at %llu, and entry %llu in term "

@@ -60,6 +60,13 @@ bool is_keys_file(const std::string& name) {
   return false;
 }
 
+bool is_log_file(const std::string& name) { return name == "raft.db" || name.starts_with("raft.db-"); }
+
+base::Status sync_both(const std::string& one, const std::string& other) {
+  base::Status status = sync_directory(one);
+  return status.is_ok() ? sync_directory(other) : std::move(status);
+}
+
 bool write_whole(int file, const std::string& text) {
   return ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
 }
@@ -110,18 +117,29 @@ uint64_t file_bytes(const std::string& path) {
   return stat(path.c_str(), &found) == 0 ? static_cast<uint64_t>(found.st_size) : 0;
 }
 
-base::Status move_databases(const std::string& directory, const std::string& folder, bool keys_only) {
+base::Status make_folder(const std::string& path) {
+  return mkdir(path.c_str(), kFolderMode) == 0 || errno == EEXIST ? base::Status() : failed("make", path);
+}
+
+base::Status move_databases(const std::string& directory, const std::string& folder, Databases which) {
   const std::string to = directory + "/" + folder;
-  if (mkdir(to.c_str(), kFolderMode) != 0 && errno != EEXIST) return failed("make", to);
+  if (base::Status status = make_folder(to); !status.is_ok()) return status;
   for (const std::string& name : names_in(directory)) {
-    const bool of_log = name == "raft.db" || name.starts_with("raft.db-");
-    if (!is_keys_file(name) && (keys_only || !of_log)) continue;
+    const bool wanted = (which != Databases::kLog && is_keys_file(name)) || (which != Databases::kKeys && is_log_file(name));
+    if (!wanted) continue;
     const std::string from = directory + "/" + name;
     if (rename(from.c_str(), (to + "/" + name).c_str()) != 0) return failed("move aside", from);
   }
-  for (const std::string& changed : {to, directory}) {
-    if (base::Status status = sync_directory(changed); !status.is_ok()) return status;
+  return sync_both(to, directory);
+}
+
+base::Status bring_log(const std::string& directory, const std::string& folder) {
+  const std::string from = directory + "/" + folder;
+  for (const char* name : {"/raft.db-wal", "/raft.db"}) {
+    if (rename((from + name).c_str(), (directory + name).c_str()) != 0 && errno != ENOENT) return failed("move", from + name);
   }
+  if (base::Status status = sync_both(from, directory); !status.is_ok()) return status;
+  rmdir(from.c_str());
   return {};
 }
 

@@ -4,6 +4,7 @@
 // Invariants: a note is there whole or not at all, and durable when write_note() returns; so is a move.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -30,9 +31,17 @@ std::vector<uint64_t> keys_generations(const std::string& directory);
 // Size of a file in bytes; 0 also if there is none.
 uint64_t file_bytes(const std::string& path);
 
-// Moves all keys files, and raft.db unless `keys_only`, with all that belongs to them, into `folder`, a name within
-// `directory`, which is made. May be called again after it was cut off. REQUIRES: none of them is open.
-base::Status move_databases(const std::string& directory, const std::string& folder, bool keys_only);
+// No error if it is there.
+base::Status make_folder(const std::string& path);
+
+enum class Databases : uint8_t { kAll, kKeys, kLog };
+
+// Moves keys files, raft.db or both, with all that belongs to them, into `folder`, a name within `directory`, which is
+// made. May be called again after it was cut off. REQUIRES: none of them is open.
+base::Status move_databases(const std::string& directory, const std::string& folder, Databases which);
+// Moves the raft.db that was made in `folder` up into `directory`, which has none. Its WAL goes first: as long as raft.db is
+// not there this may be called again.
+base::Status bring_log(const std::string& directory, const std::string& folder);
 // damaged-<seconds>, or the next number that is free.
 std::string free_folder(const std::string& directory, uint64_t seconds);
 // Removes the oldest folders of free_folder()'s, until at most `kept` are left.

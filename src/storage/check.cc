@@ -171,7 +171,8 @@ void Checker::check_values(Database& database) {
 void Checker::check_together() {
   const raft::Recovered& log = log_->recovered;
   const uint64_t applied = state_->header.applied_index;
-  is_sound(check_beginning(directory_, log, applied));
+  is_sound(check_beginning(keys_path(directory_, log_->identity->keys_generation), log,
+                           {.term = state_->header.applied_term, .index = applied}));
   if (!lost_tail(log, state_->witness, applied)) return;
   damage(base::format(
       "%s: raft.db lost its tail: it ends at entry %llu in term %llu; the keys file was at %llu, and saw %llu of term %llu",

@@ -62,6 +62,8 @@ std::string holder(int file) {
   return "process " + line.substr(0, space) + " (-id " + line.substr(space + 1) + ")";
 }
 
+constexpr const char* kStopFirst = "stop that one first";
+
 }  // namespace
 
 DirectoryLock::~DirectoryLock() {
@@ -104,8 +106,12 @@ base::Result<DirectoryLock> DirectoryLock::acquire(const std::string& directory,
   return lock;
 }
 
+base::Result<DirectoryLock> DirectoryLock::acquire_to_change(const std::string& directory) {
+  return take(directory, O_RDWR | O_CREAT, kStopFirst);
+}
+
 base::Result<DirectoryLock> DirectoryLock::acquire_to_read(const std::string& directory) {
-  return take(directory, O_RDONLY, "stop that one first");
+  return take(directory, O_RDONLY, kStopFirst);
 }
 
 base::Status DirectoryLock::set_id(std::string_view id) {

@@ -24,6 +24,9 @@ class DirectoryLock {
   // LOCK goes on naming its last holder until set_id().
   static base::Result<DirectoryLock> acquire(const std::string& directory, std::string_view id);
 
+  // For a tool that changes the files of a node that does not run: the directory must be there; else as acquire().
+  static base::Result<DirectoryLock> acquire_to_change(const std::string& directory);
+
   // For looking only: the directory must be there, and nothing is made or written. Taken if it has a LOCK.
   static base::Result<DirectoryLock> acquire_to_read(const std::string& directory);
 

@@ -17,12 +17,31 @@ inline bool lost_tail(const raft::Recovered& recovered, const Witness& witness, 
          recovered.last.index < applied;
 }
 
-// An error, which names `file`, if not even the keys file has all that the log has dropped.
-inline base::Status check_beginning(const std::string& file, const raft::Recovered& recovered, uint64_t applied) {
-  if (recovered.base.index <= applied) return {};
+// The term that the log gives entry `index`; 0 if it has neither that entry nor, as the last one dropped, its term.
+inline raft::Term term_in(const raft::Recovered& recovered, raft::Index index) {
+  if (index == recovered.base.index) return recovered.base.term;
+  if (index < recovered.base.index || index > recovered.last.index) return 0;
+  raft::Term term = recovered.base.term;
+  for (const raft::TermRun& run : recovered.terms) {
+    if (run.first <= index) term = run.term;
+  }
+  return term;
+}
+
+// An error, which names the keys file `file`, if not even that has all that the log has dropped, or if the entry that it is at
+// is another one in the log: then it is of another cluster.
+inline base::Status check_beginning(const std::string& file, const raft::Recovered& recovered, raft::EntryId applied) {
+  using Number = unsigned long long;
+  if (recovered.base.index > applied.index) {
+    return base::Status::error(base::format(
+        "%s: damaged: the log begins behind entry %llu, the keys file is at %llu: entries between are missing", file.c_str(),
+        Number{recovered.base.index}, Number{applied.index}));
+  }
+  const raft::Term term = term_in(recovered, applied.index);
+  if (term == 0 || term == applied.term) return {};
   return base::Status::error(base::format(
-      "%s: damaged: the log begins behind entry %llu, the keys file is at %llu: entries between are missing", file.c_str(),
-      static_cast<unsigned long long>(recovered.base.index), static_cast<unsigned long long>(applied)));
+      "%s: damaged: it is at entry %llu of term %llu, which has term %llu in the log: it belongs to another log", file.c_str(),
+      Number{applied.index}, Number{applied.term}, Number{term}));
 }
 
 }  // namespace leto::storage

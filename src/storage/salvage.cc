@@ -75,7 +75,29 @@ void look_at_keys(const std::string& directory, uint64_t generation, Found& foun
   result.applied = std::max(result.applied, number("applied_index"));
 }
 
+// One by one: a damaged one costs none before it.
+std::vector<raft::Entry> read_behind(Database& database, const std::vector<Segment>& segments, raft::Index after) {
+  std::vector<raft::Entry> entries;
+  for (const Segment& segment : segments) {
+    for (raft::Index next = after + entries.size() + 1; next < segment.end(); ++next) {
+      ReadRange range{.from = next, .last = next, .bytes_max = 0};
+      std::vector<raft::Entry> one;
+      if (next < segment.first || !read_segment(database, segment, range, one).is_ok() || one.empty()) return entries;
+      entries.push_back(std::move(one[0]));
+    }
+  }
+  return entries;
+}
+
 }  // namespace
+
+std::vector<raft::Entry> salvage_entries(const std::string& directory, raft::Index after) {
+  const std::unique_ptr<Database> database = open_to_read(directory + "/raft.db");
+  if (!database) return {};
+  Meta meta(*database);
+  if (!meta.open(FileKind::kLog).is_ok()) return {};
+  return read_behind(*database, read_what_is_left(*database, meta).segments, after);
+}
 
 Salvage salvage_directory(const std::string& directory) {
   Found found;

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "raft/raft.h"
 #include "storage/key_store.h"
@@ -24,5 +25,9 @@ struct Salvage {
 
 // REQUIRES: nobody has a file of the directory open.
 Salvage salvage_directory(const std::string& directory);
+
+// The entries of raft.db behind `after`, consecutive and each checked, up to the first that is missing or damaged. All of
+// them are in memory at once: what a keys file has not is bounded by flush-lag-bytes. REQUIRES: as above.
+std::vector<raft::Entry> salvage_entries(const std::string& directory, raft::Index after);
 
 }  // namespace leto::storage

@@ -48,8 +48,8 @@ proc wait_repaired {name nodes old} {
 }
 
 # Three nodes under load; `damage` (a script, $victim is a follower, which has ended) is done, and repaired.
-proc scenario {ends damage expected {prepare {}}} {
-    set nodes [start_cluster 3]
+proc scenario {ends damage expected {prepare {}} {options {}}} {
+    set nodes [start_cluster 3 $options]
     # The founder: it was started without -join, and knows the others from its files alone.
     set victim [lindex $nodes 0]
     if {[leader_of $nodes] eq $victim} { assert_equal [node_ask $victim TRANSFER] OK }
@@ -101,7 +101,33 @@ test "a damaged WAL of raft.db, which SQLite would pass over in silence, is repa
 }
 
 test "a damaged value in the keys file is repaired from the others: found beside the loop" -timeout 90 {
-    scenario "in order" { rot [keys_file $victim] rotten-value-7 } {keys-\d+\.db: damaged: key "canary7" of database 0}
+    scenario "in order" { rot [keys_file $victim] rotten-value-7 } {keys-\d+\.db: damaged: key "canary7" of database 0} {
+        wait_for_condition "its log does not begin with the first entry" 10000 {
+            [node_ask $leader SET compact [string repeat c 100000]] eq "OK" && [node_ask $victim SNAPSHOT] eq "OK" &&
+            [raft_field $victim log_first_index] > 1
+        }
+    } {-log-segment 64kb -log-window 0}
+}
+
+test "the keys files of two of three are damaged: both make them anew from their logs, and stay who they are" -timeout 90 {
+    set nodes [start_cluster 3]
+    set leader [leader_of $nodes]
+    for {set i 0} {$i < 10} {incr i} { call_node $leader SET canary$i rotten-value-$i }
+    wait_caught_up $nodes
+    set victims [others $nodes $leader]
+    foreach name $victims { call_node $name SNAPSHOT; lappend old [raft_field $name node] }
+    foreach name $nodes { stop $name }
+    foreach name $victims { rot [keys_file $name] rotten-value-7 }
+    foreach name $nodes { launch $name }
+    foreach name $victims {
+        wait_for_condition "$name has ended" 10000 {![runs $name]}
+        assert_equal $process::status($node::pid($name)) "exit 75" [errors_of $name]
+        restart $name -nowait
+    }
+    wait_members $nodes
+    assert_equal [lmap name $victims { raft_field $name node }] $old "the incarnations stay: nothing they promised is lost"
+    foreach name $nodes { assert_equal [node_ask $name GET canary7] rotten-value-7 }
+    assert_same_digest $nodes
 }
 
 test "a damaged page of the keys file is repaired from the others" -timeout 90 {
@@ -213,6 +239,12 @@ test "a node alone refuses to start on a damaged log, says why and what can be d
         assert_match [errors_of $alone] "*raft.db: damaged: entry * has a wrong checksum; it is not repaired: no other node has its data. leto --check * says all that is wrong; leto --recover * --new-cluster *"
         assert {[contents $alone] eq $before} "all files are as they were"
     }
+    # As it was told: the keys have what the log has not any more.
+    exec $node::binary --recover $node::dir($alone) --new-cluster 2>@1
+    assert_match [exec $node::binary --check $node::dir($alone)] "*is sound*"
+    restart $alone
+    wait_for_condition "it serves" 5000 {[node_ask $alone GET a] eq "rotten-value"}
+    assert_equal [node_ask $alone SET b c] OK
 }
 
 test "a node alone makes its keys anew from a log that has everything" {

@@ -150,6 +150,7 @@ TEST_CASE("command line: each mistake is one sentence that names the option") {
                                                "a configuration file comes before them");
   CHECK(error_of({"/no/such/leto.conf"}) == "cannot read /no/such/leto.conf: No such file or directory");
   CHECK(error_of({"/"}) == "cannot read /: Is a directory");
+  CHECK(error_of({"--check", "dir", "--recover", "dir"}) == "unexpected argument '--recover': --check DIR takes no more");
 }
 
 TEST_CASE("command line: values that do not fit together are refused") {
@@ -157,6 +158,7 @@ TEST_CASE("command line: values that do not fit together are refused") {
         "heartbeat-interval (60 ms) must be at most half of election-timeout (100 ms)");
   CHECK(error_of({"-listen", ":7000", "-raftbind", "7000"}) ==
         "listen and raftbind are both :7000; clients and peers need an address each");
+  CHECK(error_of({"-raftdir", ""}) == "raftdir is empty; ./ is the directory in which leto was started");
 }
 
 TEST_CASE("command line: its options override the file's") {

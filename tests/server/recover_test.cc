@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <string>
 
+#include "server/repair.h"
 #include "storage/check.h"
+#include "storage/damage.h"
 #include "storage/lost_tail.h"
 #include "tests/server/survivor.h"
 
@@ -107,6 +109,95 @@ TEST_CASE("the loss of the log's tail is accepted here") {
   }
 }
 
+TEST_CASE("of a damaged log all is kept that can be read behind the keys, and it is said what is lost") {
+  Survivor survivor;
+  SUBCASE("the last entry") {
+    survivor.make();
+    survivor.rot("raft.db", "payload 5");
+    REQUIRE(survivor.recover().is_ok());
+    check_new_cluster(survivor, survivor.visit(), 5);
+    CHECK_MESSAGE(survivor.report.find("Entries behind 4 are lost: ") != std::string::npos, survivor.report);
+    CHECK(survivor.report.find("raft.db: damaged: entry 5 has a wrong checksum.") != std::string::npos);
+  }
+  SUBCASE("the first one that the keys have not: all behind it is lost, too") {
+    survivor.make();
+    survivor.rot("raft.db", "payload 4");
+    REQUIRE(survivor.recover().is_ok());
+    check_new_cluster(survivor, survivor.visit(), 4);
+  }
+  SUBCASE("one that the keys have: nothing is lost") {
+    survivor.make();
+    survivor.rot("raft.db", "payload 3");
+    REQUIRE(survivor.recover().is_ok());
+    const OpenedDirectory opened = survivor.visit();
+    check_new_cluster(survivor, opened, 6);
+    CHECK(opened.start.recovered.base == raft::EntryId{.term = kTerm, .index = 3});
+  }
+  SUBCASE("one of an old segment, which no start reads") {
+    survivor.options.log_segment = 40;
+    survivor.make();
+    survivor.append(20);
+    survivor.rot("raft.db", "payload 3");
+    REQUIRE(survivor.open().is_ok());
+    SUBCASE("that the keys have") {
+      REQUIRE(survivor.recover().is_ok());
+      check_new_cluster(survivor, survivor.visit(), 26);
+    }
+    SUBCASE("and one that they have not") {
+      survivor.rot("raft.db", "payload 6");
+      REQUIRE(survivor.recover().is_ok());
+      check_new_cluster(survivor, survivor.visit(), 6);
+      CHECK_MESSAGE(survivor.report.find("Entries behind 5 are lost: ") != std::string::npos, survivor.report);
+    }
+  }
+  CHECK(storage::check_directory(survivor.path, storage::kVfsWithoutLocks).damages.empty());
+  CHECK_FALSE(std::filesystem::exists(survivor.path + "/recovered"));
+}
+
+TEST_CASE("a log that was being made anew is made again, or taken, by the next attempt") {
+  Survivor survivor;
+  survivor.make();
+  survivor.rot("raft.db", "payload 5");
+  std::filesystem::create_directory(survivor.path + "/recovered");
+  SUBCASE("cut off before the damaged one was moved") {
+    std::filesystem::copy(survivor.path + "/raft.db", survivor.path + "/recovered/raft.db");
+    REQUIRE(survivor.recover().is_ok());
+  }
+  SUBCASE("cut off before the new one was there") {
+    Survivor other;
+    other.make();
+    REQUIRE(other.recover().is_ok());
+    for (const char* name : {"raft.db", "raft.db-wal"}) {
+      std::filesystem::remove(survivor.path + "/" + name);
+      std::filesystem::copy(other.path + "/" + name, survivor.path + "/recovered/" + name);
+    }
+    SUBCASE("") {}
+    SUBCASE("but its WAL was") {
+      std::filesystem::rename(survivor.path + "/recovered/raft.db-wal", survivor.path + "/raft.db-wal");
+    }
+    REQUIRE(survivor.recover().is_ok());
+  }
+  CHECK(survivor.visit().start.identity.cluster_id != survivor.before.cluster_id);
+  CHECK_FALSE(std::filesystem::exists(survivor.path + "/recovered"));
+  CHECK(storage::check_directory(survivor.path, storage::kVfsWithoutLocks).damages.empty());
+}
+
+TEST_CASE("what is recovered starts, whatever was noted about its damage") {
+  Survivor survivor;
+  survivor.make();
+  SUBCASE("damage that is there") {
+    survivor.rot("raft.db", "payload 4");
+    REQUIRE(mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: entry 4 has a wrong checksum").is_ok());
+  }
+  SUBCASE("what others saw") {
+    const std::string sentence = survivor.path + "/raft.db: damaged: " + std::string(storage::kSeenByOthers) + ": entry 9";
+    REQUIRE(mark_damaged(survivor.path, sentence).is_ok());
+  }
+  REQUIRE(survivor.recover().is_ok());
+  CHECK_FALSE(survivor.visit().joins);
+  CHECK(marked_damage(survivor.path).empty());
+}
+
 TEST_CASE("where there is nothing to recover it says why") {
   Survivor survivor;
   SUBCASE("no node") {
@@ -127,6 +218,7 @@ TEST_CASE("where there is nothing to recover it says why") {
     survivor.make();
     const base::Result<OpenedDirectory> other = survivor.open();
     CHECK(survivor.recover().text().find("is in use by process") != std::string::npos);
+    CHECK(survivor.recover().text().ends_with("; stop that one first"));
   }
   SUBCASE("keys that cannot be read") {
     survivor.make();
@@ -137,6 +229,24 @@ TEST_CASE("where there is nothing to recover it says why") {
     REQUIRE(opened.is_ok());
     CHECK(opened.value().start.identity.cluster_id == before.cluster_id);
     CHECK(opened.value().start.recovered.last.index == 5);
+  }
+  SUBCASE("what it had was moved aside") {
+    survivor.make();
+    survivor.rot("raft.db", "payload 4");
+    REQUIRE(survivor.open().is_ok());
+    const std::string text = survivor.recover().text();
+    CHECK_MESSAGE(text.find("what it had is in " + survivor.path + "/damaged-") != std::string::npos, text);
+    CHECK(read_rejoin(survivor.path).has_value());
+  }
+  SUBCASE("who it is cannot be read") {
+    survivor.make();
+    survivor.rot("raft.db", "SQLite format 3");
+    CHECK(survivor.recover().text().ends_with("; who this node is cannot be read either"));
+  }
+  SUBCASE("keys of another log") {
+    survivor.make();
+    survivor.get_keys_of_another_log();
+    CHECK(survivor.recover().text().find("it is at entry 4 of term 6, which has term 7 in the log") != std::string::npos);
   }
   SUBCASE("without --new-cluster nothing is changed") {
     survivor.make();

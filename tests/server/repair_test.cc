@@ -153,6 +153,26 @@ TEST_CASE("it is not repaired where that would lose what is there") {
   }
 }
 
+TEST_CASE("keys that are damaged are made anew from a log that has everything, and the node is who it was") {
+  Survivor survivor;
+  survivor.make();
+  const std::string sentence = survivor.path + "/keys-1.db: damaged: key \"key\" of database 0 has a wrong checksum";
+  SUBCASE("a value") {
+    survivor.rot("keys-1.db", "precious");
+    REQUIRE(mark_damaged(survivor.path, sentence).is_ok());
+  }
+  SUBCASE("it is another log's") {
+    survivor.get_keys_of_another_log();
+  }
+  base::Result<OpenedDirectory> opened = survivor.open();
+  REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+  CHECK(opened.value().start.identity.node == survivor.before.node);
+  CHECK(opened.value().start.recovered.last.index == 5);
+  CHECK(opened.value().start.recovered.hard_state.voted_for == survivor.before.node);
+  CHECK(opened.value().start.header.applied_index == 0);
+  CHECK_FALSE(opened.value().joins);
+}
+
 TEST_CASE("keys that are damaged are made anew by a node alone whose log has everything, but not without its tail") {
   Survivor survivor;
   survivor.make();
@@ -201,7 +221,8 @@ TEST_CASE("a move that was cut off is finished by the next start, wherever it wa
     const Rejoin rejoin{.id = "id1", .cluster_id = survivor.before.cluster_id, .cluster_secret = survivor.before.cluster_secret,
                         .folder = "damaged-7", .addresses = {{.host = "there", .port = 3}, {.host = "there", .port = 5}}};
     REQUIRE(storage::write_note(survivor.path + "/rejoin.begun", rejoin_text(rejoin)).is_ok());
-    if (moved > 0) REQUIRE(storage::move_databases(survivor.path, rejoin.folder, moved == 1).is_ok());
+    const storage::Databases which = moved == 1 ? storage::Databases::kKeys : storage::Databases::kAll;
+    if (moved > 0) REQUIRE(storage::move_databases(survivor.path, rejoin.folder, which).is_ok());
     check_rejoins(survivor);
     CHECK(has(survivor, "damaged-7/raft.db"));
   }

@@ -58,6 +58,23 @@ struct Survivor : DataDirectory {
     close(result);
     return result;
   }
+  // Its keys file says another term of entry 4 than the log.
+  void get_keys_of_another_log() {
+    OpenedDirectory opened = std::move(open().value());
+    keyspace::Keyspace other;
+    const keyspace::StateHeader header{.applied_index = 4, .applied_term = kTerm - 1, .configuration = {}, .digest = {}};
+    REQUIRE(opened.keys->flush(other.freeze(header), {.index = 4, .term = kTerm}).is_ok());
+    close(opened);
+  }
+  // So many more entries behind the fifth.
+  void append(raft::Index count) {
+    OpenedDirectory opened = std::move(open().value());
+    storage::LogWrite write;
+    const raft::Index last = opened.start.recovered.last.index;
+    for (raft::Index index = last + 1; index <= last + count; ++index) write.append.push_back(entry(index, {}));
+    REQUIRE(opened.log->write({write}) == storage::WriteResult::kDurable);
+    close(opened);
+  }
   base::Status recover() { return recover_as_new_cluster(path, report); }
 
   // What `file` says at `text` says something else; `file` has no WAL then, which would heal it.

@@ -45,10 +45,10 @@ TEST_CASE("databases are moved with all that belongs to them, and nothing else i
     folder.make(name);
   }
   CHECK(keys_generations(folder.path) == std::vector<uint64_t>{3, 12});
-  REQUIRE(move_databases(folder.path, "damaged-1", true).is_ok());
+  REQUIRE(move_databases(folder.path, "damaged-1", Databases::kKeys).is_ok());
   for (const char* name : {"keys-3.db", "keys-3.db-shm", "keys-12.db"}) CHECK(folder.has(std::string("damaged-1/") + name));
   for (const char* name : {"raft.db", "raft.db-wal", "keys-x.db", "LOCK", "ballast"}) CHECK(folder.has(name));
-  REQUIRE(move_databases(folder.path, "damaged-1", false).is_ok());
+  REQUIRE(move_databases(folder.path, "damaged-1", Databases::kAll).is_ok());
   for (const char* name : {"damaged-1/raft.db", "damaged-1/raft.db-wal", "keys-x.db", "LOCK", "ballast"}) CHECK(folder.has(name));
 }
 
@@ -57,7 +57,7 @@ TEST_CASE("the oldest folders go, the newest are kept") {
   for (const uint64_t at : {5u, 9u, 10u, 100u}) {
     const std::string name = free_folder(folder.path, at);
     CHECK(name == "damaged-" + std::to_string(at));
-    REQUIRE(move_databases(folder.path, name, false).is_ok());
+    REQUIRE(move_databases(folder.path, name, Databases::kAll).is_ok());
     folder.make(name + "/raft.db");
   }
   CHECK(free_folder(folder.path, 9) == "damaged-11");
