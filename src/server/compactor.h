@@ -1,8 +1,8 @@
 // Keeps the log short (D10): drops what is durable in the keys file, but for the window that followers which lag
 // get their entries from. Refuses to know segments and files.
 //
-// Invariant: nothing is dropped that is not durable in the keys file, and nothing that a snapshot being sent needs,
-// unless that would keep more than kPinnedBytesMax.
+// Invariant: nothing is dropped that is not durable in the keys file, and nothing that a snapshot being sent, or a
+// follower that had one, needs, unless that would keep more than kPinnedBytesMax.
 #pragma once
 
 #include <cstdint>

@@ -26,6 +26,7 @@ SnapshotSender::SnapshotSender(Replica& replica, const ReplicaParts& parts, cons
       environment_(parts.environment),
       stats_(parts.stats),
       keys_generation_(keys_generation),
+      pins_(replica, parts),
       snapshot_(base::mix64(parts.seed ^ 1) >> 1) {}
 
 SnapshotSender::Transfer* SnapshotSender::find(raft::NodeId peer) {
@@ -36,6 +37,7 @@ SnapshotSender::Transfer* SnapshotSender::find(raft::NodeId peer) {
 
 void SnapshotSender::want(raft::NodeId peer) {
   std::erase_if(transfers_, [peer](const Transfer& transfer) { return transfer.peer == peer; });
+  pins_.unpin(peer);
   if ((environment_.network.abilities(peer).features & peer::kFeatureSnapshots) == 0) {
     LETO_LOG(kDebug, "node %016llx needs a snapshot, but does not know such frames, or is not connected",
              static_cast<unsigned long long>(peer));
@@ -77,16 +79,19 @@ void SnapshotSender::fail_all(const std::string& why) {
 }
 
 std::optional<raft::Index> SnapshotSender::keeps_log_after() const {
-  if (transfers_.empty()) return std::nullopt;
+  const std::optional<raft::Index> pinned = pins_.keeps_log_after();
+  if (transfers_.empty()) return pinned;
   // Of the copy that is being made nothing is known but that it will not be older than the log's beginning.
-  if (copy_state_ != CopyState::kReady) return replica_.raft().first_index() - 1;
-  return copy_.header.applied_index;
+  const bool is_known = copy_state_ == CopyState::kReady;
+  const raft::Index sent = is_known ? copy_.header.applied_index : replica_.raft().first_index() - 1;
+  return pinned ? std::min(sent, *pinned) : sent;
 }
 
 // --- Transfers -------------------------------------------------------------------------------------------
 
 void SnapshotSender::leadership_lost() {
   transfers_.clear();
+  pins_.clear();
   refusals_.clear();
   drop_what_is_over();
 }
@@ -98,8 +103,11 @@ bool SnapshotSender::is_over(const Transfer& transfer, uint64_t now_us) {
                                  [&](const raft::PeerView& view) { return view.node == transfer.peer; });
   if (peer == peers.end()) return true;
   const bool silent = now_us - transfer.heard_us > kGiveUpUs;
-  if (transfer.installed) return silent || peer->match > copy_.header.applied_index || peer->match == raft.last().index;
-  if (!peer->needs_snapshot) return true;
+  if (!peer->needs_snapshot) {
+    // It has it, though its answer was lost.
+    pins_.pin(transfer.peer);
+    return true;
+  }
   if (!silent || copy_state_ != CopyState::kReady) return false;
   LETO_LOG(kNotice, "snapshot: a follower has not answered for %llu s; it gets another one when it is back",
            static_cast<unsigned long long>(kGiveUpUs / kMicroseconds));
@@ -137,6 +145,7 @@ void SnapshotSender::check_bounds() const {
 void SnapshotSender::on_tick() {
   const uint64_t now_us = environment_.clock.monotonic_us();
   refill(now_us);
+  pins_.on_tick();
   if (transfers_.empty()) return;
   drop_what_is_over();
   if (copy_state_ != CopyState::kReady) return;
@@ -150,7 +159,7 @@ void SnapshotSender::on_tick() {
 
 // An answer is missing: from what was acknowledged on; once everything was, with the question how far it is.
 void SnapshotSender::resend_if_silent(Transfer& transfer, uint64_t now_us) {
-  if (transfer.installed || transfer.reading || now_us - transfer.moved_us < kResendUs) return;
+  if (transfer.reading || now_us - transfer.moved_us < kResendUs) return;
   transfer.moved_us = now_us;
   transfer.next = transfer.acknowledged;
   if (transfer.acknowledged == copy_.size) send_chunk(transfer.peer, copy_.size, {});
@@ -158,7 +167,7 @@ void SnapshotSender::resend_if_silent(Transfer& transfer, uint64_t now_us) {
 
 // The next chunk, if window and rate allow it: one is read at a time.
 void SnapshotSender::pump(Transfer& transfer) {
-  if (copy_state_ != CopyState::kReady || transfer.reading || transfer.installed || budget_bytes_ <= 0) return;
+  if (copy_state_ != CopyState::kReady || transfer.reading || budget_bytes_ <= 0) return;
   const uint64_t limit = std::min(copy_.size, transfer.acknowledged + kWindowBytes);
   if (transfer.next >= limit) return;
   transfer.reading = true;
@@ -205,11 +214,7 @@ void SnapshotSender::on_answer(const raft::Message& message) {
   if (transfer == nullptr || copy_state_ != CopyState::kReady || reply.snapshot != snapshot_) return;
   const uint64_t now_us = environment_.clock.monotonic_us();
   transfer->heard_us = now_us;
-  if (reply.answer == raft::SnapshotAnswer::kInstalled) {
-    transfer->installed = true;
-    refusals_.erase(message.from);
-    return;
-  }
+  if (reply.answer == raft::SnapshotAnswer::kInstalled) return installed(message.from);
   if (reply.answer == raft::SnapshotAnswer::kRefused) {
     return refused(message.from);
   }
@@ -220,6 +225,13 @@ void SnapshotSender::on_answer(const raft::Message& message) {
   transfer->acknowledged = reply.offset;
   transfer->next = std::max(transfer->next, reply.offset);
   pump(*transfer);
+}
+
+void SnapshotSender::installed(raft::NodeId peer) {
+  refusals_.erase(peer);
+  std::erase_if(transfers_, [peer](const Transfer& other) { return other.peer == peer; });
+  pins_.pin(peer);
+  drop_what_is_over();
 }
 
 // Its disk may be full, or it is of an older version, or what was sent is damaged.

@@ -3,7 +3,8 @@
 //
 // Invariants: there is one copy at most, and one as long as a transfer uses it; to each follower at most
 // kWindowBytes are under way; all of them together keep to snapshot-rate; the log behind a copy that is being
-// sent is kept (keeps_log_after()), so that no snapshot is out of date when it arrives.
+// sent is kept, and behind who installed one until it caught up (keeps_log_after(), server/log_pins.h), so that no
+// snapshot is out of date when it arrives, or soon after.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "server/environment.h"
+#include "server/log_pins.h"
 #include "server/replica.h"
 
 namespace leto::server {
@@ -51,7 +53,8 @@ class SnapshotSender {
   // Panics if it holds more than its bounds (I15). Between turns.
   void check_bounds() const;
 
-  // The log behind this index is needed by followers that are being sent a snapshot; nothing if there are none.
+  // The log behind this index is needed by followers that are being sent a snapshot, or have had one and catch up;
+  // nothing if there are none.
   std::optional<raft::Index> keeps_log_after() const;
   std::vector<View> views() const;
 
@@ -62,7 +65,6 @@ class SnapshotSender {
     uint64_t acknowledged = 0;   // Bytes,
     uint64_t next = 0;           // and what is sent next.
     bool reading = false;        // A chunk is being read from the copy.
-    bool installed = false;      // It has it; the log behind it is kept until it has that, too.
     uint64_t heard_us = 0;       // Of its last answer, or the beginning.
     uint64_t moved_us = 0;       // When something was last sent or acknowledged.
   };
@@ -78,6 +80,7 @@ class SnapshotSender {
   void read_done(raft::NodeId peer, uint64_t offset, base::Result<std::string> bytes);
   void send_chunk(raft::NodeId peer, uint64_t offset, std::string bytes);
   void refill(uint64_t now_us);
+  void installed(raft::NodeId peer);
   void refused(raft::NodeId peer);
   void verify_keys();
 
@@ -93,6 +96,7 @@ class SnapshotSender {
   };
 
   std::vector<Transfer> transfers_;
+  LogPins pins_;   // For who had a snapshot.
   std::map<raft::NodeId, Refusal> refusals_;   // Of members that refused since they last installed one.
   uint64_t verify_after_us_ = 0;
   CopyState copy_state_ = CopyState::kNone;

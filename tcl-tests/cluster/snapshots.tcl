@@ -132,6 +132,32 @@ test "2: a follower that missed a compaction is brought back by one snapshot whi
     assert_sound $nodes
 }
 
+test "2b: a snapshot that takes long under writes is followed by a log much longer than log-window, and by no other snapshot" -timeout 90 {
+    set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
+    lassign $nodes leader other follower
+    call_node $leader CONFIG SET log-window 1mb
+    set made [raft_field $leader snapshots_made]
+    restart_midway $follower
+    # Two bytes are written for each that arrives.
+    set round 0
+    while {[raft_field $follower snapshots_installed] == 0} {
+        set received [raft_field $follower snapshot_receiving_bytes]
+        fill $leader during[incr round] 100 10000
+        wait_for_condition "more of it has arrived" 10000 {
+            [raft_field $follower snapshots_installed] > 0 || [raft_field $follower snapshot_receiving_bytes] > $received + 400000
+        }
+    }
+    set behind [expr {[raft_field $leader last_index] - [raft_field $follower applied_index]}]
+    note "$round MB were written meanwhile; installed, $behind entries behind"
+    fill $leader after 200 10000
+    wait_members $nodes
+    assert_equal [raft_field $follower snapshots_installed] 1
+    assert_equal [raft_field $leader snapshots_made] [expr {$made + 1}]
+    # Now it needs nothing more, and the log is short again.
+    compact $leader $leader
+    assert_sound $nodes
+}
+
 test "3: two followers at once are sent one copy" -timeout 60 {
     set nodes [followers_behind 20 2 {-snapshot-rate 8mb}]
     set leader [lindex $nodes 0]

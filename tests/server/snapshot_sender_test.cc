@@ -97,6 +97,49 @@ struct SenderTest {
     from_three(raft::InstallSnapshotReply{
         .snapshot = snapshot, .answer = raft::SnapshotAnswer::kRefused, .offset = 0, .match = 0});
   }
+  void install(uint64_t snapshot) {
+    from_three(raft::InstallSnapshotReply{
+        .snapshot = snapshot, .answer = raft::SnapshotAnswer::kInstalled, .offset = 0, .match = last.index});
+  }
+  // Node 3 acknowledges the log up to there.
+  void has(raft::Index match) {
+    raft::AppendEntriesReply reply;
+    reply.accepted = true;
+    reply.match = reply.previous_index = match;
+    from_three(reply);
+  }
+  // Time goes by, and all the while node 3 says that it has so much.
+  void pass(uint64_t microseconds, raft::Index match) {
+    for (int tick = 0; tick < ticks_in(microseconds / 1000); ++tick) {
+      if (tick % 10 == 0) has(match);
+      peers.ticks(1);
+    }
+  }
+  // So many entries of a kilobyte, durable in the keys file.
+  void write(int entries) {
+    const SessionRef session = test.node->open_session();
+    for (int entry = 0; entry < entries; ++entry) {
+      test.send(session, {"SET", "d", std::string(1000, 'v')});
+      peers.exchange();
+    }
+    test.send(session, {"SNAPSHOT"});
+    test.turn();
+    REQUIRE(test.keys.busy());
+    test.keys.finish(base::Status::ok());
+    test.turn();
+  }
+  // Does what compactions are asked for; the highest entry that one may drop, 0 if there was none.
+  raft::Index dropped_through() {
+    raft::Index through = 0;
+    while (!test.disk.compactions.empty()) {
+      const FakeLogDisk::Compaction compaction = std::move(test.disk.compactions.back());
+      test.disk.compactions.clear();
+      through = std::max(through, compaction.through);
+      compaction.done(raft::EntryId{.term = last.term, .index = compaction.through});
+      test.turn();
+    }
+    return through;
+  }
   std::string info() {
     const SessionRef session = test.node->open_session();
     test.send(session, {"INFO", "raft"});
@@ -145,38 +188,66 @@ TEST_CASE("an answer about another snapshot counts for nothing") {
   CHECK(it.chunks().empty());
 }
 
-TEST_CASE("the log behind a snapshot that is under way is kept, and no longer than that") {
+TEST_CASE("the log behind a snapshot that is under way is kept, and no longer than until it has that as well") {
   SenderTest it;
   it.finish_copy();
   const uint64_t snapshot = it.chunks()[0].snapshot;
-  const SessionRef session = it.test.node->open_session();
-  it.test.send(session, {"SET", "d", "1"});
-  it.peers.exchange();
+  it.write(1);
   const raft::Index applied = it.test.node->raft().applied_index();
   REQUIRE(applied > it.last.index);
-  it.test.send(session, {"SNAPSHOT"});
-  it.test.turn();
-  REQUIRE(it.test.keys.busy());
-  it.test.keys.finish(base::Status::ok());
-  it.test.turn();
-  for (const FakeLogDisk::Compaction& each : it.test.disk.compactions) CHECK(each.through <= it.last.index);
-  while (!it.test.disk.compactions.empty()) {
-    const FakeLogDisk::Compaction compaction = std::move(it.test.disk.compactions.back());
-    it.test.disk.compactions.clear();
-    compaction.done(it.last);
-    it.test.turn();
-  }
-  // It has the snapshot, then an entry behind it.
-  it.from_three(raft::InstallSnapshotReply{
-      .snapshot = snapshot, .answer = raft::SnapshotAnswer::kInstalled, .offset = 0, .match = it.last.index});
+  CHECK(it.dropped_through() <= it.last.index);
+  it.install(snapshot);
   it.test.ticks(1);
   CHECK(it.test.disk.compactions.empty());
   it.peers.answering = {2, 3};
   it.peers.ticks(5);
   it.test.ticks(2);
-  REQUIRE(!it.test.disk.compactions.empty());
-  CHECK(it.test.disk.compactions.back().through == applied);
+  CHECK(it.dropped_through() == applied);
   CHECK(it.test.snapshots.copies_dropped == 1);
+}
+
+TEST_CASE("a follower that had a snapshot keeps the log behind what it has until it is within log-window of the end") {
+  SenderTest it;
+  it.test.options.log_window = 2000;
+  it.finish_copy();
+  const uint64_t snapshot = it.chunks()[0].snapshot;
+  it.write(10);
+  it.install(snapshot);
+  // One entry behind the snapshot is not all that it needs.
+  it.has(it.last.index + 1);
+  it.write(1);
+  CHECK(it.dropped_through() <= it.last.index + 1);
+  SUBCASE("what it has had is dropped meanwhile") {
+    it.has(it.last.index + 5);
+    it.pass(LogPins::kMoveUs + 100000, it.last.index + 5);
+    CHECK(it.dropped_through() == it.last.index + 5);
+    // It has what was there at its installation; but since then more than the window was written.
+    it.write(1);
+    it.has(it.last.index + 10);
+    it.test.ticks(1);
+    CHECK(it.dropped_through() <= it.last.index + 10);
+    // It has what was there a moment ago, and one entry was written since.
+    it.write(1);
+    it.has(it.last.index + 12);
+    REQUIRE(it.test.node->raft().last().index == it.last.index + 13);
+    it.test.ticks(1);
+    it.test.turn();
+    CHECK(it.dropped_through() == it.test.node->raft().applied_index());
+  }
+  SUBCASE("it may take long, as long as it is heard") {
+    it.pass(3 * LogPins::kSilentUs, it.last.index + 1);
+    CHECK(it.dropped_through() <= it.last.index + 1);
+    CHECK(it.test.snapshots.copies.size() == 1);
+  }
+  SUBCASE("it falls silent") {
+    it.peers.ticks(ticks_in(LogPins::kSilentUs / 1000) + 2);
+    CHECK(it.dropped_through() == it.test.node->raft().applied_index());
+  }
+  SUBCASE("this node leads no more") {
+    it.test.lose_leadership_to(2);
+    it.test.turn();
+    CHECK(it.dropped_through() == it.test.node->raft().applied_index());
+  }
 }
 
 TEST_CASE("a follower that refuses gets another snapshot later, and the copy goes meanwhile") {

@@ -1,0 +1,65 @@
+#include "server/log_pins.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "server/tick.h"
+
+namespace leto::server {
+
+LogPins::LogPins(const Replica& replica, const ReplicaParts& parts)
+    : replica_(replica), options_(parts.options), clock_(parts.environment.clock) {}
+
+void LogPins::pin(raft::NodeId peer) {
+  const std::vector<raft::PeerView> peers = replica_.raft().peers();
+  const auto view = std::find_if(peers.begin(), peers.end(), [peer](const auto& each) { return each.node == peer; });
+  if (view == peers.end()) return;
+  unpin(peer);
+  Pin pin{.peer = peer, .keeps_after = view->match, .moved_us = clock_.monotonic_us()};
+  begin_round(pin);
+  pins_.push_back(pin);
+}
+
+void LogPins::unpin(raft::NodeId peer) {
+  std::erase_if(pins_, [peer](const Pin& pin) { return pin.peer == peer; });
+}
+
+void LogPins::begin_round(Pin& pin) const {
+  pin.round_end = replica_.raft().last().index;
+  pin.round_bytes = replica_.applied_bytes();
+}
+
+bool LogPins::is_over(Pin& pin, const raft::PeerView& peer) const {
+  if (peer.ticks_since_heard * kTickMs * 1000 > kSilentUs) {
+    LETO_LOG(kNotice, "snapshot: a follower that had one is silent; the log is kept for it no longer");
+    return true;
+  }
+  if (peer.match == replica_.raft().last().index) return true;
+  if (peer.match < pin.round_end) return false;
+  const uint64_t behind_bytes = replica_.applied_bytes() - pin.round_bytes;
+  begin_round(pin);
+  return behind_bytes <= options_.log_window;
+}
+
+void LogPins::on_tick() {
+  if (pins_.empty()) return;
+  const std::vector<raft::PeerView> peers = replica_.raft().peers();
+  const uint64_t now_us = clock_.monotonic_us();
+  std::erase_if(pins_, [&](Pin& pin) {
+    const auto peer = std::find_if(peers.begin(), peers.end(), [&](const auto& each) { return each.node == pin.peer; });
+    if (peer == peers.end() || is_over(pin, *peer)) return true;
+    if (now_us - pin.moved_us < kMoveUs) return false;
+    pin.moved_us = now_us;
+    pin.keeps_after = std::max(pin.keeps_after, peer->match);
+    return false;
+  });
+}
+
+std::optional<raft::Index> LogPins::keeps_log_after() const {
+  const auto least = std::min_element(pins_.begin(), pins_.end(), [](const Pin& left, const Pin& right) {
+    return left.keeps_after < right.keeps_after;
+  });
+  return least == pins_.end() ? std::nullopt : std::optional(least->keeps_after);
+}
+
+}  // namespace leto::server

@@ -1,0 +1,58 @@
+// The log that followers need which were brought back by a snapshot: what was written while it was made, sent and
+// installed may be far more than log-window, and if it were dropped they would need another snapshot, and so on for
+// as long as writes go on. Refuses to know copies, chunks and segments.
+//
+// Invariants: at most one pin for a follower; a pin never goes back; it ends when the follower is within log-window
+// of the end, is silent, or is a member no more.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "server/environment.h"
+#include "server/replica.h"
+
+namespace leto::server {
+
+class LogPins {
+ public:
+  // A follower that was not heard for so long is waited for no longer.
+  static constexpr uint64_t kSilentUs = 15000000;
+  // A pin follows its follower so often: each move may cost raft.db a job.
+  static constexpr uint64_t kMoveUs = 1000000;
+
+  LogPins(const Replica& replica, const ReplicaParts& parts);
+
+  // From now on the log behind what the follower has is kept.
+  void pin(raft::NodeId peer);
+  void unpin(raft::NodeId peer);
+  void clear() { pins_.clear(); }
+  // Moves and ends pins; call it every tick.
+  void on_tick();
+  // The log behind this index is needed; nothing if there are no pins.
+  std::optional<raft::Index> keeps_log_after() const;
+  size_t size() const { return pins_.size(); }
+
+ private:
+  // Catching up goes in rounds (Raft thesis, section 4.2.1), here measured in bytes: whoever has all that was there at the
+  // beginning of a round is behind by no more than what was applied since.
+  struct Pin {
+    raft::NodeId peer = raft::kNobody;
+    raft::Index keeps_after = 0;
+    uint64_t moved_us = 0;
+    raft::Index round_end = 0;       // The end of the log when the round began,
+    uint64_t round_bytes = 0;        // and what had been applied by then.
+  };
+
+  void begin_round(Pin& pin) const;
+  bool is_over(Pin& pin, const raft::PeerView& peer) const;
+
+  const Replica& replica_;
+  const Options& options_;
+  Clock& clock_;
+  std::vector<Pin> pins_;
+};
+
+}  // namespace leto::server
