@@ -39,16 +39,6 @@ DirtyRecord* DirtySet::add(uint64_t space, std::string_view key) {
   return record;
 }
 
-void DirtySet::set_origin(DirtyRecord* record, const DirtyRecord* origin) {
-  record->origin = origin;
-  if (origin != nullptr) moved_.push_back(record);
-}
-
-void DirtySet::forget_origins() {
-  for (DirtyRecord* const record : moved_) record->origin = nullptr;
-  moved_.clear();
-}
-
 bool DirtySet::remove_some(size_t count) {
   while (count > 0 && size_ > 0) {
     --count;

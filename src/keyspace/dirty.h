@@ -19,7 +19,7 @@ struct DirtyRecord {
   uint32_t key_size = 0;
   uint64_t space = 0;   // Number of the key's namespace.
   Item item;            // value null: erased.
-  // The key (perhaps this one) that had this value at the cut before; null if no key of this namespace had.
+  // The key (perhaps this one) that had this value at the cut before; null if no key of this namespace had. Of the same set.
   const DirtyRecord* origin = nullptr;
 };
 
@@ -27,10 +27,6 @@ class DirtySet {
  public:
   // A record without a value, with a copy of `key`.
   DirtyRecord* add(uint64_t space, std::string_view key);
-  // Says where the value of a record is from. Null is no origin. REQUIRES: both are of this set and of one namespace.
-  void set_origin(DirtyRecord* record, const DirtyRecord* origin);
-  // No record has an origin any more.
-  void forget_origins();
   // Frees up to `count` of the last records with their values; true if none is left.
   bool remove_some(size_t count);
 
@@ -51,7 +47,6 @@ class DirtySet {
 
   std::vector<std::unique_ptr<Chunk>> chunks_;
   std::vector<std::unique_ptr<char[]>> key_blocks_;
-  std::vector<DirtyRecord*> moved_;   // All that have an origin, and perhaps some that had.
   char* free_ = nullptr;
   size_t free_bytes_ = 0;
   size_t size_ = 0;
@@ -66,7 +61,6 @@ void DirtySet::for_each(Visit visit) const {
 struct Cut::Dirty {
   std::unique_ptr<DirtySet> set;
   std::shared_ptr<Graveyard> graveyard;   // Where the set goes with the cut.
-  bool names_changed = false;             // Databases were flushed or swapped since the cut before.
 };
 
 }  // namespace leto::keyspace

@@ -138,7 +138,7 @@ void Keyspace::State::mark(const Space& space, Node* node) {
   }
   dirty_bytes -= payload_bytes(node->record->item);
   node->record->item = node->item;
-  dirty->set_origin(node->record, nullptr);
+  node->record->origin = nullptr;
   dirty_bytes += payload_bytes(node->item);
   if (node->item.value == nullptr) list_erased(space, node);
 }
@@ -248,7 +248,7 @@ void Keyspace::rename(uint32_t database, const Rename& rename) {
   Node* const target = space.find_or_insert(rename.to);
   space.assign(target, std::move(item));
   state_->mark(space, target);
-  state_->dirty->set_origin(target->record, changed ? origin : source->record);
+  target->record->origin = changed ? origin : source->record;
   state_->watches->note(database, rename.from);
   state_->watches->note(database, rename.to);
 }
@@ -350,28 +350,13 @@ Cut Keyspace::freeze(StateHeader header) {
   Cut cut;
   cut.header = std::move(header);
   cut.header.databases = state.names;
-  cut.dirty_ = std::make_unique<Cut::Dirty>(
-      Cut::Dirty{.set = std::move(state.dirty), .graveyard = state.graveyard,
-                 .names_changed = std::exchange(state.names_changed, false)});
+  cut.dirty_ = std::make_unique<Cut::Dirty>(Cut::Dirty{.set = std::move(state.dirty), .graveyard = state.graveyard});
+  state.names_changed = false;
   state.dirty = std::make_unique<DirtySet>();
   state.dirty_bytes = 0;
   ++state.epoch;
   if (!state.erased.empty()) state.erased_before.push_back(std::exchange(state.erased, {}));
   return cut;
-}
-
-void Keyspace::restore(Cut cut) {
-  if (cut.dirty_ == nullptr) return;
-  state_->names_changed |= cut.dirty_->names_changed;
-  // They were said of the cut that failed: what it should have brought to the disk is not there.
-  state_->dirty->forget_origins();
-  cut.dirty_->set->for_each([&](const DirtyRecord& record) {
-    Space* const space = state_->find_space(record.space);
-    if (space == nullptr) return;
-    Node* const node = space->find_or_insert({record.key, record.key_size});
-    // What the key holds now, which is what the cut says unless a later cut has it too.
-    if (node->epoch != state_->epoch) state_->mark(*space, node);
-  });
 }
 
 size_t Keyspace::dirty_keys() const { return state_->dirty->size() + state_->names_changed; }

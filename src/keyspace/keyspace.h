@@ -134,10 +134,9 @@ class Keyspace {
   // there; nobody looks.
   void load(uint32_t database, std::string_view key, Item item);
 
-  // Takes the set of changed keys, O(1), and starts an empty one.
+  // Takes the set of changed keys, O(1), and starts an empty one. Cuts are to be written in their order: a cut that
+  // could not be is to be tried again, as it is, before the next one.
   Cut freeze(StateHeader header);
-  // A cut whose flush failed: its keys count as changed again (unless changed since). Linear in the cut.
-  void restore(Cut cut);
   // Not 0 if the next cut says anything that the one before did not: changed keys, and one more if databases were
   // flushed or swapped.
   size_t dirty_keys() const;

@@ -72,7 +72,7 @@ using LoadDone = std::function<void(base::Result<LoadedKeys>)>;
 // keys-<generation>.db as the loop sees it: one thing at a time is done to it.
 class KeysDisk {
  public:
-  // The cut comes back to be destroyed, or to be restored if the flush failed.
+  // The cut comes back to be destroyed, or to be flushed again if that failed: then nothing of it is in the file.
   using Flushed = std::function<void(const base::Status&, keyspace::Cut)>;
   virtual ~KeysDisk() = default;
   virtual bool busy() const = 0;

@@ -71,6 +71,7 @@ void Flusher::note_changes(uint64_t now_us) {
 bool Flusher::is_due() {
   const uint64_t now_us = environment_.clock.monotonic_us();
   if (now_us < retry_us_) return false;
+  if (failed_cut_) return true;
   const uint64_t bytes = std::max<uint64_t>(keyspace_.dirty_bytes(), replica_.applied_bytes() - frozen_applied_bytes_);
   // Also where no key changed: else a start would replay all that log, and the lag would never end.
   if (bytes >= options_.flush_bytes || behind()) return true;
@@ -82,12 +83,14 @@ bool Flusher::is_due() {
 }
 
 uint64_t Flusher::lag_ms() const {
-  const uint64_t since_us = flushing_ && frozen_since_us_ != 0 ? frozen_since_us_ : dirty_since_us_;
+  const uint64_t since_us = holds_cut() && frozen_since_us_ != 0 ? frozen_since_us_ : dirty_since_us_;
   return since_us == 0 ? 0 : (environment_.clock.monotonic_us() - since_us) / 1000;
 }
 
+uint64_t Flusher::lag_keys() const { return keyspace_.dirty_keys() + (holds_cut() ? frozen_keys_ : 0); }
+
 uint64_t Flusher::lag_bytes() const {
-  const uint64_t keys = keyspace_.dirty_bytes() + (flushing_ ? frozen_bytes_ : 0);
+  const uint64_t keys = keyspace_.dirty_bytes() + (holds_cut() ? frozen_bytes_ : 0);
   return std::max(keys, replica_.applied_bytes() - flushed_applied_bytes_);
 }
 
@@ -99,7 +102,9 @@ void Flusher::keyspace_replaced(raft::Index index) {
   ++keyspaces_;
   flushed_index_ = index;
   flushed_applied_bytes_ = frozen_applied_bytes_ = replica_.applied_bytes();
-  dirty_since_us_ = frozen_since_us_ = frozen_bytes_ = 0;
+  dirty_since_us_ = frozen_since_us_ = frozen_keys_ = frozen_bytes_ = 0;
+  failed_cut_.reset();
+  retry_us_ = 0;
 }
 
 // D16: after a term change the witness follows, so that a log that lost its tail is told from a sound one.
@@ -120,46 +125,70 @@ void Flusher::witness_if_due() {
   });
 }
 
-void Flusher::start() {
+// Those whose writes are in the cut are told with it. The others have to wait for the next one, if this one succeeds.
+void Flusher::take_wishes(raft::Index cut_index) {
   const raft::Index applied = replica_.raft().applied_index();
   for (Wish& wish : std::exchange(wishes_, {})) {
-    if (wish.index <= applied) {
+    if (wish.index <= cut_index) {
       in_flight_.push_back(std::move(wish.done));
-    } else {
-      wishes_.push_back(std::move(wish));
+      continue;
     }
+    wish.tried = wish.index <= applied;
+    wishes_.push_back(std::move(wish));
   }
-  flushing_ = true;
-  started_us_ = environment_.clock.monotonic_us();
+}
+
+keyspace::Cut Flusher::freeze() {
+  frozen_keys_ = keyspace_.dirty_keys();
   frozen_bytes_ = keyspace_.dirty_bytes();
   frozen_applied_bytes_ = replica_.applied_bytes();
   frozen_since_us_ = std::exchange(dirty_since_us_, 0);
+  return keyspace_.freeze(replica_.state_header());
+}
+
+void Flusher::start() {
+  keyspace::Cut cut = failed_cut_ ? std::move(*failed_cut_) : freeze();
+  failed_cut_.reset();
+  take_wishes(cut.header.applied_index);
+  flushing_ = true;
+  started_us_ = environment_.clock.monotonic_us();
   environment_.keys_disk.flush(
-      keyspace_.freeze(replica_.state_header()), replica_.witness(),
-      [this, keyspaces = keyspaces_, bytes = frozen_applied_bytes_](const base::Status& status, keyspace::Cut cut) {
+      std::move(cut), replica_.witness(),
+      [this, keyspaces = keyspaces_](const base::Status& status, keyspace::Cut written) {
+        flushing_ = false;
         // Of a keyspace that is gone nothing matters any more; not even whether it could be written.
-        if (keyspaces != keyspaces_) cut = keyspace::Cut();
-        if (status.is_ok() && keyspaces == keyspaces_) flushed_applied_bytes_ = bytes;
-        finished(status, std::move(cut));
+        if (keyspaces == keyspaces_) finished(status, std::move(written));
+        tell(status);
       });
 }
 
 void Flusher::finished(const base::Status& status, keyspace::Cut cut) {
-  flushing_ = false;
   last_failed_ = !status.is_ok();
-  ++stats_.flushes;
   stats_.flush_microseconds += environment_.clock.monotonic_us() - started_us_;
-  if (status.is_ok()) {
-    flushed_index_ = std::max(flushed_index_, cut.header.applied_index);
-  } else {
-    ++stats_.flush_failures;
-    LETO_LOG(kWarning, "keys: a flush failed, its keys stay in memory: %s", status.text().c_str());
-    if (storage::is_damage(status.text())) replica_.on_damage(status.text());
-    keyspace_.restore(std::move(cut));
-    dirty_since_us_ = frozen_since_us_;
-    retry_us_ = environment_.clock.monotonic_us() + kFlushRetryUs;
+  if (!status.is_ok()) return failed(status, std::move(cut));
+  ++stats_.flushes;
+  flushed_index_ = std::max(flushed_index_, cut.header.applied_index);
+  flushed_applied_bytes_ = frozen_applied_bytes_;
+}
+
+void Flusher::failed(const base::Status& status, keyspace::Cut cut) {
+  ++stats_.flush_failures;
+  LETO_LOG(kWarning, "keys: a flush failed, its keys stay in memory: %s", status.text().c_str());
+  if (storage::is_damage(status.text())) replica_.on_damage(status.text());
+  failed_cut_ = std::move(cut);
+  retry_us_ = environment_.clock.monotonic_us() + kFlushRetryUs;
+}
+
+void Flusher::tell(const base::Status& status) {
+  std::vector<Done> told = std::exchange(in_flight_, {});
+  for (Wish& wish : std::exchange(wishes_, {})) {
+    if (wish.tried && !status.is_ok()) {
+      told.push_back(std::move(wish.done));
+    } else {
+      wishes_.push_back(std::move(wish));
+    }
   }
-  for (const Done& done : std::exchange(in_flight_, {})) done(status);
+  for (const Done& done : told) done(status);
   environment_.waker.wake();
 }
 

@@ -2,11 +2,14 @@
 // flush-bytes, soon when nothing changes any more, and when SNAPSHOT or a shutdown asks for it. Refuses to
 // know tables and files.
 //
-// Invariants: one flush at a time; a failed flush's keys count as changed again.
+// Invariants: one flush at a time; a failed flush keeps its cut, which is tried again as it is before a newer one is
+// taken, for what a newer one says goes by what is in the file before it. So a failure costs the loop nothing, however large
+// the cut is.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "base/status.h"
@@ -32,6 +35,8 @@ class Flusher {
   bool behind() const;
   // Of the oldest change that is not durable in the keys file; 0 if there is none.
   uint64_t lag_ms() const;
+  // Changed keys that are not durable in the keys file.
+  uint64_t lag_keys() const;
   // Of keys and values, or of applied log, whichever is more.
   uint64_t lag_bytes() const;
   // While set, nothing is written: the keyspace and the keys file do not belong together just now.
@@ -43,14 +48,20 @@ class Flusher {
   struct Wish {
     raft::Index index = 0;   // To be applied before the cut is taken.
     Done done;
+    bool tried = false;      // A cut from before `index` is being tried again, which has to be in the file before.
   };
   // Decides what is to be in the flush that is wished for.
   void place_wishes();
   bool is_wished() const;
   bool is_due();
   void start();
+  keyspace::Cut freeze();
+  void take_wishes(raft::Index cut_index);
   void witness_if_due();
   void finished(const base::Status& status, keyspace::Cut cut);
+  void failed(const base::Status& status, keyspace::Cut cut);
+  void tell(const base::Status& status);
+  bool holds_cut() const { return flushing_ || failed_cut_.has_value(); }
   void note_changes(uint64_t now_us);
 
   Replica& replica_;
@@ -66,6 +77,7 @@ class Flusher {
   bool witnessing_ = false;
   bool flushing_ = false;
   bool last_failed_ = false;
+  std::optional<keyspace::Cut> failed_cut_;   // Waits to be tried again.
   uint64_t started_us_ = 0;         // Of the last flush, or this object.
   uint64_t flushed_index_ = 0;
   raft::Index seen_applied_ = 0;    // To notice that nothing changes any more:
@@ -73,12 +85,13 @@ class Flusher {
   uint64_t retry_us_ = 0;           // After a failed flush.
   bool held_ = false;
   uint64_t keyspaces_ = 0;          // That were replaced.
-  // What a start would replay: the payload bytes applied when the flush in flight, and the last one, was frozen.
+  // What a start would replay: the payload bytes applied when the cut that is held, and the one before, was frozen.
   uint64_t frozen_applied_bytes_ = 0;
   uint64_t flushed_applied_bytes_ = 0;
-  uint64_t frozen_bytes_ = 0;       // Of keys and values in the flush in flight.
+  uint64_t frozen_keys_ = 0;        // In the cut that is held,
+  uint64_t frozen_bytes_ = 0;       // with so many bytes of keys and values.
   uint64_t dirty_since_us_ = 0;     // The first change after the last freeze; 0: none.
-  uint64_t frozen_since_us_ = 0;    // The same of what is in flight.
+  uint64_t frozen_since_us_ = 0;    // The same of the cut that is held.
 };
 
 }  // namespace leto::server

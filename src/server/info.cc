@@ -97,7 +97,7 @@ void memory_section(std::string& out, const InfoSource& source) {
 
 void persistence_section(std::string& out, const InfoSource& source) {
   number(out, "loading", is_loading(source) ? 1 : 0);
-  number(out, "rdb_changes_since_last_save", source.node.keyspace().dirty_keys());
+  number(out, "rdb_changes_since_last_save", source.flusher.lag_keys());
   number(out, "rdb_bgsave_in_progress", source.flusher.flushing() ? 1 : 0);
   field(out, "rdb_last_bgsave_status", source.flusher.last_failed() ? "err" : "ok");
   number(out, "aof_enabled", 1);
@@ -232,7 +232,7 @@ void raft_section(std::string& out, const InfoSource& source) {
   number(out, "log_bytes", log.log_bytes);
   number(out, "flushed_index", source.flusher.flushed_index());
   number(out, "flush_lag_entries", raft.applied_index() - source.flusher.flushed_index());
-  number(out, "flush_lag_keys", source.node.keyspace().dirty_keys());
+  number(out, "flush_lag_keys", source.flusher.lag_keys());
   number(out, "flush_lag_bytes", source.flusher.lag_bytes());
   number(out, "flush_lag_ms", source.flusher.lag_ms());
   number(out, "flush_behind", source.flusher.behind() ? 1 : 0);

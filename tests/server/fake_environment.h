@@ -67,8 +67,15 @@ class FakeKeysDisk final : public KeysDisk {
   void finish_switch(base::Status status) { std::exchange(switch_done, nullptr)(std::move(status)); }
   void finish(base::Status status) {
     Flushed done = std::exchange(done_, nullptr);
-    done(status, std::move(*cut_));
+    keyspace::Cut cut = std::move(*cut_);
     cut_.reset();
+    done(status, std::move(cut));
+  }
+  // The keys of the flush under way.
+  std::vector<std::string> keys() const {
+    std::vector<std::string> result;
+    cut_->for_each([&](const keyspace::Cut::Change& change) { result.emplace_back(change.key); });
+    return result;
   }
   storage::Witness witness;   // The last one that was written.
   int flushes = 0;

@@ -38,7 +38,110 @@ TEST_CASE("a failed flush answers an error and keeps its keys for the next") {
   REQUIRE(test.keys.busy());
   test.keys.finish(base::Status::error("disk I/O error"));
   CHECK(test.take(session).starts_with("-ERR the keys file was not written: disk I/O error"));
-  CHECK(test.node->keyspace().dirty_keys() == 1);
+  test.ticks(110);
+  REQUIRE(test.keys.busy());
+  CHECK(test.keys.keys() == std::vector<std::string>{"k"});
+}
+
+// One node whose flush of key "old" has failed, with the key "new" set since.
+struct FailedFlush {
+  FailedFlush() {
+    test.lead();
+    session = test.node->open_session();
+    write("old");
+    test.ticks(100);
+    fail();
+    write("new");
+  }
+  void write(std::string_view key) {
+    test.send(session, {"SET", key, "1"});
+    test.finish_all_disk();
+    test.take(session);
+  }
+  void fail() {
+    REQUIRE(test.keys.busy());
+    test.keys.finish(base::Status::error("database or disk is full"));
+  }
+  std::string info(const std::string& field) {
+    test.send(session, {"INFO", "raft"});
+    const std::string text = test.take(session);
+    const size_t begin = text.find("\r\n" + field + ":") + field.size() + 3;
+    return text.substr(begin, text.find("\r\n", begin) - begin);
+  }
+  using Keys = std::vector<std::string>;
+  NodeUnderTest test;
+  SessionRef session;
+};
+
+TEST_CASE("the cut of a failed flush is tried again as it is, and what changed since comes with the next one") {
+  FailedFlush it;
+  CHECK(it.info("flush_lag_keys") == "2");
+  it.test.ticks(101);
+  REQUIRE(it.test.keys.busy());
+  CHECK(it.test.keys.keys() == FailedFlush::Keys{"old"});
+  it.fail();
+  it.write("newer");
+  it.test.ticks(101);
+  REQUIRE(it.test.keys.busy());
+  CHECK(it.test.keys.keys() == FailedFlush::Keys{"old"});
+  it.test.keys.finish(base::Status::ok());
+  CHECK(it.info("flush_lag_keys") == "2");
+  CHECK(it.info("flush_lag_entries") == "2");
+  it.test.ticks(100);
+  REQUIRE(it.test.keys.busy());
+  CHECK(it.test.keys.keys() == FailedFlush::Keys{"new", "newer"});
+  it.test.keys.finish(base::Status::ok());
+  CHECK(it.info("flush_lag_keys") == "0");
+  CHECK(it.info("flush_lag_entries") == "0");
+  CHECK(it.info("flushes") == "2");
+  CHECK(it.info("flush_failures") == "2");
+}
+
+TEST_CASE("a SNAPSHOT behind a failed flush is answered when its own writes are durable, or when that fails again") {
+  FailedFlush it;
+  it.test.send(it.session, {"SNAPSHOT"});
+  it.test.turn();
+  REQUIRE(it.test.keys.busy());
+  CHECK(it.test.keys.keys() == FailedFlush::Keys{"old"});
+  SUBCASE("it fails again") {
+    it.fail();
+    CHECK(it.test.take(it.session).starts_with("-ERR the keys file was not written: "));
+    it.test.turn();
+    CHECK(!it.test.keys.busy());
+  }
+  SUBCASE("it goes well") {
+    it.test.keys.finish(base::Status::ok());
+    CHECK(it.test.take(it.session).empty());
+    it.test.turn();
+    REQUIRE(it.test.keys.busy());
+    CHECK(it.test.keys.keys() == FailedFlush::Keys{"new"});
+    it.test.keys.finish(base::Status::ok());
+    CHECK(it.test.take(it.session) == "+OK\r\n");
+  }
+}
+
+TEST_CASE("a flush that fails costs the loop the same however many keys are in it") {
+  NodeUnderTest test;
+  test.lead();
+  const keyspace::ValueRef value = keyspace::make_string("x");
+  constexpr long kKeys = 200'000;
+  // Past the log, so that all have one value, whose references can be counted.
+  auto& keys = const_cast<keyspace::Keyspace&>(test.node->keyspace());
+  for (long i = 0; i < kKeys; ++i) keys.set(0, std::to_string(i), {.value = value, .version = {}});
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    test.ticks(101);
+    REQUIRE(test.keys.busy());
+    // One reference of each key and one of its record: nothing is copied, freed or looked at.
+    CHECK(value.use_count() == 2 * kKeys + 1);
+    test.keys.finish(base::Status::error("database or disk is full"));
+    CHECK(value.use_count() == 2 * kKeys + 1);
+    CHECK(test.node->keyspace().dirty_keys() == 0);
+  }
+  test.ticks(101);
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::ok());
+  // What is done with is freed in steps, in the turns that follow.
+  CHECK(value.use_count() == 2 * kKeys + 1);
 }
 
 TEST_CASE("changed keys are flushed within a second of the last change, without being asked") {

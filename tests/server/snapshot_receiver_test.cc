@@ -151,8 +151,10 @@ TEST_CASE("nothing is flushed between the swap and the moment the new file is op
   CHECK(it.test.keys.flushes == 1);
 }
 
-TEST_CASE("a flush of the old keyspace that fails after the swap brings nothing of it back") {
+TEST_CASE("a flush of the old keyspace that fails after the swap brings nothing of it back, and ends no node") {
   ReceiverTest it;
+  std::string said;
+  it.test.node->on_unusable = [&said](const std::string& why) { said = why; };
   it.receive_all();
   const SessionRef session = it.test.node->open_session();
   it.test.send(session, {"SNAPSHOT"});
@@ -161,8 +163,9 @@ TEST_CASE("a flush of the old keyspace that fails after the swap brings nothing 
   std::exchange(it.test.snapshots.finish_done, nullptr)(it.loaded());
   it.test.turn();
   it.test.finish_disk();
-  it.test.keys.finish(base::Status::error("disk I/O error"));
+  it.test.keys.finish(base::Status::error("keys-1.db: damaged: cannot write"));
   it.test.turn();
+  CHECK(said.empty());
   CHECK(it.test.node->keyspace().dirty_keys() == 0);
   CHECK(it.test.node->keyspace().size() == 1);
   CHECK(it.test.keys.switches == std::vector<uint64_t>{2});
