@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <string>
 
+#include "server/founder.h"
 #include "server/repair.h"
 #include "storage/aside.h"
 #include "storage/check.h"
@@ -18,6 +19,9 @@ namespace {
 int report_on(const std::string& directory) {
   const std::string mark = marked_damage(directory);
   if (!mark.empty()) std::printf("noted while the node ran, and judged by its next start: %s\n", mark.c_str());
+  if (const std::string why = misplaced_sentence(directory); !why.empty()) {
+    std::printf("why it ended, and is not started without -join: %s\n", why.c_str());
+  }
   storage::CheckReport report = storage::check_directory(directory, storage::kVfsWithoutLocks);
   // No look at the files can take it back.
   if (storage::is_seen_by_others(mark)) report.damages.push_back(mark);

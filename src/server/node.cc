@@ -76,6 +76,9 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
     was_member_ = was_member_ || each.configuration.find(identity_.node) != nullptr;
   }
   start.recovered.configurations = configurations_known(start);
+  for (const raft::ConfigurationAt& each : start.recovered.configurations) {
+    identity_.founded = identity_.founded && each.configuration.members.size() == 1;
+  }
   make_parts(start);
   if (start.has_keys) begin_loading();
 }
@@ -357,6 +360,7 @@ void Node::on_configuration_applied() {
     flusher_->flush([](const base::Status&) {});
   }
   was_member_ = was_member_ || member;
+  identity_.founded = identity_.founded && replica_->raft().committed_configuration().members.size() == 1;
 }
 
 // A leader may still send what it wrote behind the removal of this node, at a level that suits those who are left.
@@ -396,6 +400,11 @@ bool Node::may_be_adopted() const {
   const bool alone = configuration.members.size() == 1 && configuration.find(identity_.node) != nullptr;
   const bool replayed = replica_->raft().applied_index() >= replay_until_;
   return alone && replayed && !replica_->has_commands() && keyspace_.size() == 0;
+}
+
+void Node::refuse_writes_to_join() {
+  LETO_ASSERT(may_be_adopted(), "a node with data or other members is to join another cluster");
+  replica_->refuse_writes("CLUSTERDOWN joining " + options_.join.text());
 }
 
 const raft::Raft& Node::raft() const { return replica_->raft(); }

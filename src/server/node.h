@@ -37,7 +37,7 @@ struct NodeStart {
   keyspace::StateHeader header;      // Of the keys file; zeros if new.
   storage::Witness witness;
   bool has_keys = false;             // The keys file is to be loaded, beside the loop, before anything is served.
-  bool founding = false;             // The cluster was founded just now by this node.
+  bool founding = false;             // This node founded its cluster, alone, and nothing was ever proposed in it.
   uint64_t seed = 1;                 // Of everything random in the node.
   uint16_t semantics_supported = command::kSemanticsSupported;   // The highest level. REQUIRES: header's is none higher.
 };
@@ -82,6 +82,9 @@ class Node final : public command::Services {
   void forward_command(const std::vector<std::string>& arguments, std::function<void(const std::string& error)> done);
   // Whether this node may be taken into another cluster: it is in none, or founded one alone and has no data.
   bool may_be_adopted() const;
+  // A founder without data asks another cluster to take it in: it takes no writes from now on, as it would not be taken in
+  // with one. REQUIRES: may_be_adopted().
+  void refuse_writes_to_join();
 
   // Life -------------------------------------------------------------------------------------
   // SIGTERM, SIGINT, SHUTDOWN: hands leadership over, flushes the keys, then calls `done` (once), within
@@ -100,6 +103,7 @@ class Node final : public command::Services {
   // Views ------------------------------------------------------------------------------------
   const raft::Raft& raft() const;
   const keyspace::Keyspace& keyspace() const;
+  // Its `founded` is of the configurations that are known, the others are as at start.
   const storage::Identity& identity() const { return identity_; }
   Stats& stats() { return stats_; }
   const Options& options() const { return options_; }

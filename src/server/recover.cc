@@ -227,6 +227,8 @@ Status make_log_anew(const Survivor& survivor, const storage::LogWrite& write) {
 Status write_new_cluster(Survivor& survivor, raft::EntryId& last) {
   survivor.identity.node = secure_random_number();
   make_cluster(survivor.identity);
+  // It is what is left of the old cluster by decision, and does not end when old members dial it.
+  survivor.identity.founded = false;
   const storage::LogWrite write = new_log(survivor, last);
   Status status = survivor.log ? write_log(*survivor.log, survivor, write) : make_log_anew(survivor, write);
   // The witness of a log that had more would silence this one (D16): this is where its loss is accepted.

@@ -11,6 +11,7 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "peer/handshake_proof.h"
+#include "server/founder.h"
 #include "server/own_address.h"
 #include "server/repair.h"
 #include "server/secure_random.h"
@@ -84,7 +85,6 @@ base::Status Server::start() {
   if (directory_.joins && directory_.learner) options_.role = NodeRole::kLearner;
   raise_file_limit();
   peers_ = std::make_unique<Peers>(loop_, options_, own_self(""));
-  founded_ = directory_.start.founding;
   build_node(std::move(directory_.start));
   loop_.start({.turn = [this] { on_turn(); }, .tick = [this] { on_tick(); }});
   if (base::Status status = listen(); !status.is_ok()) return status;
@@ -223,6 +223,7 @@ base::Status Server::adopt(const peer::Adopt& adoption) {
   const uint64_t old_generation = identity.keys_generation;
   identity.cluster_id = adoption.cluster;
   identity.cluster_secret = adoption.secret;
+  identity.founded = false;
   // A new keys file: the old one may hold the witness of a log that is about to go.
   identity.keys_generation = old_generation + 1;
   base::Result<std::unique_ptr<storage::KeyStore>> keys = make_keys(directory_.lock.path(), identity.keys_generation);
@@ -249,21 +250,26 @@ base::Status Server::adopt(const peer::Adopt& adoption) {
   return {};
 }
 
-// A node of another cluster takes this one for its member: a founder that nobody has joined yet and that was
-// made by this process is that member, come up without its data.
+// A node of another cluster takes this one for its member: a founder that nobody has joined yet is that member, come up
+// without its data, whenever that was. It is marked first, so that the next start serves nothing either.
 void Server::on_missed(const peer::Hello& hello) {
   const bool alone = node_->members().members.size() == 1;
-  if (!founded_ || !alone) return;
-  end_as_misplaced(base::format("member %s of cluster %s came up empty; start it with -join %s",
-                                node_->identity().id.c_str(), peer::cluster_name(hello.cluster).c_str(),
-                                hello.client_address.c_str()));
+  if (!node_->identity().founded || !alone || joiner_ || misplaced_) return;
+  if (options_.join.is_set() && !has_replayed()) return;   // They dial again.
+  if (options_.join.is_set() && node_->may_be_adopted()) return join_after_founding();
+  const std::string text = base::format("member %s of cluster %s came up empty; start it with -join %s",
+                                        node_->identity().id.c_str(), peer::cluster_name(hello.cluster).c_str(),
+                                        hello.client_address.c_str());
+  const base::Status marked = mark_misplaced(directory_.lock.path(), text);
+  if (!marked.is_ok()) LETO_LOG(kWarning, "%s", marked.text().c_str());
+  end_as_misplaced(text);
 }
 
 void Server::end_as_misplaced(const std::string& text) {
   if (std::exchange(misplaced_, true)) return;
   LETO_LOG(kWarning, "%s", text.c_str());
   std::fprintf(stderr, "%s\n", text.c_str());
-  loop_.defer([this] { shut_down("this node belongs to another cluster"); });
+  loop_.defer([this] { shut_down("this node has no place here"); });
 }
 
 // What was read wrong once is not relied on again: the next start judges it before anything else.
@@ -298,19 +304,27 @@ void Server::on_cluster_found(const ClusterFound& found) {
   other_cluster_ = found.cluster_id;
 }
 
-// A founder without data has nothing to lose: it joins, as it would have with an empty directory.
-void Server::judge_other_cluster() {
+bool Server::has_replayed() const {
   const raft::Raft& raft = node_->raft();
+  return node_->knows_members() && raft.applied_index() == raft.commit_index();
+}
+
+void Server::judge_other_cluster() {
   const bool alone = node_->members().members.size() == 1;
-  const bool replayed = node_->knows_members() && raft.applied_index() == raft.commit_index();
-  if (alone && !replayed) return;
+  if (alone && !has_replayed()) return;
   const std::string other = std::exchange(other_cluster_, {});
-  if (node_->may_be_adopted()) return start_joining();
+  if (joiner_) return;
+  if (node_->may_be_adopted()) return join_after_founding();
   end_as_misplaced(base::format(
       "%s belongs to cluster %s, but -join %s answers as cluster %s; name a node of its own cluster, or give it an empty "
       "-raftdir",
       directory_.lock.path().c_str(), peer::cluster_name(node_->identity().cluster_id).c_str(),
       options_.join.text().c_str(), other.c_str()));
+}
+
+void Server::join_after_founding() {
+  node_->refuse_writes_to_join();
+  start_joining();
 }
 
 void Server::start_joining() {
@@ -327,7 +341,11 @@ void Server::start_joining() {
 void Server::on_joined() {
   joiner_.reset();
   auto status = std::make_shared<base::Status>();
-  coming_jobs_.run([status, directory = directory_.lock.path()] { *status = forget_rejoin(directory); },
+  const auto forget = [status, directory = directory_.lock.path()] {
+    *status = forget_rejoin(directory);
+    if (status->is_ok()) *status = forget_misplaced(directory);
+  };
+  coming_jobs_.run(forget,
                    [status] {
                      if (!status->is_ok()) LETO_LOG(kWarning, "%s", status->text().c_str());
                    });

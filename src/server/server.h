@@ -55,10 +55,14 @@ class Server {
 
   void build_node(NodeStart start);
   base::Status adopt(const peer::Adopt& adoption);
+  // A founder without data has nothing to lose: it joins, as it would have with an empty directory.
+  void join_after_founding();
   void start_joining();
   void on_joined();
   void start_checking();
   void on_cluster_found(const ClusterFound& found);
+  // What a cluster of its own has is in its keys; not known before it has replayed its log.
+  bool has_replayed() const;
   // Once it is known what this node has.
   void judge_other_cluster();
 
@@ -68,7 +72,7 @@ class Server {
   void watch_signals();
   void unwatch_signals();
   void on_missed(const peer::Hello& hello);
-  // It is in the wrong place: says why on stderr, too, and ends with status 1.
+  // It cannot be where it is, or who it is: says why on stderr, too, and ends with status 1.
   void end_as_misplaced(const std::string& text);
   void on_signal(int number);
   void shut_down(const std::string& why);
@@ -87,11 +91,10 @@ class Server {
   Listener peer_listener_;
   std::array<uv_signal_t, 2> signals_{};
   bool signals_watched_ = false;
-  bool founded_ = false;       // This process founded the cluster.
   bool unusable_ = false;
   int exit_status_ = 1;        // If it is unusable.
   bool listens_to_clients_ = false;
-  bool misplaced_ = false;     // It belongs to another cluster than the one it found, or founded.
+  bool misplaced_ = false;     // It belongs to another cluster than the one it found, or founded, or its id does.
 
   OpenedDirectory directory_;
   std::unique_ptr<UvLogDisk> log_disk_;

@@ -9,6 +9,7 @@
 
 #include "base/format.h"
 #include "base/log.h"
+#include "server/founder.h"
 #include "server/own_address.h"
 #include "server/repair.h"
 #include "server/secure_random.h"
@@ -67,6 +68,7 @@ Status found_cluster(const Options& options, OpenedDirectory& opened) {
     recovered.configurations = {{.index = 1, .configuration = configuration}};
   }
   make_cluster(identity);
+  identity.founded = true;
   opened.start.founding = true;
   return opened.log->set_identity(identity);
 }
@@ -119,21 +121,34 @@ void find_targets(const Options& options, OpenedDirectory& opened) {
   }
 }
 
+// A founder that was stopped before its first write is held to what holds for one that was just made.
+Status settle_founding(OpenedDirectory& opened) {
+  if (!opened.start.identity.founded) return {};
+  Result<bool> written = has_commands(*opened.log, opened.start.recovered);
+  if (!written.is_ok()) return written.take_status();
+  opened.start.founding = !written.value();
+  return {};
+}
+
+Status go_on_in_cluster(const Options& options, OpenedDirectory& opened) {
+  NodeStart& start = opened.start;
+  // Taken in, but not yet in the configuration when it stopped: it asks again, which does no harm.
+  const bool member = is_member(start.recovered, start.identity.node);
+  opened.joins = !opened.targets.empty() && !member;
+  if (Status status = member ? forget_rejoin(opened.lock.path()) : Status(); !status.is_ok()) return status;
+  if (options.join.is_set() && !opened.joins) {
+    LETO_LOG(kNotice, "-join %s is ignored: %s is a member of its cluster already", options.join.text().c_str(),
+             start.identity.id.c_str());
+  }
+  return settle_founding(opened);
+}
+
 // Whether this node founds a cluster, joins one, or goes on in its own.
 Status settle_cluster(const Options& options, OpenedDirectory& opened) {
   NodeStart& start = opened.start;
   find_targets(options, opened);
-  if (!start.identity.cluster_id.empty()) {
-    // Taken in, but not yet in the configuration when it stopped: it asks again, which does no harm.
-    const bool member = is_member(start.recovered, start.identity.node);
-    opened.joins = !opened.targets.empty() && !member;
-    if (Status status = member ? forget_rejoin(opened.lock.path()) : Status(); !status.is_ok()) return status;
-    if (options.join.is_set() && !opened.joins) {
-      LETO_LOG(kNotice, "-join %s is ignored: %s is a member of its cluster already", options.join.text().c_str(),
-               start.identity.id.c_str());
-    }
-    return {};
-  }
+  if (Status status = judge_mark(options, opened); !status.is_ok()) return status;
+  if (!start.identity.cluster_id.empty()) return go_on_in_cluster(options, opened);
   if (opened.targets.empty()) return found_cluster(options, opened);
   opened.joins = true;
   if (start.recovered.last.index == 0) return {};

@@ -2,7 +2,8 @@
 // file's header. Blocking, before the loop runs. Refuses to know sockets.
 //
 // Invariants: on an error nothing that was there is changed; a founding that was cut off is finished by the
-// next start; an identity, once made, never changes but by being taken into a cluster.
+// next start; an identity, once made, never changes but by being taken into a cluster; a founder that another cluster
+// missed (founder.h) is started only to join.
 #pragma once
 
 #include <memory>

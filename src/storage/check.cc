@@ -124,6 +124,7 @@ void Checker::check_log() {
                          log_->segments.size());
   note(base::format("%s: node '%s', term %llu; %s", database->path().c_str(),
                     log_->identity ? log_->identity->id.c_str() : "", Number{found.hard_state.term}, entries.c_str()));
+  if (log_->identity && log_->identity->founded) note("it founded its cluster, and nobody else was ever a member of it");
   if (!sound) return;
   if (found.hard_state.term < found.last.term) {
     damage(base::format("%s: damaged: its term is %llu, but entry %llu has term %llu: term and vote were lost",

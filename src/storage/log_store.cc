@@ -82,6 +82,7 @@ class SqliteLogStore : public LogStore {
   int carry_out(const LogWrite& write);
   int append(const raft::Entry& entry);
   int note_term_and_kind(const raft::Entry& entry);
+  bool ends_founding(const raft::Entry& entry) const;
   bool needs_segment(const raft::Entry& entry) const;
   int add_segment(raft::Index first);
   int drop_segment(size_t position);
@@ -181,6 +182,9 @@ WriteResult SqliteLogStore::write(const std::vector<LogWrite>& writes) {
   if (result == WriteResult::kFull) return result;
   for (const LogWrite& write : writes) {
     if (write.install) identity_->keys_generation = write.install->keys_generation;
+    for (const raft::Entry& entry : write.append) {
+      if (ends_founding(entry)) identity_->founded = false;
+    }
   }
   return result;
 }
@@ -286,7 +290,15 @@ int SqliteLogStore::note_term_and_kind(const raft::Entry& entry) {
     sql_.add_configuration.bind(1, entry.id.index);
     code = sql_.add_configuration.run();
   }
+  if (code == SQLITE_OK && ends_founding(entry)) code = erase_founded(*meta_);
   return code;
+}
+
+// Another member than the founder; what cannot be decoded is no reason to hold a node to be one.
+bool SqliteLogStore::ends_founding(const raft::Entry& entry) const {
+  if (!identity_ || !identity_->founded || entry.kind != raft::EntryKind::kConfiguration) return false;
+  raft::Configuration configuration;
+  return !raft::decode_configuration(*entry.payload, configuration) || configuration.members.size() > 1;
 }
 
 bool SqliteLogStore::needs_segment(const raft::Entry& entry) const {

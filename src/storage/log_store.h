@@ -24,6 +24,9 @@ struct Identity {
   std::string cluster_id;       // 16 raw bytes; empty: member of no cluster yet.
   std::string cluster_secret;   // 32 raw bytes; empty likewise.
   uint64_t keys_generation = 1; // Which keys-<gen>.db is current.
+  // This directory founded the cluster, and nobody else was ever a member of it: ends with the first configuration in the
+  // log that names another one.
+  bool founded = false;
 };
 
 struct LogStoreOptions {

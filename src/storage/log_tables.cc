@@ -25,6 +25,10 @@ base::Status read_identity(Meta& meta, std::optional<Identity>& identity) {
   meta.read("cluster_id", found.cluster_id, status);
   meta.read("cluster_secret", found.cluster_secret, status);
   meta.read("keys_generation", found.keys_generation, status);
+  // A program that does not know the row leaves it behind in a directory that goes over to another cluster.
+  std::string founded;
+  meta.read("founded", founded, status);
+  found.founded = !founded.empty() && founded == found.cluster_id;
   if (status.is_ok() && found.node != raft::kNobody) identity = std::move(found);
   return status;
 }
@@ -121,8 +125,11 @@ int write_identity(Meta& meta, const Identity& identity) {
   if (code == SQLITE_OK) code = meta.set("cluster_id", identity.cluster_id);
   if (code == SQLITE_OK) code = meta.set("cluster_secret", identity.cluster_secret);
   if (code == SQLITE_OK) code = meta.set("keys_generation", identity.keys_generation);
-  return code;
+  if (code != SQLITE_OK) return code;
+  return identity.founded ? meta.set("founded", identity.cluster_id) : erase_founded(meta);
 }
+
+int erase_founded(Meta& meta) { return meta.erase("founded"); }
 
 int write_hard_state(Meta& meta, const raft::HardState& hard_state) {
   const int code = meta.set("term", hard_state.term);

@@ -3,7 +3,8 @@
 // Refuses to know of writing entries and of commits.
 //
 //   meta            format, term, voted_for, base_index, base_term (the last entry dropped), and the identity:
-//                   id, node, cluster_id, cluster_secret, keys_generation
+//                   id, node, cluster_id, cluster_secret, keys_generation, founded (the cluster's id again, as long as
+//                   this directory founded it and has no other member)
 //   segments        first: the index of log_<first>'s first entry; bytes: of its payloads, 0 while it is
 //                   the last segment
 //   terms           first, term: the entries from `first` to before the next row's have this term
@@ -33,6 +34,7 @@ struct LogContents {
 // Within the caller's transaction: SQLITE_OK or an error.
 int create_log_tables(Database& database);
 int write_identity(Meta& meta, const Identity& identity);
+int erase_founded(Meta& meta);
 int write_hard_state(Meta& meta, const raft::HardState& hard_state);
 int write_base(Meta& meta, raft::EntryId base);
 int erase_base(Meta& meta);

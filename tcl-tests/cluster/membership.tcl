@@ -132,15 +132,111 @@ test "a cluster with a password is joined by nodes that know it" {
     assert_same_digest $nodes
 }
 
-test "a founder that came up empty says so and ends, so that nothing is written into a second cluster" {
+# What `name` adds to `text`, which it said before.
+proc added {text before} { return [string range $text [string length $before] end] }
+
+proc ends_with_1 {name} {
+    set node::expected_end($name) 1
+    wait_for_condition "$name ends" 20000 {![runs $name]}
+    assert_equal $process::status($node::pid($name)) "exit 1"
+}
+
+test "a founder that came up empty says so and ends, however often it is started, until it is started with -join" -timeout 60 {
     set nodes [start_cluster 3]
     set founder [lindex $nodes 0]
+    call_node [leader_of $nodes] SET a b
     kill9 $founder
     leader_of [lrange $nodes 1 end]
     file delete -force $node::dir($founder)
+    set sentence "member $node::id($founder) of cluster * came up empty; start it with -join *\n"
     launch $founder
-    set node::expected_end($founder) 1
-    wait_for_condition "it ends" 10000 {![runs $founder]}
-    assert_equal $process::status($node::pid($founder)) "exit 1"
+    ends_with_1 $founder
+    assert_match [errors_of $founder] $sentence
+    # By a supervisor, or by one who did not read it: at once, with no port open, and whether the others are there or not.
+    kill9 {*}[lrange $nodes 1 end]
+    for {set i 0} {$i < 2} {incr i} {
+        set errors [errors_of $founder]
+        set log [log_of $founder]
+        launch $founder
+        ends_with_1 $founder
+        assert_match [added [errors_of $founder] $errors] $sentence
+        assert {![string match "*Ready to accept*" [added [log_of $founder] $log]]}
+    }
+    assert_match [exec $node::binary --check $node::dir($founder)] \
+        "why it ended, and is not started without -join: member $node::id($founder) of *it founded its cluster, and nobody else was ever a member*"
+    foreach name [lrange $nodes 1 end] { restart $name }
+    lappend node::command($founder) -join 127.0.0.1:$node::port([lindex $nodes 1])
+    restart $founder
+    wait_members $nodes
+    assert_equal [node_ask $founder GET a] b
+    assert_same_digest $nodes
+    # A member like any other: the mark is gone.
+    wait_for_condition "the mark is gone" 5000 {![file exists $node::dir($founder)/misplaced]}
+    set node::command($founder) [lrange $node::command($founder) 0 end-2]
+    stop $founder
+    restart $founder
+    wait_members $nodes
+}
+
+test "a founder that was written to before the others reach it ends, and keeps what it acknowledged" -timeout 60 {
+    set nodes [start_cluster 3]
+    lassign $nodes founder second third
+    kill9 {*}$nodes
+    file delete -force $node::dir($founder)
+    # Twice, so that it is not the process that founded that is found out.
+    for {set i 0} {$i < 2} {incr i} {
+        restart $founder
+        wait_for_condition "it takes a write" 10000 {[node_ask $founder SET own $i] eq "OK"}
+        kill9 $founder
+    }
+    restart $founder
+    restart $second
+    restart $third
+    ends_with_1 $founder
     assert_match [errors_of $founder] "member $node::id($founder) of cluster * came up empty; start it with -join *"
+    set command $node::command($founder)
+    lappend node::command($founder) -join 127.0.0.1:$node::port($second)
+    launch $founder
+    ends_with_1 $founder
+    assert_match [errors_of $founder] "*; but * holds writes that it acknowledged in a cluster of its own. *--new-cluster*"
+    # For good, as it says; the other cluster still dials it.
+    exec $node::binary --recover $node::dir($founder) --new-cluster 2>@1
+    set node::command($founder) [concat $command -loglevel verbose]
+    set log [log_of $founder]
+    restart $founder
+    wait_for_condition "it leads itself" 10000 {[node_ask $founder GET own] eq "1"}
+    wait_log $founder "was refused: .* is in cluster .* in cluster " 20000 [string length $log]
+    assert_equal [node_ask $founder SET own 2] OK
+    assert_equal [raft_field $founder members] 1
+}
+
+# Milliseconds from the first client that could come to the first leader, of the lines of a log.
+proc ready_to_leader {text} {
+    foreach {name expression} {ready {Ready to accept connections} leads {is leader in term}} {
+        assert {[regexp -line "(\\d\\d):(\\d\\d):(\\d\\d)\\.(\\d\\d\\d) \\S .*$expression" $text -> hours minutes seconds thousandths]} "$expression in $text"
+        set $name [scan "$hours $minutes $seconds $thousandths" "%d %d %d %d"]
+        set $name [expr {(([lindex [set $name] 0] * 60 + [lindex [set $name] 1]) * 60 + [lindex [set $name] 2]) * 1000 + [lindex [set $name] 3]}]
+    }
+    return [expr {($leads - $ready + 86400000) % 86400000}]
+}
+
+test "a founder waits one election timeout at each start until its first write, and not any more then" -timeout 60 {
+    set name [start_node -options {-election-timeout 2000 -heartbeat-interval 100}]
+    kill9 $name
+    for {set i 0} {$i < 2} {incr i} {
+        set log [log_of $name]
+        restart $name
+        wait_log $name "is leader in term" 10000 [string length $log]
+        assert {[ready_to_leader [added [log_of $name] $log]] >= 1500} "it waits"
+        kill9 $name
+    }
+    set log [log_of $name]
+    restart $name
+    wait_for_condition "it takes a write" 10000 {[node_ask $name SET a b] eq "OK"}
+    kill9 $name
+    set log [log_of $name]
+    restart $name
+    wait_log $name "is leader in term" 10000 [string length $log]
+    assert {[ready_to_leader [added [log_of $name] $log]] < 1000} "it does not wait"
+    assert_equal [node_ask $name GET a] b
 }

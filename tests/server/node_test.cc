@@ -39,6 +39,26 @@ TEST_CASE("a founder without data may be taken into a cluster, one with data may
   CHECK(!test.node->may_be_adopted());
 }
 
+TEST_CASE("a founder that is to join another cluster takes no write, and so can be taken in") {
+  NodeUnderTest test(NodeUnderTest::start_of(1));
+  test.lead();
+  test.node->refuse_writes_to_join();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.finish_all_disk();
+  CHECK(test.take(session).starts_with("-CLUSTERDOWN joining "));
+  CHECK(test.node->may_be_adopted());
+}
+
+TEST_CASE("who had other members is no founder any more, whatever its directory says") {
+  for (const int members : {1, 3}) {
+    NodeStart start = NodeUnderTest::start_of(members);
+    start.identity.founded = true;
+    const NodeUnderTest test(std::move(start));
+    CHECK(test.node->identity().founded == (members == 1));
+  }
+}
+
 TEST_CASE("a node that has not yet replayed its log may not be taken into another cluster") {
   NodeStart start = NodeUnderTest::start_of(1);
   start.recovered.last.index = 2;   // Perhaps a write that was acknowledged.

@@ -4,7 +4,11 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
+#include "command/entry.h"
+#include "server/founder.h"
+#include "server/recover.h"
 #include "storage/load.h"
 #include "storage/peek.h"
 #include "tests/server/data_directory.h"
@@ -44,7 +48,8 @@ TEST_CASE("an empty directory founds a cluster of one, and goes on in it") {
   CHECK(again.start.identity.node == identity.node);
   CHECK(again.start.identity.cluster_id == identity.cluster_id);
   CHECK(again.start.identity.cluster_secret == identity.cluster_secret);
-  CHECK_FALSE(again.start.founding);
+  // It has taken no write yet, and so waits before it leads as when it was made.
+  CHECK(again.start.founding);
   // What was made up at founding is what is read back from the file.
   for (const OpenedDirectory* each : {&founded, &again}) {
     const raft::Recovered& recovered = each->start.recovered;
@@ -116,7 +121,8 @@ TEST_CASE("a founding that was cut off is finished by the next start") {
   CHECK(opened.start.founding);
   CHECK(opened.start.identity.cluster_id.size() == 16);
   CHECK(opened.start.recovered.last.index == 1);
-  CHECK_FALSE(visit(directory).start.founding);
+  CHECK(opened.start.identity.founded);
+  CHECK(visit(directory).start.identity.founded);
 }
 
 TEST_CASE("a founding that was cut off is forgotten if the node is to join") {
@@ -129,6 +135,116 @@ TEST_CASE("a founding that was cut off is forgotten if the node is to join") {
     CHECK(opened.start.recovered.last.index == 0);
     CHECK(opened.start.recovered.configurations.empty());
   }
+}
+
+// What a founder has in its log behind its first configuration.
+enum class Behind : uint8_t { kNothing, kLevel, kWrite };
+
+void append_to(DataDirectory& directory, Behind what) {
+  OpenedDirectory opened = std::move(directory.open().value());
+  command::EntryBuilder builder;
+  if (what == Behind::kWrite) builder.add(0, std::vector<std::string_view>{"SET", "a", "b"});
+  const bool empty = what == Behind::kNothing;
+  storage::LogWrite write;
+  write.hard_state = raft::HardState{.term = 2, .voted_for = raft::kNobody};
+  write.append.push_back({.id = {.term = 2, .index = opened.start.recovered.last.index + 1},
+                          .kind = empty ? raft::EntryKind::kNothing : raft::EntryKind::kCommands,
+                          .payload = std::make_shared<const std::string>(empty ? "" : builder.finish({}))});
+  REQUIRE(opened.log->write({write}) == storage::WriteResult::kDurable);
+  DataDirectory::close(opened);
+}
+
+TEST_CASE("a founder waits again at each start until it has taken a write, and not any more then") {
+  DataDirectory directory;
+  visit(directory);
+  for (const Behind what : {Behind::kNothing, Behind::kLevel, Behind::kWrite}) {
+    append_to(directory, what);
+    const OpenedDirectory opened = visit(directory);
+    CHECK(opened.start.founding == (what != Behind::kWrite));
+    CHECK(opened.start.identity.founded);
+  }
+}
+
+TEST_CASE("a directory from before foundings were noted is not held to be a founder's") {
+  DataDirectory directory;
+  {
+    OpenedDirectory opened = std::move(directory.open().value());
+    storage::Identity identity = opened.start.identity;
+    identity.founded = false;
+    REQUIRE(opened.log->set_identity(identity).is_ok());
+    DataDirectory::close(opened);
+  }
+  const OpenedDirectory opened = visit(directory);
+  CHECK_FALSE(opened.start.founding);
+  CHECK_FALSE(opened.start.identity.founded);
+}
+
+const std::string kMissed = "member id1 of cluster X came up empty; start it with -join there:1";
+
+std::string refusal(DataDirectory& directory) {
+  base::Result<OpenedDirectory> opened = directory.open();
+  REQUIRE_FALSE(opened.is_ok());
+  return opened.status().text();
+}
+
+TEST_CASE("a founder that another cluster missed is never started again but to join") {
+  DataDirectory directory;
+  visit(directory);
+  append_to(directory, Behind::kLevel);
+  REQUIRE(mark_misplaced(directory.path, kMissed).is_ok());
+  for (int start = 0; start < 2; ++start) CHECK(refusal(directory) == kMissed);
+  directory.options.join = {.host = "127.0.0.1", .port = 5379};
+  for (int start = 0; start < 2; ++start) {
+    const OpenedDirectory opened = visit(directory);
+    CHECK(opened.joins);
+    CHECK(opened.start.identity.cluster_id.empty());
+    CHECK(opened.start.identity.id == "id1");
+    CHECK(opened.start.identity.keys_generation == 2);
+    CHECK(opened.start.recovered.last.index == 0);
+    CHECK_FALSE(opened.start.founding);
+  }
+  // Nor does it found another cluster before it was taken in.
+  directory.options.join = {};
+  CHECK(refusal(directory) == kMissed);
+}
+
+TEST_CASE("what such a founder acknowledged is never thrown away") {
+  DataDirectory directory;
+  visit(directory);
+  append_to(directory, Behind::kWrite);
+  const raft::Index last = visit(directory).start.recovered.last.index;
+  REQUIRE(mark_misplaced(directory.path, kMissed).is_ok());
+  CHECK(refusal(directory) == kMissed);
+  directory.options.join = {.host = "127.0.0.1", .port = 5379};
+  CHECK(refusal(directory).starts_with(kMissed + "; but " + directory.path + " holds writes that it acknowledged"));
+  CHECK(refusal(directory).find("leto --recover " + directory.path + " --new-cluster") != std::string::npos);
+  directory.options.join = {};
+  std::string report;
+  REQUIRE(recover_as_new_cluster(directory.path, report).is_ok());
+  const OpenedDirectory opened = visit(directory);
+  CHECK(opened.start.recovered.last.index == last + 1);
+  CHECK_FALSE(opened.start.identity.founded);
+  CHECK_FALSE(opened.start.founding);
+  CHECK(misplaced_sentence(directory.path).empty());
+}
+
+TEST_CASE("a directory that went over to the cluster that missed it is a member like any other") {
+  DataDirectory directory;
+  visit(directory);
+  REQUIRE(mark_misplaced(directory.path, kMissed).is_ok());
+  {
+    directory.options.join = {.host = "127.0.0.1", .port = 5379};
+    OpenedDirectory opened = std::move(directory.open().value());
+    storage::Identity identity = opened.start.identity;
+    identity.cluster_id = std::string(16, 'c');
+    identity.cluster_secret = std::string(32, 's');
+    REQUIRE(opened.log->reset(identity).is_ok());
+    DataDirectory::close(opened);
+  }
+  CHECK(misplaced_sentence(directory.path) == kMissed);
+  directory.options.join = {};
+  CHECK(visit(directory).start.identity.cluster_id == std::string(16, 'c'));
+  CHECK(misplaced_sentence(directory.path).empty());
 }
 
 TEST_CASE("a node that was taken in but is no member yet asks again") {

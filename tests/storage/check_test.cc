@@ -87,6 +87,23 @@ TEST_CASE("a sound directory is found sound, and nothing in it is changed") {
   }
 }
 
+TEST_CASE("it is said of a node that founded its cluster and never had company") {
+  TestDisk disk("check_founded");
+  make_node(disk);
+  {
+    const auto log = open_log(small_log(disk));
+    Identity identity = *log->identity();
+    identity.cluster_id = std::string(16, 'c');
+    identity.founded = true;
+    REQUIRE(log->set_identity(identity).is_ok());
+    REQUIRE(log->close().is_ok());
+  }
+  const CheckReport report = check_directory("/disk", disk.name());
+  CHECK(report.damages.empty());
+  REQUIRE(report.notes.size() == 3);
+  CHECK(report.notes[1] == "it founded its cluster, and nobody else was ever a member of it");
+}
+
 TEST_CASE("each damage is named with its file and its place") {
   TestDisk disk("check_damage");
   make_node(disk);

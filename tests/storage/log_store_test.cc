@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 
 #include "base/format.h"
+#include "storage/meta.h"
 #include "tests/storage/support.h"
 
 namespace leto::storage {
@@ -109,6 +110,54 @@ TEST_CASE("identity, hard state, entries, term runs and configurations are found
   REQUIRE(all.is_ok());
   CHECK(all.value().size() == 21);
   CHECK(all.value()[9].kind == raft::EntryKind::kConfiguration);
+}
+
+TEST_CASE("a founding ends with the first configuration that names another member, and in no other way") {
+  TestDisk disk("log_founded");
+  Identity identity = kIdentity;
+  identity.founded = true;
+  auto store = open_log(small_log(disk));
+  const auto founded = [&] {
+    REQUIRE(store->close().is_ok());
+    store.reset();
+    store = open_log(small_log(disk));
+    return store->identity()->founded;
+  };
+  REQUIRE(store->set_identity(identity).is_ok());
+  CHECK(founded());
+  LogWrite alone = append(run(1, 1, 9));
+  alone.append.push_back(make_configuration_entry(1, 10, 1));
+  must_write(*store, {alone});
+  CHECK(store->identity()->founded);
+  CHECK(founded());
+  SUBCASE("another member") {
+    LogWrite joined;
+    joined.append.push_back(make_configuration_entry(1, 11, 2));
+    must_write(*store, {joined});
+    CHECK_FALSE(store->identity()->founded);
+    CHECK_FALSE(founded());
+    LogWrite left;
+    left.append.push_back(make_configuration_entry(1, 12, 1));
+    must_write(*store, {left});
+  }
+  SUBCASE("another cluster, by a program that leaves the row as it is") {
+    REQUIRE(store->close().is_ok());
+    store.reset();
+    {
+      auto database = Database::open({.path = "/disk/raft.db", .vfs = disk.name(), .exclusive = true});
+      REQUIRE(database.is_ok());
+      Meta meta(*database.value());
+      REQUIRE(meta.open(FileKind::kLog).is_ok());
+      REQUIRE(meta.set("cluster_id", std::string(16, 'c')) == SQLITE_OK);
+    }
+    store = open_log(small_log(disk));
+  }
+  SUBCASE("a reset to join another cluster") {
+    identity.cluster_id.clear();
+    identity.founded = false;
+    REQUIRE(store->reset(identity).is_ok());
+  }
+  CHECK_FALSE(founded());
 }
 
 TEST_CASE("the last hard state of a job wins") {
