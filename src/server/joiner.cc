@@ -125,6 +125,24 @@ void Joiner::on_failure(const std::string& why) {
   std::string text = base::format("cannot join %s: %s", target_.text().c_str(), why.c_str());
   while (text.ends_with('.')) text.pop_back();
   if (why.starts_with("NOAUTH") || why.starts_with("WRONGPASS")) text += " (say -join-password or -requirepass)";
+  const bool taken = why.starts_with("ERR node " + identity_.id + " is alive at ");
+  if (is_taken_for_long(taken)) {
+    // May destroy this.
+    const std::function<void(const std::string&)> gave_up = hooks_.gave_up;
+    return gave_up(text);
+  }
+  // Who knows better than the others is asked again.
+  if (!taken) ++turn_;
+  try_again(text);
+}
+
+bool Joiner::is_taken_for_long(bool taken) {
+  const uint64_t now_us = loop_.monotonic_us();
+  if (!taken || taken_since_us_ == 0) taken_since_us_ = taken ? now_us : 0;
+  return taken && now_us - taken_since_us_ >= kGiveUpElections * options_.election_timeout_ms * 1000;
+}
+
+void Joiner::try_again(const std::string& text) {
   if (told_.size() >= kToldMax) told_.clear();
   if (told_.insert(text).second) {
     LETO_LOG(kWarning, "%s; trying again until it works", text.c_str());
@@ -132,7 +150,7 @@ void Joiner::on_failure(const std::string& why) {
     LETO_LOG(kVerbose, "%s; trying again", text.c_str());
   }
   redirects_ = 0;
-  target_ = targets_[++turn_ % targets_.size()];
+  target_ = targets_[turn_ % targets_.size()];
   timer_.start(retry_ms_, [this] { attempt(); });
   retry_ms_ = std::min(retry_ms_ * 2, kRetryMsMax);
 }

@@ -1,5 +1,6 @@
 // -join, and the way back after a repair: asks a node of a cluster, over its client port, to take this one in; finds the
-// leader by ROLE; tries again until it is done. Refuses to know how the cluster takes a node in.
+// leader by ROLE; tries again until it is done, or until it is clear that another node has its id. Refuses to know how the
+// cluster takes a node in.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,9 @@ class Joiner final : private Caller {
   static constexpr size_t kAnswerBytesMax = 64 << 10;
   static constexpr size_t kToldMax = 64;
   static constexpr int kRedirectsMax = 8;               // In a row, before it starts over at a target.
+  // Who died is missed, and so replaced, after two. Whose id is that of a live node for so many, without another answer
+  // between, is a copy of it: it would wait for the day on which the other one is away.
+  static constexpr uint64_t kGiveUpElections = 10;
 
   struct Wish {
     storage::Identity identity;
@@ -34,6 +38,8 @@ class Joiner final : private Caller {
     // The host under which this machine reached the cluster: before JOIN is sent.
     std::function<void(const std::string& host)> reached;
     std::function<void()> joined;
+    // Another node has the id, and lives: why, in one sentence. Nothing is tried any more.
+    std::function<void(const std::string& why)> gave_up;
   };
 
   // `options` outlives this. Begins at once.
@@ -54,6 +60,9 @@ class Joiner final : private Caller {
   // False if the answer is not whole yet.
   bool on_role();
   void go_to(const Address& leader);
+  // Of an answer; notes since when it is the only one.
+  bool is_taken_for_long(bool taken);
+  void try_again(const std::string& text);
   void end();
 
   Loop& loop_;
@@ -70,6 +79,7 @@ class Joiner final : private Caller {
   std::string answer_;
   int redirects_ = 0;
   uint64_t retry_ms_ = kRetryMsMin;
+  uint64_t taken_since_us_ = 0; // Since when every answer was that another node has the id; 0: it was not the last one.
   std::set<std::string> told_;  // Failures that were logged.
 };
 

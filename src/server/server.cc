@@ -335,7 +335,8 @@ void Server::start_joining() {
       Joiner::Hooks{.reached = [this](const std::string& host) {
                       peers_->set_addresses(own_raft_address(options_, host), own_client_address(options_, host));
                     },
-                    .joined = [this] { loop_.defer([this] { on_joined(); }); }});
+                    .joined = [this] { loop_.defer([this] { on_joined(); }); },
+                    .gave_up = [this](const std::string& why) { end_as_misplaced(why); }});
 }
 
 void Server::on_joined() {

@@ -240,3 +240,17 @@ test "a founder waits one election timeout at each start until its first write, 
     assert {[ready_to_leader [added [log_of $name] $log]] < 1000} "it does not wait"
     assert_equal [node_ask $name GET a] b
 }
+
+test "a copy of a live node's command line gives up and ends, and does not wait for its place" -timeout 60 {
+    set options {-election-timeout 200 -heartbeat-interval 25}
+    set nodes [start_cluster 3 $options]
+    set original [lindex [followers_of $nodes] 0]
+    set copy [start_node -id $node::id($original) -join [leader_of $nodes] -options $options -nowait]
+    ends_with_1 $copy
+    assert_match [errors_of $copy] "cannot join 127.0.0.1:*: ERR node $node::id($original) is alive at *; choose another -id or LEAVE $node::id($original) first\n"
+    wait_members $nodes
+    kill9 $original
+    restart $original
+    wait_members $nodes
+    assert_same_digest $nodes
+}

@@ -95,6 +95,17 @@ test "a raft.db that is gone is repaired from the others, and founds no cluster"
     scenario "in order" { file delete [log_file $victim] [log_file $victim]-wal } {raft\.db: damaged: it is gone or empty}
 }
 
+test "who repairs itself waits until it is missed itself, and does not take itself for another one with its id" -timeout 90 {
+    set nodes [start_cluster 3 {-election-timeout 1000 -heartbeat-interval 100}]
+    set victim [lindex [followers_of $nodes] 0]
+    set old [raft_field $victim node]
+    kill9 $victim
+    foreach file [glob [log_file $victim]*] { file delete $file }
+    launch $victim
+    wait_repaired $victim $nodes $old
+    assert {[regexp "cannot join .* is alive at .*; trying again" [log_of $victim]]} "it was still taken to be alive"
+}
+
 test "a damaged WAL of raft.db, which SQLite would pass over in silence, is repaired from the others" -timeout 90 {
     scenario "killed" { write_at [log_file $victim]-wal [expr {32 + 4120 * 2 + 500}] "rubbish" } \
         {raft\.db-wal: damaged: frame \d+ has a wrong checksum, and \d+ commits}

@@ -53,8 +53,11 @@ struct JoinerUnderTest {
   void begin() {
     joiner = std::make_unique<Joiner>(loop, options, Joiner::Wish{.identity = identity, .targets = targets},
                                       Joiner::Hooks{.reached = [this](const std::string& host) { reached = host; },
-                                                    .joined = [this] { joined = true; }});
+                                                    .joined = [this] { joined = true; },
+                                                    .gave_up = [this](const std::string& why) { gave_up = why; }});
   }
+  std::string taken() const { return "-" + kTaken + "\r\n"; }
+  const std::string kTaken = "ERR node id2 is alive at there:1; choose another -id or LEAVE id2 first";
   bool joins() {
     return wait_for_condition(loop, [this] { return joined; });
   }
@@ -66,6 +69,7 @@ struct JoinerUnderTest {
   std::unique_ptr<Joiner> joiner;
   std::string reached;
   bool joined = false;
+  std::string gave_up;
   std::vector<std::string> warnings;
 };
 
@@ -151,6 +155,42 @@ TEST_CASE("it goes from target to target until one answers") {
   REQUIRE(it.joins());
   REQUIRE(it.warnings.size() == 1);
   CHECK(it.warnings[0].starts_with("cannot join 127.0.0.1:1: "));
+}
+
+TEST_CASE("it gives up once another node had its id, and lived, for ten election timeouts") {
+  JoinerUnderTest it;
+  it.options.election_timeout_ms = 50;
+  it.node.answers.assign(9, it.taken());
+  it.begin();
+  REQUIRE(wait_for_condition(it.loop, [&it] { return !it.gave_up.empty(); }));
+  CHECK(it.gave_up == "cannot join 127.0.0.1:" + std::to_string(it.node.port()) + ": " + it.kTaken);
+  CHECK(it.node.requests.size() == 2);
+}
+
+TEST_CASE("another answer between shows that the node may have died since, and it waits anew") {
+  JoinerUnderTest it;
+  // It would give up half a second after the first answer of that kind: behind another one this is the third, not the first.
+  it.options.election_timeout_ms = 50;
+  it.node.answers = {it.taken(), "-CLUSTERDOWN no leader\r\n", it.taken()};
+  size_t again = 0;
+  const base::LogLevel before = base::log_level();
+  base::set_log_level(base::LogLevel::kVerbose);
+  base::set_log_sink([&](base::LogLevel, std::string_view text) { again += text.find("trying again") != std::string_view::npos; });
+  it.begin();
+  CHECK(wait_for_condition(it.loop, [&] { return again == 3 || !it.gave_up.empty(); }));
+  base::set_log_level(before);
+  CHECK(it.gave_up.empty());
+}
+
+TEST_CASE("who says that the id is another node's is asked again, not the next target") {
+  JoinerUnderTest it;
+  // Nobody listens there.
+  it.targets.push_back({.host = "127.0.0.1", .port = 1});
+  it.node.answers = {it.taken(), "+OK\r\n"};
+  it.begin();
+  REQUIRE(it.joins());
+  CHECK(it.node.requests.size() == 2);
+  CHECK(it.warnings.size() == 1);
 }
 
 }  // namespace
