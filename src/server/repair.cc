@@ -12,10 +12,9 @@
 #include "storage/aside.h"
 #include "storage/check.h"
 #include "storage/damage.h"
+#include "storage/first_look.h"
 #include "storage/lost_tail.h"
 #include "storage/salvage.h"
-#include "storage/vfs_file.h"
-#include "storage/wal_scan.h"
 
 namespace leto::server {
 
@@ -210,17 +209,7 @@ Status look_for_damage(const std::string& directory) {
     if (Status status = finish_moving(directory, *begun); !status.is_ok()) return status;
   }
   if (const std::string mark = marked_damage(directory); !mark.empty()) return Status::error(mark);
-  const std::string log = directory + "/raft.db";
-  const bool no_log = storage::file_bytes(log) == 0 && storage::file_bytes(log + "-wal") == 0;
-  const std::vector<uint64_t> keys = storage::keys_generations(directory);
-  const bool has_keys = std::any_of(keys.begin(), keys.end(), [&directory](uint64_t generation) {
-    return storage::file_bytes(storage::keys_path(directory, generation)) > 0;
-  });
-  if (no_log && has_keys) return Status::error(log + ": damaged: it is gone or empty, but there are keys files");
-  base::Result<storage::WalScan> scan = storage::scan_wal("", log + "-wal");
-  if (!scan.is_ok()) return {};
-  std::string lost = storage::lost_commits(log + "-wal", scan.value());
-  return lost.empty() ? Status() : Status::error(std::move(lost));
+  return storage::look_at_log_files(directory, "");
 }
 
 Status repair(const Options& options, const std::string& directory, const std::string& damage) {

@@ -50,7 +50,7 @@ std::string marked_damage(const std::string& directory);
 // All notes about damage and about a repair: whoever calls this has decided what the node is from now on.
 base::Status forget_damage(const std::string& directory);
 
-// What can be seen of damage before the stores are opened: the mark, a raft.db that is gone, a WAL that lost commits. OK if
+// What can be seen of damage before the stores are opened: the mark, a raft.db or a WAL of it that is not what it was. OK if
 // there is none. A move that was cut off is finished first.
 base::Status look_for_damage(const std::string& directory);
 

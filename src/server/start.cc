@@ -14,6 +14,7 @@
 #include "server/repair.h"
 #include "server/secure_random.h"
 #include "storage/damage.h"
+#include "storage/first_look.h"
 #include "storage/lost_tail.h"
 #include "storage/peek.h"
 #include "storage/snapshot_file.h"
@@ -175,16 +176,20 @@ Status check_together(const OpenedDirectory& opened) {
 // Its keys are loaded once the loop runs.
 Status open_keys(OpenedDirectory& opened) {
   NodeStart& start = opened.start;
-  storage::remove_other_generations(opened.lock.path(), "", start.identity.keys_generation);
+  const uint64_t generation = start.identity.keys_generation;
+  const bool there = storage::file_exists("", storage::keys_path(opened.lock.path(), generation));
   Result<std::unique_ptr<storage::KeyStore>> keys = storage::KeyStore::open(
-      {.directory = opened.lock.path(), .vfs = "", .generation = start.identity.keys_generation});
+      {.directory = opened.lock.path(), .vfs = "", .generation = generation});
   if (!keys.is_ok()) return keys.take_status();
   opened.keys = std::move(keys.value());
   start.header = opened.keys->header();
   if (Status status = check_semantics(opened.lock.path(), start.header.semantics_level); !status.is_ok()) return status;
   start.witness = opened.keys->witness();
   start.has_keys = start.header.applied_index > 0;
-  return check_together(opened);
+  if (Status status = check_together(opened); !status.is_ok()) return status;
+  // Not before the one that counts is known to be there and to fit: what else there is may be all that is left.
+  if (there) storage::remove_other_generations(opened.lock.path(), "", generation);
+  return {};
 }
 
 Status check_log_options(const Options& options, const std::string& directory) {
@@ -204,14 +209,16 @@ Status open_stores(const Options& options, OpenedDirectory& opened) {
   log_options.checkpoint_frames += secure_random_number() % kCheckpointJitter;
   opened.checkpoint_frames = log_options.checkpoint_frames;
   log_options.ballast_bytes = options.ballast_bytes;
+  log_options.must_have_identity = storage::has_keys_files(opened.lock.path());
   Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(log_options);
   if (!log.is_ok()) return log.take_status();
   opened.log = std::move(log.value());
   opened.start.recovered = opened.log->recovered();
   opened.start.seed = secure_random_number();
   if (Status status = settle_identity(options, opened); !status.is_ok()) return status;
-  if (Status status = settle_cluster(options, opened); !status.is_ok()) return status;
-  return open_keys(opened);
+  // What is there is judged before anything is made up beside it.
+  if (Status status = open_keys(opened); !status.is_ok()) return status;
+  return settle_cluster(options, opened);
 }
 
 // As before the stores were opened.

@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "base/format.h"
+#include "storage/first_look.h"
 #include "storage/log_tables.h"
 #include "storage/lost_tail.h"
 #include "storage/meta.h"
 #include "storage/namespaces.h"
+#include "storage/peek.h"
 #include "storage/sqlite.h"
 #include "storage/state_rows.h"
 #include "storage/verify_keys.h"
@@ -31,7 +33,11 @@ class Checker {
 
  private:
   void note(std::string text) { report_.notes.push_back(std::move(text)); }
-  void damage(std::string text) { report_.damages.push_back(std::move(text)); }
+  // Each once: some is seen at the files, and again when they are opened.
+  void damage(std::string text) {
+    std::vector<std::string>& all = report_.damages;
+    if (std::find(all.begin(), all.end(), text) == all.end()) all.push_back(std::move(text));
+  }
   // True if it is none.
   bool is_sound(const base::Status& status);
   std::unique_ptr<Database> open(const std::string& path);
@@ -50,8 +56,12 @@ class Checker {
 };
 
 CheckReport Checker::run() {
+  is_sound(look_at_log_files(directory_, vfs_));
   check_log();
-  if (log_ && !log_->identity) {
+  const bool has_identity = log_ && log_->identity;
+  if (!has_identity && has_keys_files(directory_) && file_exists(vfs_, directory_ + "/raft.db")) {
+    damage(lost_identity(directory_ + "/raft.db"));
+  } else if (log_ && !log_->identity) {
     note("no node was made here yet: raft.db has no identity");
   } else if (log_) {
     check_keys(log_->identity->keys_generation);
@@ -72,7 +82,7 @@ std::unique_ptr<Database> Checker::open(const std::string& path) {
     damage(path + ": there is no such file");
     return nullptr;
   }
-  check_wal(path + "-wal");
+  check_wal(path);
   base::Result<std::unique_ptr<Database>> opened =
       Database::open({.path = path, .vfs = vfs_, .exclusive = true, .read_only = true});
   if (!opened.is_ok()) {
@@ -90,11 +100,12 @@ std::unique_ptr<Database> Checker::open(const std::string& path) {
 void Checker::check_wal(const std::string& path) {
   base::Result<WalScan> scan = scan_wal(vfs_, path);
   if (!scan.is_ok()) return damage(scan.status().text());
+  const std::string wal = path + "-wal";
   if (scan.value().commits_lost == 1) {
     note(base::format("%s: a commit behind frame %llu is incomplete, as a power cut leaves one that nobody was told of",
-                      path.c_str(), Number{scan.value().frames_read}));
+                      wal.c_str(), Number{scan.value().frames_read}));
   }
-  if (std::string lost = lost_commits(path, scan.value()); !lost.empty()) damage(std::move(lost));
+  if (std::string lost = wal_damage(wal, scan.value(), peek_wal_bytes(vfs_, path)); !lost.empty()) damage(std::move(lost));
 }
 
 void Checker::check_pages(Database& database) {

@@ -12,6 +12,7 @@
 #include "base/format.h"
 #include "storage/ballast.h"
 #include "storage/fatal.h"
+#include "storage/first_look.h"
 #include "storage/log_tables.h"
 #include "storage/meta.h"
 #include "storage/segment.h"
@@ -74,6 +75,7 @@ class SqliteLogStore : public LogStore {
 
  private:
   using Change = std::function<int()>;
+  base::Status note_wal_bytes(uint64_t bytes);
   base::Status dead() const { return base::Status::error(database_->path() + ": a write failed before"); }
   WriteResult transaction(const char* action, const Change& change);
   base::Status change(const char* action, const Change& change);
@@ -121,15 +123,21 @@ base::Status SqliteLogStore::start() {
                       .cache_bytes = kCacheBytes});
   if (!opened.is_ok()) return opened.take_status();
   database_ = std::move(opened.value());
+  if (database_->is_new() && options_.must_have_identity) return base::Status::error(lost_identity(database_->path()));
   meta_.emplace(*database_);
   base::Status status = open_or_make(*database_, *meta_, FileKind::kLog, &create_log_tables);
   if (status.is_ok()) status = sql_.prepare(*database_);
   LogContents contents;
   if (status.is_ok()) status = read_log(*database_, *meta_, contents);
+  if (status.is_ok() && !contents.identity && options_.must_have_identity) {
+    status = base::Status::error(lost_identity(database_->path()));
+  }
   // What was readable may not have been durable: now it is.
   if (status.is_ok()) status = database_->rewrite_wal();
   if (status.is_ok()) status = database_->checkpoint_whole();
-  if (status.is_ok()) status = database_->grow_wal(options_.wal_bytes);
+  uint64_t wal_bytes = 0;
+  if (status.is_ok()) status = database_->grow_wal(options_.wal_bytes, wal_bytes);
+  if (status.is_ok()) status = note_wal_bytes(wal_bytes);
   if (!status.is_ok()) return status;
   identity_ = std::move(contents.identity);
   recovered_ = std::move(contents.recovered);
@@ -139,6 +147,21 @@ base::Status SqliteLogStore::start() {
   for (const Segment& segment : shape_.segments) shape_.bytes += segment.bytes;
   ballast_.make();
   return {};
+}
+
+// In the file itself, so that a WAL that is gone cannot take the row along. A full disk has no row: nobody misses it until
+// there is room.
+base::Status SqliteLogStore::note_wal_bytes(uint64_t bytes) {
+  uint64_t noted = 0;
+  base::Status status;
+  meta_->read(kWalBytes, noted, status);
+  if (!status.is_ok() || noted >= bytes) return status;
+  int code = within_transaction("note how long its WAL is", [&] { return meta_->set(kWalBytes, bytes); });
+  if (is_full(code)) return {};
+  if (code != SQLITE_OK) return base::Status::error(failure_);
+  bool whole = false;
+  code = database_->checkpoint(whole);
+  return code == SQLITE_OK || is_full(code) ? base::Status() : database_->error("checkpoint it", code);
 }
 
 base::Status SqliteLogStore::close() {

@@ -37,6 +37,7 @@ struct LogStoreOptions {
   size_t checkpoint_frames = 1000;    // A checkpoint is due past so many WAL frames.
   size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite.
   uint64_t ballast_bytes = 0;         // Of the file to be given away when the disk is full; 0: none.
+  bool must_have_identity = false;    // There are keys files: a raft.db without an identity has lost it, and is damaged.
 };
 
 // A snapshot takes the log's place (D9).

@@ -19,6 +19,9 @@ enum class FileKind : uint32_t { kLog = 0x4c65746f, kKeys = 0x4c65746b };  // "L
 // The format that this program writes, and the highest that it reads.
 inline constexpr uint64_t kFormat = 1;
 
+// The row in raft.db about its WAL's length.
+inline constexpr const char* kWalBytes = "wal_bytes";
+
 class Meta {
  public:
   explicit Meta(Database& database) : database_(database) {}

@@ -6,6 +6,7 @@
 
 #include "base/format.h"
 #include "storage/meta.h"
+#include "storage/vfs_file.h"
 
 namespace leto::storage {
 namespace {
@@ -42,10 +43,11 @@ std::string row(sqlite3* database, const char* name) {
 
 // Immutable: no locks, no WAL, no -shm, nothing made or changed. Calls `look` if there is such a file.
 template <typename Look>
-void with_file(const std::string& path, Look look) {
+void with_file(const std::string& path, Look look, const std::string& vfs = "") {
   const std::string uri = "file:" + escaped(path) + "?immutable=1";
   sqlite3* database = nullptr;
-  if (sqlite3_open_v2(uri.c_str(), &database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, nullptr) == SQLITE_OK) {
+  if (sqlite3_open_v2(uri.c_str(), &database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
+                      vfs.empty() ? nullptr : vfs.c_str()) == SQLITE_OK) {
     look(database);
   }
   sqlite3_close(database);
@@ -85,6 +87,13 @@ uint64_t peek_semantics_level(const std::string& directory) {
   with_file(directory + "/keys-" + generation + ".db",
             [&](sqlite3* database) { level = row(database, "semantics_level"); });
   return parse_decimal(level).value_or(0);
+}
+
+uint64_t peek_wal_bytes(const std::string& vfs, const std::string& path) {
+  if (!configure_sqlite().is_ok() || !file_exists(vfs, path)) return 0;
+  std::string bytes;
+  with_file(path, [&](sqlite3* database) { bytes = row(database, kWalBytes); }, vfs);
+  return parse_decimal(bytes).value_or(0);
 }
 
 }  // namespace leto::storage

@@ -16,4 +16,7 @@ base::Result<std::string> peek_id(const std::string& directory);
 // The semantics level that the keys file in `directory` says; 0 if that cannot be told from the files alone.
 uint64_t peek_semantics_level(const std::string& directory);
 
+// How long raft.db at `path` says that its WAL is at least; 0 if it does not say so, as one of before that was noted.
+uint64_t peek_wal_bytes(const std::string& vfs, const std::string& path);
+
 }  // namespace leto::storage

@@ -360,7 +360,8 @@ base::Status Database::rewrite_wal() {
   return code == SQLITE_OK ? base::Status() : error("sync its WAL", code);
 }
 
-base::Status Database::grow_wal(size_t bytes) {
+base::Status Database::grow_wal(size_t bytes, uint64_t& reached) {
+  reached = 0;
   sqlite3_file* wal = wal_file();
   if (wal == nullptr) return {};
   sqlite3_int64 size = 0;
@@ -368,14 +369,16 @@ base::Status Database::grow_wal(size_t bytes) {
   if (code != SQLITE_OK) return error("read the size of its WAL", code);
   const std::string zeros(kGrowStepBytes, '\0');
   const auto wanted = static_cast<sqlite3_int64>(bytes);
+  reached = static_cast<uint64_t>(size);
   if (size >= wanted) return {};
   while (size < wanted) {
     const auto step = std::min(wanted - size, static_cast<sqlite3_int64>(zeros.size()));
     code = wal->pMethods->xWrite(wal, zeros.data(), static_cast<int>(step), size);
-    if (is_full(code)) return {};
+    if (is_full(code)) break;
     if (code != SQLITE_OK) return error("grow its WAL", code);
     size += step;
   }
+  reached = static_cast<uint64_t>(size);
   code = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
   return code == SQLITE_OK ? base::Status() : error("sync its WAL", code);
 }

@@ -143,8 +143,9 @@ class Database {
   // is on the disk over the newer file. To be called at open, before the first checkpoint.
   base::Status rewrite_wal();
   // Makes the WAL at least this long, so that commits overwrite instead of growing it. REQUIRES: nothing
-  // is in the WAL that is not in the file. A full disk is no error: the WAL then grows with use.
-  base::Status grow_wal(size_t bytes);
+  // is in the WAL that is not in the file. A full disk is no error: the WAL then grows with use. `reached`: its length when
+  // this returns, synced if it was so before.
+  base::Status grow_wal(size_t bytes, uint64_t& reached);
 
   // Closes without a checkpoint. Nothing else may be called afterwards. Statements must be gone.
   void close();

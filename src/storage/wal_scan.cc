@@ -1,7 +1,10 @@
 // Reading a WAL without SQLite; see wal_scan.h.
 #include "storage/wal_scan.h"
 
+#include <algorithm>
+#include <map>
 #include <string_view>
+#include <utility>
 
 #include "base/format.h"
 #include "storage/vfs_file.h"
@@ -12,6 +15,7 @@ namespace {
 
 constexpr size_t kHeaderBytes = 32;
 constexpr size_t kFrameHeaderBytes = 24;
+constexpr size_t kRunAt = 12;                   // Of the file's header: counted up each time that the WAL begins anew.
 constexpr size_t kSummedHeaderBytes = 24;       // Of the file's header: all before its checksum.
 constexpr size_t kSummedFrameHeaderBytes = 8;   // Of a frame's: page number and size after the commit.
 constexpr uint32_t kMagic = 0x377f0682;         // Its last bit: the checksum's words are big-endian.
@@ -29,21 +33,33 @@ struct Sum {
   bool operator==(const Sum&) const = default;
 };
 
+Sum written_in(std::string_view frame) { return {.first = big_endian(frame, 16), .second = big_endian(frame, 20)}; }
+
 class Walker {
  public:
   explicit Walker(VfsFile& file) : file_(file) {}
-  // False if there is nothing to walk.
-  base::Result<bool> begin(uint64_t size);
+  base::Result<WalHeader> begin(uint64_t size);
   base::Status walk(uint64_t size, WalScan& scan);
+  // The header is the next one's in its first half.
+  bool is_torn() const { return torn_; }
+  // Whether `database` has every page as the last whole commit left it.
+  base::Result<bool> is_all_in(VfsFile& database);
 
  private:
+  bool fits_itself();
   void add(std::string_view bytes, Sum& sum) const;
+  Sum summed(std::string_view frame, Sum before) const;
+  void count_lost(std::string_view frame, WalScan& scan);
 
   VfsFile& file_;
   std::string header_;
   uint32_t page_bytes_ = 0;
   bool words_are_big_endian_ = false;
-  Sum sum_;
+  bool torn_ = false;
+  Sum sum_;          // Of the last frame, as it should be,
+  Sum written_;      // and as it says.
+  uint64_t in_a_row_ = 0;   // Commits that do not fit, up to this frame, each fitting the one before.
+  std::map<uint32_t, uint64_t> committed_, pending_;   // Page number and where its newest frame is.
 };
 
 void Walker::add(std::string_view bytes, Sum& sum) const {
@@ -57,17 +73,45 @@ void Walker::add(std::string_view bytes, Sum& sum) const {
   }
 }
 
-base::Result<bool> Walker::begin(uint64_t size) {
-  if (size < kHeaderBytes) return false;
-  header_.resize(kHeaderBytes);
-  if (base::Status status = file_.read(0, header_); !status.is_ok()) return status;
+bool Walker::fits_itself() {
   const uint32_t magic = big_endian(header_, 0);
   if ((magic & ~1U) != kMagic) return false;
   words_are_big_endian_ = (magic & 1U) != 0;
   page_bytes_ = big_endian(header_, 8);
   if (page_bytes_ < 512 || page_bytes_ > kPageBytesMax) return false;
+  sum_ = {};
   add(std::string_view(header_).substr(0, kSummedHeaderBytes), sum_);
   return sum_ == Sum{.first = big_endian(header_, 24), .second = big_endian(header_, 28)};
+}
+
+base::Result<WalHeader> Walker::begin(uint64_t size) {
+  if (size < kHeaderBytes) return WalHeader::kNone;
+  header_.resize(kHeaderBytes);
+  if (base::Status status = file_.read(0, header_); !status.is_ok()) return status;
+  if (header_.find_first_not_of('\0') == std::string::npos) return WalHeader::kNone;
+  if (fits_itself()) return WalHeader::kSound;
+  const uint32_t before = big_endian(header_, kRunAt) - 1;
+  for (size_t i = 0; i < 4; ++i) header_[kRunAt + i] = static_cast<char>(before >> (24 - 8 * i));
+  torn_ = fits_itself();
+  return torn_ ? WalHeader::kSound : WalHeader::kDamaged;
+}
+
+Sum Walker::summed(std::string_view frame, Sum before) const {
+  add(frame.substr(0, kSummedFrameHeaderBytes), before);
+  add(frame.substr(kFrameHeaderBytes), before);
+  return before;
+}
+
+// Behind the first frame that does not fit. What crashes left of several commits, at one place after the other, does not fit
+// together; a commit that fits the one before was begun when that one was synced.
+void Walker::count_lost(std::string_view frame, WalScan& scan) {
+  const Sum written = written_in(frame);
+  const Sum sum = summed(frame, written_);
+  if (sum != written && summed(frame, sum_) != written) in_a_row_ = 0;
+  if (big_endian(frame, 4) != 0) ++in_a_row_;
+  scan.commits_lost = std::max(scan.commits_lost, in_a_row_);
+  sum_ = sum;
+  written_ = written;
 }
 
 base::Status Walker::walk(uint64_t size, WalScan& scan) {
@@ -77,15 +121,44 @@ base::Status Walker::walk(uint64_t size, WalScan& scan) {
     if (base::Status status = file_.read(at, frame); !status.is_ok()) return status;
     // Another salt: from a run before, or never written.
     const bool of_this_run = frame.compare(8, 8, header_, 16, 8) == 0;
-    const bool commits = big_endian(frame, 4) != 0;
-    if (fits) {
-      add(std::string_view(frame).substr(0, kSummedFrameHeaderBytes), sum_);
-      add(std::string_view(frame).substr(kFrameHeaderBytes), sum_);
-      fits = of_this_run && sum_ == Sum{.first = big_endian(frame, 16), .second = big_endian(frame, 20)};
+    fits = fits && of_this_run && summed(frame, sum_) == written_in(frame);
+    if (!fits) {
+      if (of_this_run) count_lost(frame, scan);
+      continue;
     }
-    if (fits) ++scan.frames_read;
-    else if (of_this_run && commits) ++scan.commits_lost;
+    sum_ = written_ = written_in(frame);
+    ++scan.frames_read;
+    if (!torn_) continue;
+    pending_[big_endian(frame, 0)] = at + kFrameHeaderBytes;
+    if (big_endian(frame, 4) != 0) {
+      for (const auto& [page, where] : std::exchange(pending_, {})) committed_[page] = where;
+    }
   }
+  return {};
+}
+
+base::Result<bool> Walker::is_all_in(VfsFile& database) {
+  base::Result<uint64_t> size = database.size();
+  if (!size.is_ok()) return size.take_status();
+  std::string logged(page_bytes_, '\0'), there(page_bytes_, '\0');
+  for (const auto& [page, where] : committed_) {
+    const uint64_t at = uint64_t{page_bytes_} * (page - 1);
+    if (page == 0 || at + page_bytes_ > size.value()) return false;
+    if (base::Status status = file_.read(where, logged); !status.is_ok()) return status;
+    if (base::Status status = database.read(at, there); !status.is_ok()) return status;
+    if (logged != there) return false;
+  }
+  return true;
+}
+
+// A header that was half written says nothing of loss if the WAL before it is in the database.
+base::Status judge_torn(const std::string& vfs, const std::string& path, Walker& walker, WalScan& scan) {
+  base::Result<VfsFile> database = VfsFile::open(vfs, path, FileAccess::kRead);
+  if (!database.is_ok()) return database.take_status();
+  base::Result<bool> all = walker.is_all_in(database.value());
+  if (!all.is_ok()) return all.take_status();
+  scan.header = all.value() ? WalHeader::kSound : WalHeader::kDamaged;
+  scan.frames_read = scan.commits_lost = 0;
   return {};
 }
 
@@ -93,23 +166,36 @@ base::Status Walker::walk(uint64_t size, WalScan& scan) {
 
 base::Result<WalScan> scan_wal(const std::string& vfs, const std::string& path) {
   WalScan scan;
-  if (!file_exists(vfs, path)) return scan;
-  base::Result<VfsFile> opened = VfsFile::open(vfs, path, FileAccess::kRead);
+  const std::string wal = path + "-wal";
+  if (!file_exists(vfs, wal)) return scan;
+  base::Result<VfsFile> opened = VfsFile::open(vfs, wal, FileAccess::kRead);
   if (!opened.is_ok()) return opened.take_status();
   base::Result<uint64_t> size = opened.value().size();
   if (!size.is_ok()) return size.take_status();
+  scan.bytes = size.value();
   Walker walker(opened.value());
-  base::Result<bool> begun = walker.begin(size.value());
-  if (!begun.is_ok()) return begun.take_status();
-  if (!begun.value()) return scan;
-  if (base::Status status = walker.walk(size.value(), scan); !status.is_ok()) return status;
+  base::Result<WalHeader> header = walker.begin(scan.bytes);
+  if (!header.is_ok()) return header.take_status();
+  scan.header = header.value();
+  if (scan.header != WalHeader::kSound) return scan;
+  base::Status status = walker.walk(scan.bytes, scan);
+  if (status.is_ok() && walker.is_torn()) status = judge_torn(vfs, path, walker, scan);
+  if (!status.is_ok()) return status;
   return scan;
 }
 
-std::string lost_commits(const std::string& path, const WalScan& scan) {
+std::string wal_damage(const std::string& wal, const WalScan& scan, uint64_t bytes_known) {
   using Number = unsigned long long;
+  if (scan.bytes < bytes_known) {
+    return base::format("%s: damaged: it has %llu bytes and had %llu, and the commits in it are lost", wal.c_str(),
+                        Number{scan.bytes}, Number{bytes_known});
+  }
+  const bool gone = scan.header == WalHeader::kNone && bytes_known > 0;
+  if (gone || scan.header == WalHeader::kDamaged) {
+    return wal + ": damaged: its header is " + (gone ? "gone" : "wrong") + ", and the commits in it are lost";
+  }
   if (scan.commits_lost < 2) return {};
-  return base::format("%s: damaged: frame %llu has a wrong checksum, and %llu commits from there on are lost", path.c_str(),
+  return base::format("%s: damaged: frame %llu has a wrong checksum, and %llu commits from there on are lost", wal.c_str(),
                       Number{scan.frames_read + 1}, Number{scan.commits_lost});
 }
 

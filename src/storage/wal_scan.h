@@ -1,5 +1,5 @@
-// How far a WAL can be read, and whether more was once committed behind that: SQLite stops at the first frame that does
-// not fit, without a word. Reads the file as its format is documented (sqlite.org/fileformat2.html#walformat); writes
+// How far a WAL can be read, and whether more was once committed behind that: SQLite takes a WAL whose header does not fit for
+// none, and stops at the first frame that does not fit, without a word. Reads the file as its format is documented (sqlite.org/fileformat2.html#walformat); writes
 // nothing. Refuses to know what is in the pages.
 #pragma once
 
@@ -10,16 +10,27 @@
 
 namespace leto::storage {
 
-struct WalScan {
-  uint64_t frames_read = 0;      // From the start on, each fitting the one before.
-  uint64_t commits_lost = 0;     // Commits of the same run behind the first that does not fit.
+enum class WalHeader : uint8_t {
+  kNone,      // No file, one that ends before, or zeros.
+  kSound,
+  kDamaged,   // It fits neither itself nor, but for its number, the header before it.
 };
 
-// An error if the file cannot be read; a missing or empty one has no frames. A power cut may leave one lost commit, which
-// nobody was told of; two or more are damage, as a commit is only begun when the one before is synced.
+struct WalScan {
+  uint64_t bytes = 0;            // Of the whole file.
+  WalHeader header = WalHeader::kNone;
+  uint64_t frames_read = 0;      // From the start on, each fitting the one before.
+  uint64_t commits_lost = 0;     // Commits of the same run behind the first frame that does not fit: the most in a row.
+};
+
+// The WAL of the database `path`. An error if it cannot be read. A power cut may leave one lost commit, which nobody was
+// told of; two or more are damage, as a commit is only begun when the one before is synced. It may also leave a header of
+// which half is written: SQLite begins a WAL anew only when all of it is in the database, synced; so such a WAL counts as
+// without frames if that is so, and as damaged if not.
 base::Result<WalScan> scan_wal(const std::string& vfs, const std::string& path);
 
-// The sentence about damage that a scan of `path` shows; empty if it shows none.
-std::string lost_commits(const std::string& path, const WalScan& scan);
+// The sentence about damage that a scan of `wal` shows, which once had `bytes_known` bytes and has never been shortened;
+// empty if it shows none.
+std::string wal_damage(const std::string& wal, const WalScan& scan, uint64_t bytes_known);
 
 }  // namespace leto::storage

@@ -15,10 +15,19 @@ proc write_at {path offset bytes} {
     chan close $channel
 }
 
-# The last place in the file that says `needle` says something else. `file` is without its WAL then, which would heal it:
-# for a node that ended in order.
+# As if a commit had only just begun the WAL anew: its header, and zeros.
+proc empty_wal {file} {
+    set size [file size $file-wal]
+    set channel [open $file-wal r+b]
+    chan truncate $channel 32
+    chan truncate $channel $size
+    chan close $channel
+}
+
+# The last place in the file that says `needle` says something else. Its WAL has nothing that would heal it: for a node that
+# ended in order.
 proc rot {file needle} {
-    file delete $file-wal $file-shm
+    if {[file tail $file] eq "raft.db"} { empty_wal $file } else { file delete $file-wal $file-shm }
     set at [string last $needle [read_bytes $file]]
     assert {$at >= 0} "$needle is in $file"
     write_at $file $at "X"
@@ -106,6 +115,18 @@ test "who repairs itself waits until it is missed itself, and does not take itse
     assert {[regexp "cannot join .* is alive at .*; trying again" [log_of $victim]]} "it was still taken to be alive"
 }
 
+test "a raft.db that is gone beside its WAL is repaired from the others, and the WAL is kept" -timeout 90 {
+    scenario "killed" { file delete [log_file $victim] } {raft\.db: damaged: it is gone or empty}
+}
+
+test "a WAL of raft.db whose header is damaged is repaired from the others" -timeout 90 {
+    scenario "killed" { write_at [log_file $victim]-wal 20 "rubbish" } {raft\.db-wal: damaged: its header is wrong}
+}
+
+test "a WAL of raft.db that is gone is repaired from the others" -timeout 90 {
+    scenario "killed" { file delete [log_file $victim]-wal } {raft\.db-wal: damaged: it has 0 bytes and had \d+}
+}
+
 test "a damaged WAL of raft.db, which SQLite would pass over in silence, is repaired from the others" -timeout 90 {
     scenario "killed" { write_at [log_file $victim]-wal [expr {32 + 4120 * 2 + 500}] "rubbish" } \
         {raft\.db-wal: damaged: frame \d+ has a wrong checksum, and \d+ commits}
@@ -151,7 +172,8 @@ test "a damaged page of the keys file is repaired from the others" -timeout 90 {
 test "a log that lost its tail is known by the witness, and repaired from the others" -timeout 90 {
     scenario "in order" {
         # An older raft.db beside newer keys: the rows at the end are gone, in order.
-        file delete [log_file $victim] [log_file $victim]-wal
+        empty_wal [log_file $victim]
+        file delete [log_file $victim]
         file rename $harness::directory/older.db [log_file $victim]
     } {raft\.db: damaged: it lost its tail} {
         stop $victim

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "storage/aside.h"
+#include "storage/check.h"
 #include "storage/damage.h"
 #include "tests/server/survivor.h"
 
@@ -96,6 +97,11 @@ TEST_CASE("a damaged member of three starts as a new node that asks the others")
     for (const char* name : {"/raft.db", "/raft.db-wal"}) std::filesystem::remove(survivor.path + name);
     check_rejoins(survivor);
   }
+  SUBCASE("the file alone is gone, its WAL is there") {
+    survivor.make();
+    std::filesystem::remove(survivor.path + "/raft.db");
+    check_rejoins(survivor);
+  }
   SUBCASE("the header of the keys file") {
     survivor.make();
     survivor.rot("keys-1.db", "SQLite format 3");
@@ -115,6 +121,53 @@ TEST_CASE("a damaged member of three starts as a new node that asks the others")
     check_rejoins(survivor);
     CHECK_FALSE(has(survivor, "damaged"));
   }
+}
+
+TEST_CASE("a raft.db that lost who the node is beside keys is never taken for a new one") {
+  Survivor survivor;
+  survivor.options.ballast_bytes = 0;
+  survivor.make_alone();
+  const std::string log = survivor.path + "/raft.db";
+  SUBCASE("the header of its WAL is damaged") { survivor.flip("raft.db-wal", 20); }
+  SUBCASE("its WAL is all zeros") {
+    const auto size = std::filesystem::file_size(log + "-wal");
+    std::filesystem::resize_file(log + "-wal", 0);
+    std::filesystem::resize_file(log + "-wal", size);
+  }
+  SUBCASE("it is gone, its WAL is there") { std::filesystem::remove(log); }
+  SUBCASE("it is empty, its WAL is there") { std::filesystem::resize_file(log, 0); }
+  const auto contents = survivor.contents();
+  CHECK_FALSE(storage::check_directory(survivor.path, storage::kVfsWithoutLocks).damages.empty());
+  CHECK(survivor.contents() == contents);
+  // Not by the next start either.
+  for (int start = 0; start < 2; ++start) {
+    base::Result<OpenedDirectory> opened = survivor.open();
+    REQUIRE_FALSE(opened.is_ok());
+    CHECK_MESSAGE(opened.status().text().find("/raft.db") != std::string::npos, opened.status().text());
+    CHECK_MESSAGE(opened.status().text().find("; it is not repaired: no other node has its data") != std::string::npos,
+                  opened.status().text());
+    CHECK(survivor.contents() == contents);
+  }
+}
+
+TEST_CASE("other keys files stay while the one that counts is not there, or does not fit") {
+  Survivor survivor;
+  survivor.make_alone();
+  const std::string kept = survivor.path + "/keys-5.db";
+  std::filesystem::copy_file(survivor.path + "/keys-2.db", kept);
+  SUBCASE("not there") {
+    std::filesystem::remove(survivor.path + "/keys-2.db");
+    std::filesystem::remove(survivor.path + "/keys-2.db-wal");
+    CHECK_FALSE(survivor.open().is_ok());
+  }
+  SUBCASE("it does not fit") {
+    OpenedDirectory opened = std::move(survivor.open().value());
+    std::filesystem::copy_file(survivor.path + "/keys-2.db", kept);
+    REQUIRE(opened.keys->write_witness({.index = 30, .term = 30}).is_ok());
+    opened = {};
+    CHECK_FALSE(survivor.open().is_ok());
+  }
+  CHECK(std::filesystem::exists(kept));
 }
 
 TEST_CASE("it is not repaired where that would lose what is there") {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 
 #include "server/recover.h"
@@ -16,6 +17,7 @@
 namespace leto::server {
 
 inline constexpr raft::Term kTerm = 7;
+inline constexpr uint64_t kWalHeaderBytes = 32;
 
 struct Survivor : DataDirectory {
   // One of three, with entries up to 5, keys as of 3, and a witness that may be ahead of the log.
@@ -47,6 +49,42 @@ struct Survivor : DataDirectory {
             .kind = first ? raft::EntryKind::kConfiguration : raft::EntryKind::kCommands,
             .payload = std::make_shared<const std::string>(first ? raft::encode_configuration(three) : "payload " + std::to_string(index))};
   }
+  // Every file but the lock, with what is in it.
+  std::map<std::string, std::string> contents() const {
+    std::map<std::string, std::string> all;
+    for (const auto& each : std::filesystem::recursive_directory_iterator(path)) {
+      if (!each.is_regular_file() || each.path().filename() == "LOCK") continue;
+      std::ifstream stream(each.path(), std::ios::binary);
+      all[each.path().string()] = {std::istreambuf_iterator<char>(stream), {}};
+    }
+    return all;
+  }
+  void flip(const std::string& file, uint64_t offset) const {
+    std::fstream stream(path + "/" + file, std::ios::in | std::ios::out | std::ios::binary);
+    stream.seekg(static_cast<std::streamoff>(offset));
+    const int byte = stream.get();
+    REQUIRE(byte >= 0);
+    stream.seekp(static_cast<std::streamoff>(offset));
+    stream.put(static_cast<char>(~byte));
+  }
+  // The only member, killed when nothing of raft.db but its tables was in the file yet; its keys are of generation 2.
+  void make_alone() {
+    base::Result<OpenedDirectory> opened = open();
+    REQUIRE(opened.is_ok());
+    OpenedDirectory& directory = opened.value();
+    before = directory.start.identity;
+    const raft::Configuration alone = directory.start.recovered.configurations[0].configuration;
+    keyspace::Keyspace keyspace;
+    keyspace.set(0, "key", {.value = keyspace::make_string("precious"), .version = {.index = 3, .position = 0}});
+    const keyspace::StateHeader header{.applied_index = 3, .applied_term = 1,
+                                       .configuration = raft::encode_configuration(alone), .configuration_index = 1,
+                                       .digest = keyspace.digest()};
+    const std::unique_ptr<storage::KeyStore> keys = std::move(make_keys(path, 2).value());
+    REQUIRE(keys->flush(keyspace.freeze(header), {.index = 3, .term = 1}).is_ok());
+    storage::LogWrite write;
+    write.install = {.last = {.term = 1, .index = 3}, .keys_generation = 2};
+    REQUIRE(directory.log->write({write}) == storage::WriteResult::kDurable);
+  }
   // What a node would be started with now; everything is closed again.
   OpenedDirectory visit() {
     base::Result<OpenedDirectory> opened = open();
@@ -77,9 +115,16 @@ struct Survivor : DataDirectory {
   }
   base::Status recover() { return recover_as_new_cluster(path, report); }
 
-  // What `file` says at `text` says something else; `file` has no WAL then, which would heal it.
+  // As if a commit had only just begun the WAL anew.
+  void empty_wal(const std::string& file) const {
+    const std::string wal = path + "/" + file + "-wal";
+    const auto size = std::filesystem::file_size(wal);
+    std::filesystem::resize_file(wal, kWalHeaderBytes);
+    std::filesystem::resize_file(wal, size);
+  }
+  // What `file` says at `text` says something else; its WAL has nothing that would heal it.
   void rot(const std::string& file, const std::string& text) const {
-    std::filesystem::remove(path + "/" + file + "-wal");
+    empty_wal(file);
     std::fstream stream(path + "/" + file, std::ios::in | std::ios::out | std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
     const size_t at = bytes.rfind(text);

@@ -159,7 +159,7 @@ void Damage::rot(const std::string& path, uint64_t begin, uint64_t end) {
 }
 
 void Damage::rot_frame(bool last) {
-  base::Result<storage::WalScan> scan = storage::scan_wal(victim_->disk.name(), kWal);
+  base::Result<storage::WalScan> scan = storage::scan_wal(victim_->disk.name(), kLog);
   const uint64_t frames = scan.is_ok() ? scan.value().frames_read : 0;
   const std::string log = victim_->disk.contents(kLog), wal = victim_->disk.contents(kWal);
   if (frames == 0 || wal.size() < kWalHeaderBytes) return rot(kLog, 100, log.size());

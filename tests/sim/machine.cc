@@ -6,7 +6,7 @@
 #include "base/format.h"
 #include "storage/check.h"
 #include "storage/damage.h"
-#include "storage/wal_scan.h"
+#include "storage/first_look.h"
 #include "tests/sim/process.h"
 
 namespace leto::sim {
@@ -70,9 +70,10 @@ uint64_t Machine::disk_faults() const {
 
 // As the real server, and as somebody who runs --check.
 bool Machine::finds_damage_before_start() {
+  const base::Status look = storage::look_at_log_files(kDirectory, disk.name());
+  if (!look.is_ok() && !suspect) world_.fail("I12", "a sound disk looks damaged: " + look.text());
   if (!suspect) return false;
-  base::Result<storage::WalScan> scan = storage::scan_wal(disk.name(), std::string(kDirectory) + "/raft.db-wal");
-  if (!scan.is_ok() || scan.value().commits_lost > 1) return find_damage(Reached::kFoundInWal, "commits of the WAL are lost");
+  if (!look.is_ok()) return find_damage(Reached::kFoundInWal, look.text());
   if (!checked_before_start) return false;
   const storage::CheckReport report = storage::check_directory(kDirectory, disk.name());
   return !report.damages.empty() && find_damage(Reached::kFoundChecking, report.damages.front());

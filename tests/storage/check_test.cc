@@ -5,7 +5,9 @@
 
 #include "base/random.h"
 #include "keyspace/keyspace.h"
+#include "storage/first_look.h"
 #include "storage/key_tables.h"
+#include "storage/peek.h"
 #include "storage/wal_scan.h"
 #include "tests/storage/support.h"
 
@@ -17,6 +19,8 @@ using keyspace::Keyspace;
 
 constexpr const char* kLog = "/disk/raft.db";
 constexpr const char* kKeys = "/disk/keys-1.db";
+constexpr const char* kWal = "/disk/raft.db-wal";
+constexpr std::ptrdiff_t kWalHeaderBytes = 32;
 
 LogWrite entries(raft::Term term, raft::Index first, raft::Index last) {
   LogWrite write;
@@ -56,9 +60,16 @@ std::string damages(const TestDisk& disk) {
   return all;
 }
 
+// As if a commit had only just begun the WAL anew.
+void empty_wal(TestDisk& disk, const std::string& path) {
+  std::string bytes = disk.contents(path + "-wal");
+  std::fill(bytes.begin() + kWalHeaderBytes, bytes.end(), '\0');
+  disk.set_contents(path + "-wal", bytes);
+}
+
 // A bit of `text` in a file whose WAL would heal it.
 void rot(TestDisk& disk, const std::string& path, const std::string& text) {
-  disk.remove(path + "-wal");
+  empty_wal(disk, path);
   const size_t at = disk.contents(path).rfind(text);
   REQUIRE(at != std::string::npos);
   disk.flip_bit(path, at, 0);
@@ -179,12 +190,12 @@ TEST_CASE("a flipped bit in the middle of a WAL is named, with the commits that 
     for (raft::Index i = 1; i <= 6; ++i) REQUIRE(log->write({entries(2, i, i)}) == WriteResult::kDurable);
     disk.kill();
   }
-  const WalScan whole = scan_wal(disk.name(), "/disk/raft.db-wal").value();
+  const WalScan whole = scan_wal(disk.name(), kLog).value();
   CHECK(whole.frames_read > 6);
   CHECK(whole.commits_lost == 0);
   const size_t frame = 4096 + 24;
   disk.flip_bit("/disk/raft.db-wal", 32 + (whole.frames_read / 2) * frame + 2000, 3);
-  const WalScan damaged = scan_wal(disk.name(), "/disk/raft.db-wal").value();
+  const WalScan damaged = scan_wal(disk.name(), kLog).value();
   CHECK(damaged.frames_read == whole.frames_read / 2);
   CHECK(damaged.commits_lost > 1);
   CHECK(contains(damages(disk), "/disk/raft.db-wal: damaged: frame "));
@@ -211,8 +222,80 @@ TEST_CASE("no power cut makes a WAL look damaged") {
       disk.power_cut(random);
     }
     disk.clear_faults();
-    CHECK(scan_wal(disk.name(), "/disk/raft.db-wal").value().commits_lost <= 1);
+    CHECK(scan_wal(disk.name(), kLog).value().commits_lost <= 1);
+    const base::Status look = look_at_log_files("/disk", disk.name());
+    CHECK_MESSAGE(look.is_ok(), look.text());
   }
+}
+
+TEST_CASE("a WAL that is shorter than it was, or whose header is rotten, is damage") {
+  TestDisk disk("check_wal_head");
+  make_node(disk, false);
+  disk.kill();
+  const std::string wal = disk.contents(kWal);
+  const auto finding = [&disk] {
+    const base::Status look = look_at_log_files("/disk", disk.name());
+    const std::string text = look.is_ok() ? "" : look.text();
+    // --check says the same.
+    if (!look.is_ok()) CHECK(contains(damages(disk), text));
+    return text;
+  };
+  CHECK(finding().empty());
+  SUBCASE("each byte of the header") {
+    for (uint64_t byte = 0; byte < static_cast<uint64_t>(kWalHeaderBytes); ++byte) {
+      for (const unsigned bit : {0U, 3U, 7U}) {
+        CAPTURE(byte);
+        disk.flip_bit(kWal, byte, bit);
+        CHECK(finding() == "/disk/raft.db-wal: damaged: its header is wrong, and the commits in it are lost");
+        disk.flip_bit(kWal, byte, bit);
+      }
+    }
+    CHECK(finding().empty());
+  }
+  SUBCASE("the header is gone") {
+    disk.set_contents(kWal, std::string(wal.size(), '\0'));
+    CHECK(finding() == "/disk/raft.db-wal: damaged: its header is gone, and the commits in it are lost");
+  }
+  SUBCASE("its end is gone") {
+    disk.set_contents(kWal, wal.substr(0, 16000));
+    CHECK(contains(finding(), "/disk/raft.db-wal: damaged: it has 16000 bytes and had "));
+  }
+  SUBCASE("all of it is gone") {
+    disk.set_contents(kWal, "");
+    CHECK(contains(finding(), "/disk/raft.db-wal: damaged: it has 0 bytes and had "));
+    disk.remove(kWal);
+    CHECK(contains(finding(), "/disk/raft.db-wal: damaged: it has 0 bytes and had "));
+  }
+}
+
+TEST_CASE("a header of which half was written is damage only if the database lacks what is behind it") {
+  for (const bool copied : {true, false}) {
+    CAPTURE(copied);
+    TestDisk disk("check_wal_torn");
+    make_node(disk, copied);
+    disk.kill();
+    // The next run's number, and the rest of it still this run's.
+    std::string wal = disk.contents(kWal);
+    for (size_t at = 15; ++wal[at] == 0; --at) continue;
+    disk.set_contents(kWal, wal);
+    CHECK(look_at_log_files("/disk", disk.name()).is_ok() == copied);
+  }
+}
+
+TEST_CASE("the length of a WAL is noted as far as it was reached, and not on a full disk") {
+  TestDisk disk("check_wal_full");
+  LogStoreOptions options = small_log(disk);
+  CHECK(open_log(options)->close().is_ok());
+  CHECK(peek_wal_bytes(disk.name(), kLog) == disk.contents(kWal).size());
+  options.wal_bytes *= 16;
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .sticky = true, .path_part = "-wal"});
+  CHECK_FALSE(LogStore::open(options).is_ok());
+  disk.clear_faults();
+  const uint64_t reached = disk.contents(kWal).size();
+  CHECK(peek_wal_bytes(disk.name(), kLog) <= reached);
+  CHECK(look_at_log_files("/disk", disk.name()).is_ok());
+  CHECK(open_log(options)->close().is_ok());
+  CHECK(peek_wal_bytes(disk.name(), kLog) == options.wal_bytes);
 }
 
 }  // namespace leto::storage

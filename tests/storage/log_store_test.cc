@@ -352,6 +352,23 @@ TEST_CASE("a file that is no raft.db is refused and not touched") {
   CHECK(disk.contents("/disk/raft.db").starts_with("This is a text"));
 }
 
+TEST_CASE("without an identity a raft.db is refused where there must be one, and stays as it was") {
+  TestDisk disk("log_nobody");
+  LogStoreOptions options = small_log(disk);
+  SUBCASE("it has tables") { CHECK(open_log(options)->close().is_ok()); }
+  SUBCASE("it has none") { execute(disk, "PRAGMA application_id = 5"); }
+  options.must_have_identity = true;
+  const auto before = disk.synced_image();
+  CHECK(log_refusal(options) == "/disk/raft.db: damaged: it does not say who this node is, but there are keys files");
+  CHECK(disk.contents("/disk/raft.db") == before.at("/disk/raft.db"));
+  options.must_have_identity = false;
+  const auto log = open_log(options);
+  REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
+  CHECK(log->close().is_ok());
+  options.must_have_identity = true;
+  CHECK(log_refusal(options).empty());
+}
+
 TEST_CASE("another database is refused by its kind") {
   TestDisk disk("log_kind");
   execute(disk, "CREATE TABLE t(a)");

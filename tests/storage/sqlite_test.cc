@@ -135,14 +135,18 @@ TEST_CASE("a WAL is grown once, and a full disk does not mind") {
   const auto database = open(disk, true);
   REQUIRE(database->execute("CREATE TABLE t(a)") == SQLITE_OK);
   REQUIRE(database->checkpoint_whole().is_ok());
-  CHECK(database->grow_wal(200000).is_ok());
+  uint64_t reached = 0;
+  CHECK(database->grow_wal(200000, reached).is_ok());
+  CHECK(reached == 200000);
   CHECK(disk.contents("/disk/a.db-wal").size() == 200000);
   CHECK(disk.is_synced("/disk/a.db-wal"));
   const uint64_t before = disk.operations_done();
-  CHECK(database->grow_wal(100000).is_ok());
+  CHECK(database->grow_wal(100000, reached).is_ok());
+  CHECK(reached == 200000);
   CHECK(disk.operations_done() == before);
   disk.add_fault({.at = 1, .kinds = kAnyChange, .effect = Effect::kFull, .sticky = true});
-  CHECK(database->grow_wal(300000).is_ok());
+  CHECK(database->grow_wal(300000, reached).is_ok());
+  CHECK(reached == 200000);
 }
 
 }  // namespace leto::storage
