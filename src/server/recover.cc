@@ -15,6 +15,7 @@
 #include "storage/aside.h"
 #include "storage/damage.h"
 #include "storage/directory.h"
+#include "storage/first_look.h"
 #include "storage/key_store.h"
 #include "storage/load.h"
 #include "storage/log_store.h"
@@ -22,7 +23,6 @@
 #include "storage/peek.h"
 #include "storage/salvage.h"
 #include "storage/vfs_file.h"
-#include "storage/wal_scan.h"
 
 namespace leto::server {
 
@@ -57,29 +57,42 @@ Status check_keys(const Survivor& survivor) {
   return storage::load_keyspace(*survivor.keys, keys);
 }
 
+// Of a raft.db that does not say it: its last start left the id in LOCK, and the newest keys are the node's.
+Result<storage::Identity> identity_without_log(const Survivor& survivor) {
+  storage::Identity identity;
+  identity.id = survivor.lock.last_id();
+  if (identity.id.empty()) return Status::error(survivor.loss + "; who this node is cannot be read either");
+  const std::vector<uint64_t> generations = storage::keys_generations(survivor.lock.path());
+  if (!generations.empty()) identity.keys_generation = generations.back();
+  return identity;
+}
+
+// A damaged one is left alone: what may be opened by force may lose still more by it.
+Status salvage_log(Survivor& survivor, const Status& damage) {
+  survivor.loss = damage.text();
+  if (std::optional<storage::Identity> identity = storage::salvage_directory(survivor.lock.path()).identity) {
+    survivor.identity = std::move(*identity);
+    return {};
+  }
+  Result<storage::Identity> identity = identity_without_log(survivor);
+  if (!identity.is_ok()) return identity.take_status();
+  survivor.identity = std::move(identity.value());
+  return {};
+}
+
 Status open_log(Survivor& survivor) {
   const std::string& directory = survivor.lock.path();
-  const std::string wal = directory + "/raft.db-wal";
-  // SQLite passes over it in silence.
-  if (Result<storage::WalScan> scan = storage::scan_wal("", wal); scan.is_ok()) {
-    survivor.loss = storage::lost_commits(wal, scan.value());
-  }
+  if (const Status status = storage::look_at_log_files(directory, ""); !status.is_ok()) return salvage_log(survivor, status);
   storage::LogStoreOptions options;
   options.directory = directory;
+  options.must_have_identity = storage::has_keys_files(directory);
   Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(options);
   if (!log.is_ok() && !storage::is_damage(log.status().text())) return log.take_status();
-  std::optional<storage::Identity> identity;
-  if (log.is_ok()) {
-    survivor.log = std::move(log.value());
-    survivor.recovered = survivor.log->recovered();
-    identity = survivor.log->identity();
-  } else {
-    survivor.loss = log.status().text();
-    identity = storage::salvage_directory(directory).identity;
-    if (!identity) return Status::error(survivor.loss + "; who this node is cannot be read either");
-  }
-  if (!identity || identity->cluster_id.empty()) return Status::error(directory + ": this node is in no cluster yet");
-  survivor.identity = *identity;
+  if (!log.is_ok()) return salvage_log(survivor, log.status());
+  survivor.log = std::move(log.value());
+  survivor.recovered = survivor.log->recovered();
+  survivor.identity = survivor.log->identity().value_or(storage::Identity());
+  if (survivor.identity.cluster_id.empty()) return Status::error(directory + ": this node is in no cluster yet");
   return {};
 }
 
@@ -137,12 +150,15 @@ Status check_not_set_aside(const Survivor& survivor) {
 
 Status open_survivor(const std::string& directory, Survivor& survivor) {
   const bool was_cut_off = directory_exists(directory + "/" + kMadeIn + "/raft.db");
-  if (!directory_exists(directory + "/raft.db") && !was_cut_off) return Status::error(directory + ": there is no raft.db here");
+  const bool has_log = directory_exists(directory + "/raft.db");
+  if (!has_log && !was_cut_off && !storage::has_keys_files(directory)) {
+    return Status::error(directory + ": there is no node here: neither a raft.db nor a keys file");
+  }
   Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire_to_change(directory);
   if (!lock.is_ok()) return lock.take_status();
   survivor.lock = std::move(lock.value());
   const std::string& path = survivor.lock.path();
-  if (!directory_exists(path + "/raft.db")) {
+  if (!has_log && was_cut_off) {
     if (Status status = storage::bring_log(path, kMadeIn); !status.is_ok()) return status;
   }
   if (Result<std::string> id = storage::peek_id(path); !id.is_ok()) return id.take_status();

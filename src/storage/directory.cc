@@ -51,12 +51,17 @@ base::Result<std::string> absolute(const std::string& path) {
   return result;
 }
 
-// "pid id\n", as LOCK's holder wrote it.
-std::string holder(int file) {
+// "pid id" without an end of line, as LOCK's holder wrote it.
+std::string line_in(int file) {
   char text[kHolderBytesMax];
   const ssize_t size = pread(file, text, sizeof text, 0);
   std::string line(text, size > 0 ? static_cast<size_t>(size) : 0);
   line.resize(std::min(line.find('\n'), line.size()));
+  return line;
+}
+
+std::string holder(int file) {
+  const std::string line = line_in(file);
   const size_t space = line.find(' ');
   if (space == std::string::npos) return line.empty() ? "another process" : "process " + line;
   return "process " + line.substr(0, space) + " (-id " + line.substr(space + 1) + ")";
@@ -112,6 +117,12 @@ base::Result<DirectoryLock> DirectoryLock::acquire_to_change(const std::string& 
 
 base::Result<DirectoryLock> DirectoryLock::acquire_to_read(const std::string& directory) {
   return take(directory, O_RDONLY, kStopFirst);
+}
+
+std::string DirectoryLock::last_id() const {
+  const std::string line = line_in(file_);
+  const size_t space = line.find(' ');
+  return space == std::string::npos ? "" : line.substr(space + 1);
 }
 
 base::Status DirectoryLock::set_id(std::string_view id) {

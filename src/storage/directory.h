@@ -32,6 +32,8 @@ class DirectoryLock {
 
   // Of the directory: absolute, without links or dots.
   const std::string& path() const { return path_; }
+  // The id that the last holder, or this one, has left; empty if there is none.
+  std::string last_id() const;
   // Once the id is known, if acquire() was called without: for the words the second process says.
   base::Status set_id(std::string_view id);
 

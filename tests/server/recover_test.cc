@@ -154,6 +154,20 @@ TEST_CASE("of a damaged log all is kept that can be read behind the keys, and it
   CHECK_FALSE(std::filesystem::exists(survivor.path + "/recovered"));
 }
 
+TEST_CASE("of a raft.db that says nothing any more the keys are kept, under the id that the node had") {
+  Survivor survivor;
+  survivor.make();
+  SUBCASE("it is no database") { survivor.rot("raft.db", "SQLite format 3"); }
+  SUBCASE("it is gone beside its WAL") { std::filesystem::remove(survivor.path + "/raft.db"); }
+  SUBCASE("it is gone") {
+    for (const char* name : {"/raft.db", "/raft.db-wal"}) std::filesystem::remove(survivor.path + name);
+  }
+  REQUIRE(survivor.recover().is_ok());
+  check_new_cluster(survivor, survivor.visit(), 4);
+  CHECK_MESSAGE(survivor.report.find("Entries behind 3 are lost: ") != std::string::npos, survivor.report);
+  CHECK(storage::check_directory(survivor.path, storage::kVfsWithoutLocks).damages.empty());
+}
+
 TEST_CASE("a log that was being made anew is made again, or taken, by the next attempt") {
   Survivor survivor;
   survivor.make();
@@ -201,12 +215,12 @@ TEST_CASE("what is recovered starts, whatever was noted about its damage") {
 TEST_CASE("where there is nothing to recover it says why") {
   Survivor survivor;
   SUBCASE("no node") {
-    CHECK(survivor.recover().text() == survivor.path + ": there is no raft.db here");
+    CHECK(survivor.recover().text() == survivor.path + ": there is no node here: neither a raft.db nor a keys file");
     CHECK(std::filesystem::is_empty(survivor.path));
   }
   SUBCASE("no directory") {
     CHECK(recover_as_new_cluster(survivor.path + "/none", survivor.report).text() ==
-          survivor.path + "/none: there is no raft.db here");
+          survivor.path + "/none: there is no node here: neither a raft.db nor a keys file");
     CHECK_FALSE(std::filesystem::exists(survivor.path + "/none"));
   }
   SUBCASE("in no cluster") {
@@ -241,6 +255,7 @@ TEST_CASE("where there is nothing to recover it says why") {
   SUBCASE("who it is cannot be read") {
     survivor.make();
     survivor.rot("raft.db", "SQLite format 3");
+    std::filesystem::remove(survivor.path + "/LOCK");
     CHECK(survivor.recover().text().ends_with("; who this node is cannot be read either"));
   }
   SUBCASE("keys of another log") {
