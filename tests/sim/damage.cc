@@ -239,7 +239,7 @@ void Damage::restore_backup() {
 void Damage::clone() {
   const size_t other = victim_->number % cluster_.machines().size();
   victim_->comes_back_with = cluster_.machines()[other]->disk.synced_image();
-  restart_in(0, Death::kKill);
+  victim_->die(Death::kKill);
 }
 
 // In the place of the victim, whose own data are gone, runs a copy of another member that runs, too: two processes with one

@@ -34,7 +34,7 @@ class Invariants final : public Observer {
   void on_log_durable(Machine& machine, const std::vector<storage::LogWrite>& writes) override;
   void on_compacted(Machine& machine, raft::EntryId base) override;
   void on_send(Machine& machine, const raft::Message& message) override;
-  void on_wiped(Machine& machine) override { retired_[machine.node()] = machine.durable; }
+  void on_replaced(Machine& machine) override { retired_[machine.node()] = machine.durable; }
 
  private:
   // What a process said last; starts anew with each process, but for `term`.
@@ -88,7 +88,7 @@ class Invariants final : public Observer {
   std::map<std::pair<raft::NodeId, raft::Term>, raft::NodeId> votes_;   // I6
   std::map<raft::Index, keyspace::Digest> digests_;              // I13
   std::map<raft::Index, keyspace::Databases> databases_;         // I13; not under the digest.
-  std::map<raft::NodeId, DurableLog> retired_;                   // When their disks were wiped.
+  std::map<raft::NodeId, DurableLog> retired_;                   // When their disks were wiped or replaced.
   std::map<std::pair<raft::Index, raft::Term>, raft::Configuration> configurations_;
   raft::Configuration members_;
   std::set<std::pair<raft::NodeId, uint64_t>> contexts_;         // Of reads that were asked for.

@@ -148,7 +148,7 @@ void Machine::reaches(Ambush step) {
 
 // As another node: ids are never reused.
 void Machine::begin_anew() {
-  observer_.on_wiped(*this);
+  observer_.on_replaced(*this);
   disk.clear_faults();
   disk.restore({});
   suspect = checked_before_start = runs_copy = false;
@@ -181,7 +181,10 @@ bool Machine::bury() {
   paused_until_ = 0;
   ++life_;
   if (suspect) disk.clear_faults();
-  if (!comes_back_with.empty()) disk.restore(std::exchange(comes_back_with, {}));
+  if (!comes_back_with.empty()) {
+    observer_.on_replaced(*this);
+    disk.restore(std::exchange(comes_back_with, {}));
+  }
   if (std::exchange(wiped_, false)) begin_anew();
   return ran;
 }

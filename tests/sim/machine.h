@@ -39,8 +39,8 @@ class Observer {
   virtual void on_log_durable(Machine& machine, const std::vector<storage::LogWrite>& writes) = 0;
   virtual void on_compacted(Machine& machine, raft::EntryId base) = 0;
   virtual void on_send(Machine& machine, const raft::Message& message) = 0;
-  // Its disk is empty from now on; node() and `durable` are still those before.
-  virtual void on_wiped(Machine& machine) = 0;
+  // Its disk is empty, or another one, from now on; node() and `durable` are still those before.
+  virtual void on_replaced(Machine& machine) = 0;
 };
 
 enum class Death : uint8_t { kNone, kKill, kPowerCut };
