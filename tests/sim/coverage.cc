@@ -32,4 +32,16 @@ const char* reached_name(Reached what) {
   return names[static_cast<size_t>(what)];
 }
 
+namespace {
+
+constexpr uint64_t kSeedsForFaults = 100;
+constexpr uint64_t kSeedsForDamage = 300;   // Only one seed of eight has faults outside the model.
+
+}  // namespace
+
+uint64_t seeds_until_reached(Reached what) {
+  if (what >= Reached::kFaultsEnd) return UINT64_MAX;
+  return what >= Reached::kLyingSync && what <= Reached::kRunsTwice ? kSeedsForDamage : kSeedsForFaults;
+}
+
 }  // namespace leto::sim

@@ -1,4 +1,4 @@
-// How often each class of faults and each named rare branch was reached. Refuses to judge: the range does.
+// How often each class of faults and each named rare branch was reached. Refuses to judge: verdict.cc does.
 #pragma once
 
 #include <array>
@@ -7,7 +7,8 @@
 
 namespace leto::sim {
 
-// The first part are faults: each must be reached in a range of many seeds. The rest are rare branches.
+// The first part are faults, the rest are rare branches. Each must be reached in a range of many seeds. A fault is noted where
+// it befalls something, not where it is decided or armed; a branch where it is taken.
 enum class Reached : uint8_t {
   kPartition, kOneWay, kBridge, kIsolatedLeader, kSlowLink, kDropped, kDuplicated, kReordered, kLateBeyondElection,
   kStaleMessage, kUnreachable, kKill, kPowerCut, kCrashLoop, kKillAll, kPowerCutAll, kPause, kPauseLeader,
@@ -40,8 +41,8 @@ inline constexpr size_t kFaults = static_cast<size_t>(Reached::kFaultsEnd);
 inline constexpr size_t kReached = static_cast<size_t>(Reached::kEnd);
 
 const char* reached_name(Reached what);
-// Outside the model; see damage.h.
-constexpr bool is_damage(Reached what) { return what >= Reached::kLyingSync && what <= Reached::kRunsTwice; }
+// A range of so many seeds must have reached it.
+uint64_t seeds_until_reached(Reached what);
 
 class Coverage {
  public:

@@ -81,7 +81,8 @@ bool parse(int count, char** words, Wanted& wanted) {
     }
   }
   wanted.range.shrink = {.runs_max = wanted.shrink_runs, .seconds_max = static_cast<double>(wanted.shrink_seconds)};
-  return wanted.range.jobs > 0 && (wanted.one || (wanted.run.without.empty() && wanted.run.planted.empty()));
+  const bool some = wanted.one || wanted.range.seeds > 0;
+  return wanted.range.jobs > 0 && some && (wanted.one || (wanted.run.without.empty() && wanted.run.planted.empty()));
 }
 
 }  // namespace
