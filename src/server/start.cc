@@ -158,21 +158,6 @@ Status settle_cluster(const Options& options, OpenedDirectory& opened) {
   return opened.log->reset(start.identity);
 }
 
-// What neither file shows alone. D16: a node whose log lost its tail does nothing under this identity.
-Status check_together(const OpenedDirectory& opened) {
-  const NodeStart& start = opened.start;
-  const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
-  const uint64_t applied = start.header.applied_index;
-  const raft::EntryId at{.term = start.header.applied_term, .index = applied};
-  if (Status status = storage::check_beginning(opened.keys->path(), start.recovered, at); !status.is_ok()) return status;
-  if (!storage::lost_tail(start.recovered, start.witness, applied)) return {};
-  return Status::error(base::format(
-      "%s/raft.db: damaged: it lost its tail: it ends at entry %llu in term %llu; the keys are at %llu, and entry %llu in term "
-      "%llu was committed here",
-      opened.lock.path().c_str(), number(start.recovered.last.index), number(start.recovered.hard_state.term), number(applied),
-      number(start.witness.index), number(start.witness.term)));
-}
-
 // Its keys are loaded once the loop runs.
 Status open_keys(OpenedDirectory& opened) {
   NodeStart& start = opened.start;
@@ -186,7 +171,7 @@ Status open_keys(OpenedDirectory& opened) {
   if (Status status = check_semantics(opened.lock.path(), start.header.semantics_level); !status.is_ok()) return status;
   start.witness = opened.keys->witness();
   start.has_keys = start.header.applied_index > 0;
-  if (Status status = check_together(opened); !status.is_ok()) return status;
+  if (Status status = check_together(opened.lock.path(), *opened.keys, start); !status.is_ok()) return status;
   // Not before the one that counts is known to be there and to fit: what else there is may be all that is left.
   if (there) storage::remove_other_generations(opened.lock.path(), "", generation);
   return {};
@@ -245,6 +230,19 @@ Status check_semantics(const std::string& directory, uint64_t level) {
                                     "version that it was last run with, or a newer one",
                                     directory.c_str(), static_cast<unsigned long long>(level),
                                     command::kSemanticsSupported));
+}
+
+Status check_together(const std::string& directory, const storage::KeyStore& keys, const NodeStart& start) {
+  const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
+  const uint64_t applied = start.header.applied_index;
+  const raft::EntryId at{.term = start.header.applied_term, .index = applied};
+  if (Status status = storage::check_beginning(keys.path(), start.recovered, at); !status.is_ok()) return status;
+  if (!storage::lost_tail(start.recovered, start.witness, applied)) return {};
+  return Status::error(base::format(
+      "%s/raft.db: damaged: it lost its tail: it ends at entry %llu in term %llu; the keys are at %llu, and entry %llu in term "
+      "%llu was committed here",
+      directory.c_str(), number(start.recovered.last.index), number(start.recovered.hard_state.term), number(applied),
+      number(start.witness.index), number(start.witness.term)));
 }
 
 void make_cluster(storage::Identity& identity) {

@@ -42,6 +42,10 @@ base::Result<OpenedDirectory> open_directory(const Options& options, storage::Di
 // Whether this program can go on with a directory whose cluster is at `level`; an error says what can.
 base::Status check_semantics(const std::string& directory, uint64_t level);
 
+// What neither of the two open files of a directory shows alone (D16); `start` has what was found in both. An error is one
+// sentence about damage: the node must do nothing under this identity.
+base::Status check_together(const std::string& directory, const storage::KeyStore& keys, const NodeStart& start);
+
 // The id and the secret of another cluster than any there is.
 void make_cluster(storage::Identity& identity);
 

@@ -57,6 +57,8 @@ const Chaos::Class Chaos::kClasses[] = {
     {Reached::kSlowDisk, 1, 2, &Chaos::slow_disk},
     {Reached::kStalledDisk, 1, 2, &Chaos::stall_disk},
     {Reached::kDiskFull, 1, 2, &Chaos::fill_disk},
+    {Reached::kWriteError, 1, 2, &Chaos::fail_write},
+    {Reached::kShortWrite, 1, 2, &Chaos::cut_write_short},
     {Reached::kSyncError, 1, 2, &Chaos::fail_sync},
     {Reached::kForgetfulSync, 1, 2, &Chaos::forget_sync},
     {Reached::kClockRate, 1, 2, &Chaos::change_rate},
@@ -308,7 +310,7 @@ void Chaos::stop_in_recovery(Fault& fault) {
 void Chaos::shut_down(Fault& fault) {
   Machine& machine = half_leader(fault);
   if (machine.process() == nullptr) return;
-  world_.faults.tell(fault, machine.number, reached_name(fault.name));
+  note(fault, machine, "");
   machine.shut_down();
 }
 
@@ -338,30 +340,29 @@ void Chaos::fill_disk(Fault& fault) {
       storage::operations(storage::Operation::kWrite) | storage::operations(storage::Operation::kTruncate);
   const uint64_t at = fault.random.between(1, 10);
   const Microseconds length = draw_length(fault.random);
-  note(fault, machine, base::format(", from its operation %llu on", Number{at}) + for_length(length));
-  machine.disk.add_fault({.at = at, .kinds = grows, .effect = storage::Effect::kFull, .sticky = true, .path_part = {}});
-  undo_after(length, [&machine] { machine.disk.clear_faults(); });
+  world_.faults.tell(fault, machine.number, base::format("%s, from its operation %llu on", reached_name(fault.name), Number{at}) +
+                                                for_length(length));
+  const uint64_t armed =
+      machine.disk.add_fault({.at = at, .kinds = grows, .effect = storage::Effect::kFull, .sticky = true, .path_part = {}});
+  undo_after(length, [&machine, armed] { machine.disk.remove_fault(armed); });
 }
 
-void Chaos::fail_sync(Fault& fault) {
-  Machine& machine = half_leader(fault);
-  const bool of_sync = fault.random.chance(1, 2);
-  const storage::Operation kind = of_sync ? storage::Operation::kSync : storage::Operation::kWrite;
-  const bool whole = of_sync || fault.random.chance(1, 2);
-  const uint64_t at = fault.random.between(1, 20);
-  note(fault, machine, base::format(": the %s number %llu %s", of_sync ? "fsync" : "write", Number{at},
-                                    whole ? "fails" : "is cut short"));
-  machine.disk.add_fault({.at = at, .kinds = storage::operations(kind),
-                          .effect = whole ? storage::Effect::kIoError : storage::Effect::kShortWrite, .sticky = false,
-                          .path_part = {}});
-}
+void Chaos::fail_write(Fault& fault) { arm(fault, storage::Operation::kWrite, storage::Effect::kIoError); }
 
-void Chaos::forget_sync(Fault& fault) {
+void Chaos::cut_write_short(Fault& fault) { arm(fault, storage::Operation::kWrite, storage::Effect::kShortWrite); }
+
+void Chaos::fail_sync(Fault& fault) { arm(fault, storage::Operation::kSync, storage::Effect::kIoError); }
+
+void Chaos::forget_sync(Fault& fault) { arm(fault, storage::Operation::kSync, storage::Effect::kForgetfulSync); }
+
+// One of the next of its operations; Machine counts it when it is met.
+void Chaos::arm(Fault& fault, storage::Operation operation, storage::Effect effect) {
   Machine& machine = half_leader(fault);
-  const uint64_t at = fault.random.between(1, 10);
-  note(fault, machine, base::format(", its number %llu", Number{at}));
-  machine.disk.add_fault({.at = at, .kinds = storage::operations(storage::Operation::kSync),
-                          .effect = storage::Effect::kForgetfulSync, .sticky = false, .path_part = {}});
+  const bool of_sync = operation == storage::Operation::kSync;
+  const uint64_t at = fault.random.between(1, of_sync ? 10 : 20);
+  world_.faults.tell(fault, machine.number, base::format("%s: %s number %llu of its disk", reached_name(fault.name),
+                                                         of_sync ? "fsync" : "write", Number{at}));
+  machine.disk.add_fault({.at = at, .kinds = storage::operations(operation), .effect = effect, .sticky = false, .path_part = {}});
 }
 
 // --- Time --------------------------------------------------------------------------------------------
@@ -397,7 +398,9 @@ void Chaos::snapshot(Fault& fault) {
   Machine& machine = any(fault);
   if (machine.process() == nullptr) return;
   world_.faults.tell(fault, machine.number, "SNAPSHOT is asked for");
-  cluster_.command(machine, {"SNAPSHOT"});
+  cluster_.command(machine, {"SNAPSHOT"}, [this](const checker::Answer& answer) {
+    if (answer == checker::Answer{.kind = checker::Answer::Kind::kStatus, .text = "OK"}) world_.coverage.note(Reached::kSnapshot);
+  });
 }
 
 }  // namespace leto::sim

@@ -77,8 +77,11 @@ class Chaos {
   void slow_disk(Fault& fault);
   void stall_disk(Fault& fault);
   void fill_disk(Fault& fault);
+  void fail_write(Fault& fault);
+  void cut_write_short(Fault& fault);
   void fail_sync(Fault& fault);
   void forget_sync(Fault& fault);
+  void arm(Fault& fault, storage::Operation operation, storage::Effect effect);
   // time
   void change_rate(Fault& fault);
   void jump_wall(Fault& fault);

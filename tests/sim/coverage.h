@@ -11,8 +11,8 @@ namespace leto::sim {
 // it befalls something, not where it is decided or armed; a branch where it is taken.
 enum class Reached : uint8_t {
   kPartition, kOneWay, kBridge, kIsolatedLeader, kSlowLink, kDropped, kDuplicated, kReordered, kLateBeyondElection,
-  kStaleMessage, kUnreachable, kKill, kPowerCut, kCrashLoop, kKillAll, kPowerCutAll, kPause, kPauseLeader,
-  kStopInJob, kStopInRecovery, kSlowDisk, kStalledDisk, kDiskFull, kSyncError, kForgetfulSync, kClockRate,
+  kEarlierProcess, kUnreachable, kKill, kPowerCut, kCrashLoop, kKillAll, kPowerCutAll, kPause, kPauseLeader,
+  kStopInJob, kStopInRecovery, kSlowDisk, kStalledDisk, kDiskFull, kWriteError, kShortWrite, kSyncError, kForgetfulSync, kClockRate,
   kWallJump, kClientGone, kBurst, kShutdown, kSnapshot, kSlowLeaderCutOff,
   // Operations.
   kLeaveFollower, kLeaveLeader, kLeaveDead, kChangeParted, kWiped, kComesBack, kAsksAsLearner, kTransferAny,
@@ -22,13 +22,13 @@ enum class Reached : uint8_t {
   kRemoved, kReplaced, kAddedBack, kPromoted, kTransferred,
   // Outside the model; see damage.h.
   kLyingSync, kLostWrite, kMisdirected, kTornBlock, kRotLogTail, kRotLogMiddle, kRotHardState, kRotPage, kRotKeys,
-  kRotSnapshot, kOldBackup, kClonedDirectory, kRunsTwice,
+  kRotSnapshot, kOldBackup, kOldLog, kClonedDirectory, kRunsTwice,
   // After the healing; see steady.h.
   kShaken, kShakenByRemoved, kQuorumParted, kFaultsEnd,
   // Branches.
   kJoined = kFaultsEnd, kElection, kStepDown, kTruncation, kUnknown, kRedirected, kFollowerRead, kWriteNow,
   kFullRetried, kLogLoaded, kDiedInWrite, kKeptUnfinished, kLostUnfinished, kStartFailed, kFlushFailed,
-  kCheckpointed, kMixedPipeline, kRestartedWithLog,
+  kFlushed, kCheckpointed, kEndedCleanly, kMixedPipeline, kRestartedWithLog,
   kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
   kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead,
   kUpgraded, kSemanticsRaised, kDatabasesMoved, kTransaction, kTransactionUndone, kTransactionForwarded,

@@ -27,7 +27,7 @@ class Damage {
  private:
   struct Kind {
     Reached name;
-    void (Damage::*inflict)();
+    bool (Damage::*inflict)();   // False: there is nothing yet that it could befall.
   };
   static const Kind kKinds[];
 
@@ -40,29 +40,33 @@ class Damage {
   void look();
   // Null: none is due.
   const Planned* next_due();
-  void inject(const Planned& planned);
+  // False: not yet.
+  bool inject(const Planned& planned);
+  void save();
   void settle();
+  bool has_started_since() const;
   // The victim's process ends in `length`.
   void restart_in(Microseconds length, Death how);
-  void fault(storage::Operation kind, storage::Effect effect, bool sticky);
-  // Changes some bits of the victim's file between two bytes; nothing if there are none.
-  void rot(const std::string& path, uint64_t begin, uint64_t end);
-  void rot_frame(bool last);
+  bool fault(storage::Operation kind, storage::Effect effect, bool sticky);
+  // Changes some bits of the victim's file between two bytes, if there are any.
+  bool rot(const std::string& path, uint64_t begin, uint64_t end);
+  bool rot_frame(bool last);
   void rot_spool();
 
-  void lie_about_sync();
-  void lose_write();
-  void misdirect();
-  void tear_block();
-  void rot_log_tail() { rot_frame(true); }
-  void rot_log_middle() { rot_frame(false); }
-  void rot_hard_state();
-  void rot_page();
-  void rot_keys();
-  void rot_snapshot();
-  void restore_backup();
-  void clone();
-  void run_twice();
+  bool lie_about_sync();
+  bool lose_write();
+  bool misdirect();
+  bool tear_block();
+  bool rot_log_tail() { return rot_frame(true); }
+  bool rot_log_middle() { return rot_frame(false); }
+  bool rot_hard_state();
+  bool rot_page();
+  bool rot_keys();
+  bool rot_snapshot();
+  bool restore_backup();
+  bool restore_log();
+  bool clone();
+  bool run_twice();
   // A copy that nobody found out is ended by who runs the machines.
   void watch_copy();
 
@@ -76,10 +80,12 @@ class Damage {
   Microseconds next_at_ = 0;          // No damage before.
   Microseconds strikes_at_ = 0, judged_at_ = 0;
   Death strike_ = Death::kNone;
+  uint64_t struck_life_ = 0;          // Of the victim; what it was at the strike, or when it began if there is none.
   Machine* copy_ = nullptr;           // Runs another member's directory, or did; null: none.
   Machine* saved_of_ = nullptr;       // Whose backup that is, and of which node.
   raft::NodeId saved_node_ = raft::kNobody;
   std::map<std::string, std::string> saved_;
+  raft::Index saved_last_ = 0;        // Its log went to there.
   Fault* spool_fault_ = nullptr;      // By which the next snapshot on its way is changed; null: by none.
   bool over_ = false;
 };

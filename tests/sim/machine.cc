@@ -34,6 +34,7 @@ Machine::Machine(const MachineSetup& setup)
       observer_(setup.observer) {
   clock.set_wall_offset_ms(static_cast<int64_t>(random.below(20000)) - 10000);
   node_ = random.next() | 1;
+  disk.on_fault([this](storage::Effect effect, storage::Operation operation) { note_disk_fault(effect, operation); });
 }
 
 Machine::~Machine() {
@@ -66,6 +67,21 @@ uint64_t Machine::disk_faults() const {
   uint64_t faults = 0;
   for (size_t i = 0; i < storage::kEffects; ++i) faults += disk.times_reached(static_cast<storage::Effect>(i));
   return faults;
+}
+
+void Machine::note_disk_fault(storage::Effect effect, storage::Operation operation) {
+  static constexpr Reached kOfEffect[storage::kEffects] = {
+      Reached::kWriteError, Reached::kDiskFull,  Reached::kShortWrite,  Reached::kForgetfulSync,
+      Reached::kLyingSync,  Reached::kLostWrite, Reached::kMisdirected, Reached::kEnd};
+  Reached what = kOfEffect[static_cast<size_t>(effect)];
+  if (effect == storage::Effect::kIoError && operation == storage::Operation::kSync) what = Reached::kSyncError;
+  if (what == Reached::kEnd) return;   // A stop is noted once the store has returned.
+  world_.coverage.note(what);
+  world_.trace.text(number, std::string("of its disk befalls it: ") + reached_name(what));
+}
+
+void Machine::take_damage_away() {
+  for (const uint64_t armed : std::exchange(damage_faults_, {})) disk.remove_fault(armed);
 }
 
 // As the real server, and as somebody who runs --check.
@@ -105,7 +121,7 @@ void Machine::open_and_run() {
   if (status.is_ok() && !dying() && process_->finds_damage()) return;
   if (status.is_ok() && !dying()) {
     process_->begin();
-    if (!dying()) observer_.on_started(*this);
+    if (ready() && !dying()) observer_.on_started(*this);
     return;
   }
   if (!status.is_ok()) world_.trace.text(number, "cannot start: " + status.text());
@@ -180,8 +196,9 @@ bool Machine::bury() {
   world_.trace.text(number, how == Death::kPowerCut ? "loses power" : "is dead");
   paused_until_ = 0;
   ++life_;
-  if (suspect) disk.clear_faults();
+  take_damage_away();
   if (!comes_back_with.empty()) {
+    world_.coverage.note(damage);
     observer_.on_replaced(*this);
     disk.restore(std::exchange(comes_back_with, {}));
   }

@@ -102,6 +102,8 @@ class Machine {
   }
   // So many operations of its disk went wrong, since the beginning.
   uint64_t disk_faults() const;
+  // A fault outside the model, until the next death; see damage.h.
+  void arm_damage(const storage::Fault& fault) { damage_faults_.push_back(disk.add_fault(fault)); }
   // The damage of this machine was found, by `by`: it ends, and another node takes its place. False: it is not suspect.
   bool find_damage(Reached by, const std::string& what);
   // The leader showed its process that it lost what it had acknowledged: it ends, and another node takes its place. A violation
@@ -175,6 +177,8 @@ class Machine {
   void open_and_run();
   bool finds_damage_before_start();
   void begin_anew();
+  void note_disk_fault(storage::Effect effect, storage::Operation operation);
+  void take_damage_away();
   void enter_store();
   void leave_store();
 
@@ -188,6 +192,7 @@ class Machine {
   bool wiped_ = false;
   uint64_t fate_ = 0;                   // Of a death by a fault; 0: of another.
   Death death_at_stop_ = Death::kKill;
+  std::vector<uint64_t> damage_faults_;   // Of its disk, that are armed.
   Ambush ambush_ = Ambush::kNone;
   Fault* ambush_of_ = nullptr;          // Unless there is none.
   Microseconds paused_until_ = 0;

@@ -24,6 +24,7 @@ enum Reason : uint64_t { kDropped = 1, kCut = 2, kNobodyThere = 3, kOtherProcess
 struct Network::Packet {
   Machine* from = nullptr;
   Machine* to = nullptr;
+  uint64_t from_life = 0;
   uint64_t to_life = 0;
   raft::NodeId to_node = raft::kNobody;
   raft::Term term = 0;
@@ -74,6 +75,7 @@ void Network::send(Machine& from, const peer::Encoded& encoded) {
   auto packet = std::make_shared<Packet>();
   packet->from = &from;
   packet->to = to;
+  packet->from_life = from.life();
   packet->to_life = to->life();
   packet->to_node = encoded.route.to;
   packet->term = encoded.route.term;
@@ -121,11 +123,9 @@ void Network::arrive(const Packet& packet) {
   Machine& to = *packet.to;
   if (link(packet.from->number, to.number).cuts > 0) return lose(packet, kCut);
   if (to.process() == nullptr) return lose(packet, kNobodyThere);
-  if (to.life() != packet.to_life) {
-    world_.coverage.note(Reached::kStaleMessage);
-    return lose(packet, kOtherProcess);
-  }
+  if (to.life() != packet.to_life) return lose(packet, kOtherProcess);
   if (to.node() != packet.to_node) return lose(packet, kOtherNode);
+  if (packet.from->has_process() && packet.from->life() != packet.from_life) world_.coverage.note(Reached::kEarlierProcess);
   world_.trace.add({.kind = EventKind::kDeliver, .machine = to.number, .a = packet.from->number,
                     .b = static_cast<uint64_t>(packet.type), .c = packet.term});
   deliver(packet);

@@ -5,9 +5,9 @@
 
 #include "base/assert.h"
 #include "base/format.h"
+#include "server/start.h"
 #include "server/tick.h"
 #include "storage/damage.h"
-#include "storage/lost_tail.h"
 #include "storage/snapshot_file.h"
 #include "tests/sim/network.h"
 
@@ -94,21 +94,32 @@ base::Status Process::open_keys() {
 }
 
 bool Process::finds_damage() {
-  if (!machine_.suspect) return false;
-  if (machine_.runs_copy) return false;
-  if (identity_.id != machine_.id) return machine_.find_damage(Reached::kFoundIdentity, "it belongs to " + identity_.id);
+  const bool foreign = machine_.suspect && !machine_.runs_copy && identity_.id != machine_.id;
+  if (foreign) return machine_.find_damage(Reached::kFoundIdentity, "it belongs to " + identity_.id);
+  const base::Status together = server::check_together(kDirectory, *key_store_, found_there());
+  if (together.is_ok()) return false;
+  if (!machine_.find_damage(Reached::kFoundTail, together.text())) {
+    machine_.world().fail("D16", "a sound directory is blamed: " + together.text());
+  }
+  return true;
+}
+
+// D16, by what both files say, whatever the start made of it.
+void Process::check_tail() {
   const raft::Recovered recovered = log_store_->recovered();
-  const raft::Index applied = key_store_->header().applied_index;
-  if (recovered.base.index > applied) return machine_.find_damage(Reached::kFoundTail, "the keys file is behind the log");
-  return storage::lost_tail(recovered, key_store_->witness(), applied) &&
-         machine_.find_damage(Reached::kFoundTail, "the log lost its tail (D16)");
+  const storage::Witness witness = key_store_->witness();
+  const raft::Index known = std::max(witness.index, key_store_->header().applied_index);
+  if (recovered.last.index >= known && recovered.hard_state.term >= witness.term) return;
+  machine_.world().fail("D16", base::format("machine %zu goes on with a log to %llu, and its keys file knows of entry %llu",
+                                            machine_.number, static_cast<unsigned long long>(recovered.last.index),
+                                            static_cast<unsigned long long>(known)));
 }
 
 // What was lost without a trace: the last commit, which looks like one that a power cut broke off; or whatever a disk
 // that lies, or a backup, takes away with its witness. All else is to be found.
 void Process::judge_suspect(DurableLog found) {
   static constexpr Reached kMayLoseAll[] = {Reached::kLyingSync, Reached::kLostWrite, Reached::kMisdirected,
-                                            Reached::kOldBackup, Reached::kRunsTwice};
+                                            Reached::kOldBackup, Reached::kOldLog, Reached::kRunsTwice};
   const auto is = [&found](DurableLog known) {
     if (found.base().index <= known.last()) known.compact(found.base());
     DurableLog mine = found;
@@ -142,8 +153,9 @@ void Process::judge_suspect(DurableLog found) {
 }
 
 void Process::begin() {
-  check_recovered();
-  if (machine_.dying()) return;
+  check_tail();
+  if (!machine_.world().failed()) check_recovered();
+  if (machine_.dying() || machine_.world().failed()) return;
   make_node();
   machine_.after(machine_.random.below(server::kTickMs * kMillisecond), [this] { tick(); });
 }
@@ -187,22 +199,26 @@ void Process::check_recovered() {
   machine_.durable = std::move(found);
 }
 
+server::NodeStart Process::found_there() const {
+  const keyspace::StateHeader header = key_store_->header();
+  return {.identity = identity_,
+          .recovered = log_store_->recovered(),
+          .header = header,
+          .witness = key_store_->witness(),
+          .has_keys = header.applied_index > 0,
+          .founding = false,
+          .seed = 1,
+          .semantics_supported = semantics_supported_};
+}
+
 void Process::make_node() {
   log_disk_ = std::make_unique<SimLogDisk>(machine_, *log_store_);
-  const keyspace::StateHeader header = key_store_->header();
-  const storage::Witness witness = key_store_->witness();
+  server::NodeStart start = found_there();
+  start.seed = machine_.random.next();
   keys_disk_ = std::make_unique<SimKeysDisk>(machine_, keys_jobs_, std::move(key_store_));
   snapshot_disk_ = std::make_unique<SimSnapshotDisk>(machine_, leaving_jobs_, coming_jobs_);
   const server::Environment environment{.log_disk = *log_disk_, .keys_disk = *keys_disk_, .snapshot_disk = *snapshot_disk_,
                                         .network = *this, .clock = *this, .waker = *this};
-  server::NodeStart start{.identity = identity_,
-                          .recovered = log_store_->recovered(),
-                          .header = header,
-                          .witness = witness,
-                          .has_keys = header.applied_index > 0,
-                          .founding = false,
-                          .seed = machine_.random.next(),
-                          .semantics_supported = semantics_supported_};
   node_ = std::make_unique<server::Node>(machine_.options, environment, std::move(start));
   node_->on_unusable = [this](const std::string& why) { on_unusable(why); };
 }
@@ -361,7 +377,7 @@ void Process::end_cleanly() {
     const base::Status log = machine_.in_store([this] { return log_store_->close(); });
     const base::Status keys = machine_.in_store([this] { return keys_disk_->close(); });
     machine_.world().trace.text(machine_.number, "ended cleanly: " + std::string(log.is_ok() && keys.is_ok() ? "yes" : "no"));
-    machine_.world().coverage.note(Reached::kShutdown);
+    machine_.world().coverage.note(Reached::kEndedCleanly);
   }
   machine_.die(Death::kKill);
 }

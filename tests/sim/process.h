@@ -34,7 +34,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   base::Status found(const std::string& cluster_id, const raft::Configuration& configuration);
   // Opens the stores and loads; then begin() makes the node.
   base::Status open();
-  // What neither file shows alone, and whose directory it is. Then the machine ends.
+  // Whose directory it is, and what neither file shows alone, as the real server looks at it. Then the machine ends.
   bool finds_damage();
   void begin();
   bool ready() const { return node_ != nullptr; }
@@ -81,7 +81,9 @@ class Process final : private server::Waker, private server::Clock, private serv
   base::Status open_log();
   base::Status open_keys();
   void check_recovered();
+  void check_tail();
   void judge_suspect(DurableLog found);
+  server::NodeStart found_there() const;
   void make_node();
   void tick();
   void turn();

@@ -215,7 +215,7 @@ SimKeysDisk::SimKeysDisk(Machine& machine, server::JobRunner& jobs, std::unique_
 void SimKeysDisk::flush(keyspace::Cut cut, storage::Witness witness, Flushed done) {
   if (machine_.dying()) return;
   KeysFile::flush(std::move(cut), witness, [this, done = std::move(done)](const base::Status& status, keyspace::Cut back) {
-    machine_.world().coverage.note(status.is_ok() ? Reached::kSnapshot : Reached::kFlushFailed);
+    machine_.world().coverage.note(status.is_ok() ? Reached::kFlushed : Reached::kFlushFailed);
     machine_.world().trace.add({.kind = EventKind::kFlushEnds, .machine = machine_.number, .a = status.is_ok(),
                                 .b = back.header.applied_index});
     if (status.is_ok()) machine_.flushed = std::max(machine_.flushed, back.header.applied_index);

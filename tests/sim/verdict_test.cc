@@ -57,7 +57,6 @@ TEST_CASE("a range that is long enough for something fails if it was not reached
     const auto what = static_cast<Reached>(i);
     const uint64_t seeds = seeds_until_reached(what);
     if (i < kFaults) REQUIRE(seeds <= 300);
-    if (seeds == UINT64_MAX) continue;
     RangeResult result = sound_range(seeds);
     result.coverage = {};
     for (size_t other = 0; other < kReached; ++other) {

@@ -125,7 +125,9 @@ TestDisk::State::Met TestDisk::State::meet(Operation operation, const std::strin
   ++by_path[path].operations[static_cast<size_t>(operation)];
   if (stopped) return {.any = true, .effect = Effect::kStop};
   Met met;
-  for (Fault& fault : faults) {
+  Armed* first = nullptr;
+  for (Armed& armed : faults) {
+    Fault& fault = armed.fault;
     if ((fault.kinds & operations_of(fault.effect) & operations(operation)) == 0 || fault.at == 0) continue;
     if (path.find(fault.path_part) == std::string::npos) continue;
     if (fault.at > 1) {
@@ -133,9 +135,11 @@ TestDisk::State::Met TestDisk::State::meet(Operation operation, const std::strin
       continue;
     }
     if (!fault.sticky) fault.at = 0;
+    if (!met.any) first = &armed;
     if (!met.any) met = {.any = true, .effect = fault.effect};
   }
   if (!met.any) return met;
+  if (!std::exchange(first->met, true)) fault_hook(met.effect, operation);
   ++reached[static_cast<size_t>(met.effect)];
   stopped = stopped || met.effect == Effect::kStop;
   return met;
@@ -149,7 +153,7 @@ DiskFileRef TestDisk::State::find(const std::string& path) const {
 void TestDisk::State::end_process() {
   ++epoch;
   stopped = false;
-  std::erase_if(faults, [](const Fault& fault) { return fault.at == 0; });
+  std::erase_if(faults, [](const Armed& armed) { return armed.fault.at == 0; });
   for (const auto& [path, file] : current) file->drop_holders();
   for (const auto& [path, file] : synced) file->drop_holders();
   for (const DirectoryChange& change : unsynced) {
@@ -191,10 +195,17 @@ void TestDisk::power_cut(base::Random& random) {
   for (const auto& [path, file] : state_->current) file->lose_unsynced(random);
 }
 
-void TestDisk::add_fault(const Fault& fault) {
+uint64_t TestDisk::add_fault(const Fault& fault) {
   LETO_ASSERT(fault.at > 0, "the first operation is number 1");
-  state_->faults.push_back(fault);
+  state_->faults.push_back({.fault = fault, .number = ++state_->faults_added});
+  return state_->faults_added;
 }
+
+void TestDisk::remove_fault(uint64_t number) {
+  std::erase_if(state_->faults, [number](const State::Armed& armed) { return armed.number == number; });
+}
+
+void TestDisk::on_fault(std::function<void(Effect, Operation)> hook) { state_->fault_hook = std::move(hook); }
 
 void TestDisk::clear_faults() { state_->faults.clear(); }
 

@@ -83,9 +83,14 @@ class TestDisk {
   void power_cut(
       base::Random& random);  // Of what was not synced a random subset of sectors and entries stays.
 
-  void add_fault(const Fault& fault);
+  // The number by which it can be removed, before it was met or after.
+  uint64_t add_fault(const Fault& fault);
+  void remove_fault(uint64_t number);
   void clear_faults();
   bool stopped() const;   // A kStop was met.
+
+  // Called when a fault has befallen an operation, a sticky one the first time only. Must not throw, nor call the disk.
+  void on_fault(std::function<void(Effect effect, Operation operation)> hook);
 
   // Called at the start of each sync with the file's path: for latency, or to look. Must not throw, nor
   // call the disk.

@@ -61,11 +61,18 @@ struct TestDisk::State {
   std::vector<DirectoryChange> unsynced;   // and what happened between.
   uint64_t epoch = 0;                           // Of the process; handles of an earlier one are dead.
   bool stopped = false;
-  std::vector<Fault> faults;
+  struct Armed {
+    Fault fault;
+    uint64_t number = 0;
+    bool met = false;
+  };
+  std::vector<Armed> faults;
+  uint64_t faults_added = 0;
   std::array<uint64_t, kEffects> reached = {};
   DiskCounters total;
   std::map<std::string, DiskCounters> by_path;
-  std::function<void(const std::string&)> sync_hook;
+  std::function<void(const std::string&)> sync_hook = {};
+  std::function<void(Effect, Operation)> fault_hook = [](Effect, Operation) {};
   int64_t time_ms = 1700000000000;
   size_t open_files = 0;
   bool two_writers = false;
