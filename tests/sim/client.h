@@ -25,7 +25,7 @@ class Client final : public ClosedLoop {
  public:
   explicit Client(const ClientSetup& setup);
 
-  bool idle() const { return waiting_.empty() && !talk_; }
+  bool idle() const override { return waiting_.empty() && !talk_; }
   // So many pipelines without thinking.
   void burst(uint64_t count) { hurry_ += count; }
   // It vanishes, whatever it waits for, and comes back.
@@ -44,13 +44,11 @@ class Client final : public ClosedLoop {
   void on_talk(const checker::Answer& answer);
   void send_batch(std::vector<Workload::Asked> batch);
   void read_next();
-  void watch(uint64_t batch);
 
   Workload& workload_;
   const uint64_t number_;
   std::deque<Workload::Number> waiting_;
   std::unique_ptr<Talk> talk_;  // A transaction under way; then waiting_ is empty.
-  uint64_t batches_ = 0;
   uint64_t hurry_ = 0;
   bool refused_ = false;        // Something of the last pipeline was.
   bool anywhere_ = false;       // Connected for reads alone.

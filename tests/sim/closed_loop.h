@@ -18,8 +18,6 @@ class Directory {
   virtual ~Directory() = default;
   virtual Machine* leader() = 0;            // Null if there is none.
   virtual Machine& random_machine(base::Random& random) = 0;
-  // No request is outstanding for longer.
-  virtual Microseconds patience() const = 0;
 };
 
 class ClosedLoop {
@@ -34,6 +32,8 @@ class ClosedLoop {
   }
   // After what it waits for was answered.
   void stop() { stopped_ = true; }
+  // It waits for no answer.
+  virtual bool idle() const = 0;
 
  protected:
   // Its random numbers are the world's of this stream.
@@ -49,6 +49,9 @@ class ClosedLoop {
   void think();
   // Leaves where it is; false if nobody listens there.
   bool connect_to(Machine& machine);
+  // What was just sent must be answered in time: within request-timeout by the node's own clock, `rounds` times if so many
+  // of it are begun only when the one before is answered.
+  void watch(uint64_t rounds);
   bool is_connected() const { return connection_ && connection_->is_open(); }
 
   World& world_;
@@ -57,6 +60,15 @@ class ClosedLoop {
   std::shared_ptr<Connection> connection_;
 
  private:
+  struct Watched {
+    uint64_t number = 0;        // The last one alone is looked at.
+    uint64_t life = 0;          // Of the process.
+    Microseconds since = 0;
+    uint64_t own_us = 0, limit_us = 0;   // By the clock of its machine: when it began, and for how long.
+  };
+  void look(Watched watched);
+
+  uint64_t watches_ = 0;
   uint64_t thoughts_ = 0;
   bool stopped_ = false;
 };

@@ -14,7 +14,6 @@ constexpr Microseconds kRestartLow = 20 * kMillisecond, kRestartHigh = 3 * kSeco
 constexpr Microseconds kInviteAgain = 100 * kMillisecond;
 constexpr Microseconds kProbesHigh = 300 * kMillisecond;
 constexpr uint64_t kEventsBetweenLooks = 64;
-constexpr Microseconds kPatience = 30 * kSecond;
 constexpr size_t kClusterIdBytes = 16;
 
 }  // namespace
@@ -159,8 +158,6 @@ Machine* Cluster::leader() {
 }
 
 Machine& Cluster::random_machine(base::Random& random) { return *machines_[random.below(machines_.size())]; }
-
-Microseconds Cluster::patience() const { return kPatience; }
 
 bool Cluster::is_led() {
   Machine* first = leader();

@@ -50,7 +50,6 @@ class Cluster final : public Directory {
   Machine& random_machine(base::Random& random) override;
   // How long a machine is down that just starts again.
   static Microseconds draw_downtime(base::Random& random);
-  Microseconds patience() const override;
 
   Network& network() { return network_; }
   Invariants& invariants() { return invariants_; }

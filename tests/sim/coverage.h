@@ -31,7 +31,7 @@ enum class Reached : uint8_t {
   kFlushed, kCheckpointed, kEndedCleanly, kMixedPipeline, kRestartedWithLog,
   kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
   kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead,
-  kUpgraded, kSemanticsRaised, kDatabasesMoved, kTransaction, kTransactionUndone, kTransactionForwarded,
+  kUpgraded, kSemanticsRaised, kDatabasesMoved, kMoverJudged, kMoverUndecided, kTransaction, kTransactionUndone, kTransactionForwarded,
   // By what damage was found, and when it was not.
   kFoundOpening, kFoundInWal, kFoundTail, kFoundIdentity, kFoundRunning, kFoundChecking, kFoundByLeader, kHarmless, kUnnoticed,
   kClaimOff, kEnd,

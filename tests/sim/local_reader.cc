@@ -36,6 +36,7 @@ void LocalReader::act() {
   }
   world_.coverage.note(Reached::kLocalRead);
   connection_->send(std::move(requests), random_);
+  watch(1);
 }
 
 void LocalReader::on_reply(const checker::Answer& answer) {

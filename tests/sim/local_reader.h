@@ -12,7 +12,7 @@ class LocalReader final : public ClosedLoop {
  public:
   explicit LocalReader(const ClientSetup& setup);
 
-  bool idle() const { return waiting_.empty(); }
+  bool idle() const override { return waiting_.empty(); }
 
  private:
   Microseconds draw_pause() override;
