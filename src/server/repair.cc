@@ -8,6 +8,7 @@
 
 #include "base/format.h"
 #include "base/log.h"
+#include "peer/fields.h"
 #include "peer/handshake_proof.h"
 #include "storage/aside.h"
 #include "storage/check.h"
@@ -48,6 +49,13 @@ void read_line(std::string_view name, std::string_view value, Rejoin& rejoin) {
   if (name == "secret") rejoin.cluster_secret = bytes_of_hex(value);
   if (name != "address") return;
   if (base::Result<Address> address = parse_address(value); address.is_ok()) rejoin.addresses.push_back(address.value());
+}
+
+// What handshakes are made of: they take no other sizes.
+bool has_cluster(const Rejoin& rejoin) {
+  const size_t secret_bytes = rejoin.cluster_secret.size();
+  return rejoin.cluster_id.size() == peer::kClusterBytes && secret_bytes >= peer::kSecretBytesMin &&
+         secret_bytes <= peer::kSecretBytesMax;
 }
 
 const raft::Member* self_in(const Salvage& found, const std::string& id) {
@@ -177,7 +185,9 @@ std::optional<Rejoin> parse_rejoin(const std::string& text) {
       read_line(line.substr(0, space), line.substr(space + 1), rejoin);
     }
   }
-  if (rejoin.id.empty() || rejoin.folder.empty() || rejoin.addresses.empty()) return {};
+  const bool is_named = !rejoin.id.empty() && peer::is_text(rejoin.id, peer::TextKind::kId);
+  if (!is_named || !storage::is_folder(rejoin.folder) || rejoin.addresses.empty()) return {};
+  if (!has_cluster(rejoin)) rejoin.cluster_id = rejoin.cluster_secret = "";
   return rejoin;
 }
 

@@ -32,7 +32,8 @@ struct Rejoin {
   std::vector<Address> addresses = {};   // Client addresses of the others.
 };
 
-// The note `rejoin` as text and back; nothing for what is none.
+// The note `rejoin` as text and back; nothing for what is none, and no cluster where that is none. It has no checksum: what is
+// wrong in it must lead neither out of the directory nor into a handshake.
 std::string rejoin_text(const Rejoin& rejoin);
 std::optional<Rejoin> parse_rejoin(const std::string& text);
 

@@ -152,6 +152,8 @@ std::string free_folder(const std::string& directory, uint64_t seconds) {
   return name;
 }
 
+bool is_folder(const std::string& name) { return number_in(name, kFolderPrefix, "").has_value(); }
+
 void prune_folders(const std::string& directory, size_t kept) {
   std::vector<std::pair<uint64_t, std::string>> folders;
   for (const std::string& name : names_in(directory)) {

@@ -44,6 +44,8 @@ base::Status move_databases(const std::string& directory, const std::string& fol
 base::Status bring_log(const std::string& directory, const std::string& folder);
 // damaged-<seconds>, or the next number that is free.
 std::string free_folder(const std::string& directory, uint64_t seconds);
+// One of free_folder()'s names, in any directory.
+bool is_folder(const std::string& name);
 // Removes the oldest folders of free_folder()'s, until at most `kept` are left.
 void prune_folders(const std::string& directory, size_t kept);
 

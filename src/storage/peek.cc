@@ -2,27 +2,12 @@
 
 #include <sqlite3.h>
 
-#include <cstring>
-
 #include "base/format.h"
 #include "storage/meta.h"
 #include "storage/vfs_file.h"
 
 namespace leto::storage {
 namespace {
-
-// A path as the path of a URI.
-std::string escaped(const std::string& path) {
-  std::string result;
-  for (const char character : path) {
-    if (std::strchr("%?#", character) != nullptr) {
-      result += base::format("%%%02x", static_cast<unsigned>(static_cast<unsigned char>(character)));
-    } else {
-      result += character;
-    }
-  }
-  return result;
-}
 
 // The value of a row of `meta`, or empty: a page that a checkpoint was just writing proves nothing.
 std::string row(sqlite3* database, const char* name) {
@@ -41,12 +26,11 @@ std::string row(sqlite3* database, const char* name) {
   return value;
 }
 
-// Immutable: no locks, no WAL, no -shm, nothing made or changed. Calls `look` if there is such a file.
+// Past its WAL, and nothing is made or changed. Calls `look` if there is such a file.
 template <typename Look>
 void with_file(const std::string& path, Look look, const std::string& vfs = "") {
-  const std::string uri = "file:" + escaped(path) + "?immutable=1";
   sqlite3* database = nullptr;
-  if (sqlite3_open_v2(uri.c_str(), &database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
+  if (sqlite3_open_v2(immutable_uri(path).c_str(), &database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
                       vfs.empty() ? nullptr : vfs.c_str()) == SQLITE_OK) {
     look(database);
   }

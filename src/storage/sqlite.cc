@@ -4,11 +4,13 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <set>
 #include <utility>
 
 #include "base/format.h"
+#include "storage/vfs_file.h"
 
 namespace leto::storage {
 
@@ -53,6 +55,18 @@ base::Status configure_sqlite() {
   static const int code = configure_once();
   if (code == SQLITE_OK) return {};
   return base::Status::error(base::format("SQLite was used before it was configured (code %d)", code));
+}
+
+std::string immutable_uri(const std::string& path) {
+  std::string uri = "file:";
+  for (const char character : path) {
+    if (std::strchr("%?#", character) != nullptr) {
+      uri += base::format("%%%02x", static_cast<unsigned>(static_cast<unsigned char>(character)));
+    } else {
+      uri += character;
+    }
+  }
+  return uri + "?immutable=1";
 }
 
 bool is_full(int code) { return (code & 0xff) == SQLITE_FULL; }
@@ -152,7 +166,10 @@ base::Status Database::connect() {
   const int access = options_.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   const int flags = access | SQLITE_OPEN_NOMUTEX;
   const char* vfs = options_.vfs.empty() ? nullptr : options_.vfs.c_str();
-  const int code = sqlite3_open_v2(options_.path.c_str(), &handle_, flags, vfs);
+  // SQLite makes a WAL that is missing, even to read: one of root's, maybe, that the node could not open.
+  const bool makes_wal = options_.read_only && options_.exclusive && !file_exists(options_.vfs, options_.path + "-wal");
+  const int code = makes_wal ? sqlite3_open_v2(immutable_uri(options_.path).c_str(), &handle_, flags | SQLITE_OPEN_URI, vfs)
+                             : sqlite3_open_v2(options_.path.c_str(), &handle_, flags, vfs);
   if (code != SQLITE_OK) return error("open it", code);
   sqlite3_extended_result_codes(handle_, 1);
   if (!options_.read_only) return {};

@@ -75,11 +75,14 @@ class StatementScope {
   Statement& statement_;
 };
 
+// `path` for sqlite3_open_v2() with SQLITE_OPEN_URI, as a file that nobody changes: no locks, no WAL, no -shm, nothing made.
+std::string immutable_uri(const std::string& path);
+
 struct DatabaseOptions {
   std::string path;         // Absolute.
   std::string vfs;          // Empty: the default one.
   bool exclusive = false;   // Nobody else may open the file; its WAL index is in memory.
-  bool read_only = false;   // Beside the owner: nothing of it is written, set up or owned.
+  bool read_only = false;   // Beside the owner, or with `exclusive` in its absence: nothing of it is made, written, set up or owned.
   size_t cache_bytes = 2 << 20;  // A transaction larger than it costs speed only.
 };
 

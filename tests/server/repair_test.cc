@@ -56,8 +56,8 @@ void check_refused(Survivor& survivor, const std::string& why) {
 
 TEST_CASE("a note of whom to rejoin is read back as it was written") {
   const Rejoin rejoin{.id = "id1",
-                      .cluster_id = std::string("\x00\xff", 2),
-                      .cluster_secret = "secret",
+                      .cluster_id = std::string("\x00\xff", 2) + std::string(14, 'c'),
+                      .cluster_secret = std::string(32, 's'),
                       .learner = true,
                       .folder = "damaged-5",
                       .addresses = {{.host = "a", .port = 1}, {.host = "::1", .port = 2}}};
@@ -69,7 +69,43 @@ TEST_CASE("a note of whom to rejoin is read back as it was written") {
   CHECK(read->learner);
   CHECK(read->folder == rejoin.folder);
   CHECK(read->addresses == rejoin.addresses);
-  for (const char* text : {"", "id id1\n", "nonsense", "id id1\nfolder f\naddress none\n"}) CHECK_FALSE(parse_rejoin(text));
+  for (const char* text : {"", "id id1\n", "nonsense", "id id1\nfolder damaged-5\naddress none\n"}) CHECK_FALSE(parse_rejoin(text));
+}
+
+TEST_CASE("a note that rotted leads neither out of the directory nor into a handshake") {
+  const Rejoin sound{.id = "id1", .cluster_id = std::string(16, 'c'), .cluster_secret = std::string(32, 's'),
+                     .folder = "damaged-5", .addresses = {{.host = "a", .port = 1}}};
+  for (const char* folder : {"..", "/damaged-5", "damaged-/../..", "damaged-", "damaged-5/../../x", "x"}) {
+    Rejoin rotten = sound;
+    rotten.folder = folder;
+    CHECK_FALSE(parse_rejoin(rejoin_text(rotten)));
+  }
+  for (const std::string& id : {std::string("i d"), std::string("id\x01"), std::string(65, 'i')}) {
+    Rejoin rotten = sound;
+    rotten.id = id;
+    CHECK_FALSE(parse_rejoin(rejoin_text(rotten)));
+  }
+  // The node is told by who takes it in.
+  for (const auto& [cluster, secret] : {std::pair<size_t, size_t>{15, 32}, {16, 15}, {16, 65}}) {
+    Rejoin rotten = sound;
+    rotten.cluster_id = std::string(cluster, 'c');
+    rotten.cluster_secret = std::string(secret, 's');
+    const std::optional<Rejoin> read = parse_rejoin(rejoin_text(rotten));
+    REQUIRE(read);
+    CHECK(read->cluster_id.empty());
+    CHECK(read->cluster_secret.empty());
+  }
+}
+
+TEST_CASE("a move whose note rotted moves nothing elsewhere") {
+  Survivor survivor;
+  survivor.make();
+  const std::string outside = survivor.path + "-outside";
+  REQUIRE(storage::write_note(survivor.path + "/rejoin.begun",
+                              "id id1\nfolder ../" + std::filesystem::path(outside).filename().string() + "\naddress there:3\n").is_ok());
+  CHECK_FALSE(survivor.visit().joins);
+  CHECK_FALSE(std::filesystem::exists(outside));
+  std::filesystem::remove_all(outside);
 }
 
 TEST_CASE("a damaged member of three starts as a new node that asks the others") {

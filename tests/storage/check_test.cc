@@ -115,6 +115,17 @@ TEST_CASE("it is said of a node that founded its cluster and never had company")
   CHECK(report.notes[1] == "it founded its cluster, and nobody else was ever a member of it");
 }
 
+TEST_CASE("a directory without WALs, as a copy may be, is looked at without making them") {
+  TestDisk disk("check_no_wal");
+  make_node(disk);
+  disk.kill();
+  for (const char* path : {kLog, kKeys}) disk.remove(std::string(path) + "-wal");
+  disk.sync_directory();
+  const std::vector<std::string> paths = disk.paths();
+  CHECK(damages(disk) == "");
+  CHECK(disk.paths() == paths);
+}
+
 TEST_CASE("each damage is named with its file and its place") {
   TestDisk disk("check_damage");
   make_node(disk);
