@@ -18,11 +18,12 @@ constexpr Milliseconds kOperationPatience = 3000, kTransferPatience = 1000;
 
 }  // namespace
 
-void Faults::apply(const Fault& fault) {
-  if (setup_.world.failed() || setup_.loop.interrupted()) return;
+bool Faults::apply(const Fault& fault) {
+  if (setup_.world.failed() || setup_.loop.interrupted()) return true;
   const bool done = do_fault(fault);
   counts_[static_cast<size_t>(fault.kind)] += done;
   if (setup_.prints) std::printf("    %s%s\n", fault_name(fault.kind), done ? "" : ": not now");
+  return done;
 }
 
 bool Faults::do_fault(const Fault& fault) {

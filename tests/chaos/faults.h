@@ -29,8 +29,8 @@ class Faults {
  public:
   explicit Faults(const FaultsSetup& setup) : setup_(setup) {}
 
-  // REQUIRES (all): as Loop::run_until().
-  void apply(const Fault& fault);
+  // REQUIRES (all): as Loop::run_until(). Whether it could be done, as the cluster is now.
+  bool apply(const Fault& fault);
   // Everything is put right: all nodes run, the network is free, disks have room. Who was removed is taken in again.
   void mend();
   // How often each was done.

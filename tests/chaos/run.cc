@@ -19,7 +19,7 @@ namespace {
 
 using Number = unsigned long long;
 
-constexpr uint64_t kStream = 0x72656c20;
+constexpr uint64_t kStream = 0x72656c20, kExtraStream = 0x6578747261;
 constexpr size_t kClients = 8, kLocalReaders = 2;
 constexpr uint64_t kTransactions = 15;   // In 100 of what is asked for.
 constexpr Milliseconds kElectionTimeout = 400;
@@ -110,6 +110,8 @@ class Run {
   void add_client(Habit habit, size_t home);
   void found();
   void disturb();
+  void disturb(const Round& round);
+  bool never_done(FaultKind kind) const { return faults_.counts()[static_cast<size_t>(kind)] == 0; }
   void heal();
   void calm_down();
   void agree();
@@ -128,6 +130,7 @@ class Run {
   Cluster cluster_;
   std::vector<std::unique_ptr<Client>> clients_;
   Faults faults_;
+  std::vector<Fault> owed_;   // Could not be done when their turn came.
   RunResult result_;
 };
 
@@ -152,6 +155,7 @@ RunResult Run::go() {
   if (const std::string two = two_leaders(leaders); !two.empty()) world_.fail("I1", "two leaders in one term: " + two);
   result_.terms = leaders.size();
   result_.faults = faults_.counts();
+  result_.had_small_disk = has_small_disk_;
   result_.tally = workload_.tally();
   result_.keys = workload_.keys().size();
   result_.violation = world_.violation;
@@ -182,15 +186,35 @@ void Run::found() {
 void Run::disturb() {
   for (const std::unique_ptr<Client>& client : clients_) client->start();
   const Milliseconds begin = Loop::now();
+  const auto goes_on = [&](Milliseconds length) {
+    return !world_.failed() && !setup_.loop.interrupted() && Loop::now() < begin + length;
+  };
   for (const Round& round : make_schedule(setup_.seed, setup_.length, has_small_disk_)) {
-    if (world_.failed() || setup_.loop.interrupted() || Loop::now() >= begin + setup_.length) return;
-    ++result_.rounds;
-    if (setup_.prints) std::printf("  %6.1f s\n", static_cast<double>(Loop::now() - begin) / 1000);
-    for (const Fault& fault : round.faults) faults_.apply(fault);
-    setup_.loop.run_until(round.hold, [this] { return world_.failed(); });
-    faults_.mend();
-    setup_.loop.run_until(round.calm, [this] { return world_.failed(); });
+    if (!goes_on(setup_.length)) break;
+    disturb(round);
   }
+  base::Random random = world_.stream(kExtraStream);
+  while (goes_on(2 * setup_.length)) {
+    const auto missing = std::find_if(setup_.wanted.begin(), setup_.wanted.end(), [this](FaultKind kind) { return never_done(kind); });
+    if (missing == setup_.wanted.end()) return;
+    disturb(make_round(*missing, random));
+  }
+}
+
+// What could not be done, and never was, is tried once more in the next round, before anything else is out of order there.
+void Run::disturb(const Round& round) {
+  ++result_.rounds;
+  if (setup_.prints) std::printf("  round %llu\n", Number{result_.rounds});
+  std::vector<Fault> not_now;
+  const auto apply = [&](const Fault& fault) {
+    if (!faults_.apply(fault) && never_done(fault.kind)) not_now.push_back(fault);
+  };
+  for (const Fault& fault : std::exchange(owed_, {})) apply(fault);
+  for (const Fault& fault : round.faults) apply(fault);
+  owed_ = std::move(not_now);
+  setup_.loop.run_until(round.hold, [this] { return world_.failed(); });
+  faults_.mend();
+  setup_.loop.run_until(round.calm, [this] { return world_.failed(); });
 }
 
 // I16: all faults are over; a leader within ten election timeouts of the moment when all nodes are up. The last fault is that

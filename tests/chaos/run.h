@@ -5,6 +5,7 @@
 #include <array>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "tests/chaos/loop.h"
 #include "tests/chaos/schedule.h"
@@ -24,12 +25,14 @@ struct RunSetup {
   std::filesystem::path directory;    // There, and empty.
   bool small_disk = false;            // The last node's directory gets a small file system of its own, which needs root.
   bool prints = false;
+  std::vector<FaultKind> wanted = {};  // It goes on behind its schedule, up to as long again, until each of these was done.
 };
 
 struct RunResult {
   std::string violation;              // Empty: all is well.
   std::string description;
   std::array<uint64_t, kFaultKinds> faults = {};
+  bool had_small_disk = false;
   uint64_t rounds = 0;
   sim::Tally tally;
   uint64_t keys = 0;

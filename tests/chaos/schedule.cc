@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/hash.h"
-#include "base/random.h"
 
 namespace leto::chaos {
 
@@ -23,15 +22,10 @@ constexpr std::array<const char*, kFaultKinds> kNames = {
 
 class Deck {
  public:
-  Deck(base::Random& random, bool small_disk) : random_(random), small_disk_(small_disk) {}
+  Deck(base::Random& random, bool small_disk) : random_(random), possible_(possible_kinds(small_disk)) {}
 
   FaultKind draw() {
-    if (left_.empty()) {
-      for (size_t i = 0; i < kFaultKinds; ++i) {
-        const FaultKind kind = static_cast<FaultKind>(i);
-        if (kind != FaultKind::kFullDisk || small_disk_) left_.push_back(kind);
-      }
-    }
+    if (left_.empty()) left_ = possible_;
     std::swap(left_[random_.below(left_.size())], left_.back());
     const FaultKind kind = left_.back();
     left_.pop_back();
@@ -40,7 +34,7 @@ class Deck {
 
  private:
   base::Random& random_;
-  const bool small_disk_;
+  const std::vector<FaultKind> possible_;
   std::vector<FaultKind> left_;
 };
 
@@ -64,6 +58,15 @@ Milliseconds draw_hold(FaultKind kind, base::Random& random) {
 
 const char* fault_name(FaultKind kind) { return kNames[static_cast<size_t>(kind)]; }
 
+std::vector<FaultKind> possible_kinds(bool small_disk) {
+  std::vector<FaultKind> kinds;
+  for (size_t i = 0; i < kFaultKinds; ++i) {
+    const FaultKind kind = static_cast<FaultKind>(i);
+    if (kind != FaultKind::kFullDisk || small_disk) kinds.push_back(kind);
+  }
+  return kinds;
+}
+
 std::vector<Round> make_schedule(uint64_t seed, Milliseconds length, bool small_disk) {
   base::Random random(base::mix64(seed * 0x9e37 + kStream));
   Deck deck(random, small_disk);
@@ -79,6 +82,10 @@ std::vector<Round> make_schedule(uint64_t seed, Milliseconds length, bool small_
     rounds.push_back(std::move(round));
   }
   return rounds;
+}
+
+Round make_round(FaultKind kind, base::Random& random) {
+  return {.faults = {{.kind = kind, .pick = random.next()}}, .hold = draw_hold(kind, random), .calm = random.between(500, 1500)};
 }
 
 }  // namespace leto::chaos

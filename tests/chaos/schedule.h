@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/random.h"
 #include "tests/chaos/loop.h"
 
 namespace leto::chaos {
@@ -35,8 +36,13 @@ struct Round {
   Milliseconds hold = 0, calm = 0;
 };
 
-// Rounds that fill `length`. Each kind comes before any comes again, so that a short run meets as many as it has room for.
-// A full disk is drawn only where there is a disk to fill.
+// All that can be done: a full disk only where there is a small one to fill.
+std::vector<FaultKind> possible_kinds(bool small_disk);
+
+// Rounds that fill `length`. Each possible kind comes before any comes again, so that a short run meets as many as it has
+// room for.
 std::vector<Round> make_schedule(uint64_t seed, Milliseconds length, bool small_disk);
+// One more, of this kind alone.
+Round make_round(FaultKind kind, base::Random& random);
 
 }  // namespace leto::chaos

@@ -46,6 +46,17 @@ TEST_CASE("a chaos run without a disk to fill has every kind of fault but that")
   CHECK(!met.contains(FaultKind::kFullDisk));
 }
 
+TEST_CASE("a round that is owed has the one fault, and time for it") {
+  base::Random random(3);
+  for (const FaultKind kind : possible_kinds(true)) {
+    const Round round = make_round(kind, random);
+    REQUIRE(round.faults.size() == 1);
+    CHECK(round.faults[0].kind == kind);
+    CHECK(round.hold > 0);
+    CHECK(round.calm > 0);
+  }
+}
+
 TEST_CASE("every kind of fault has a name of its own") {
   std::set<std::string> names;
   for (size_t kind = 0; kind < kFaultKinds; ++kind) names.insert(fault_name(static_cast<FaultKind>(kind)));

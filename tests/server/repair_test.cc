@@ -3,8 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <string>
+#include <vector>
 
 #include "storage/aside.h"
 #include "storage/check.h"
@@ -15,6 +18,24 @@ namespace leto::server {
 namespace {
 
 bool has(const Survivor& survivor, const std::string& name) { return std::filesystem::exists(survivor.path + "/" + name); }
+
+// Files of SQLite's in `directory`, sorted; but for the index of a WAL, of which nothing depends.
+std::vector<std::string> databases(const std::string& directory) {
+  std::vector<std::string> names;
+  for (const auto& each : std::filesystem::directory_iterator(directory)) {
+    const std::string name = each.path().filename().string();
+    if (name.find(".db") != std::string::npos && !name.ends_with("-shm")) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+// Those of `files` whose bit is set in `chosen`.
+void rename_some(const std::string& directory, const std::vector<std::string>& files, size_t chosen, const std::string& folder) {
+  for (size_t at = 0; at < files.size(); ++at) {
+    if ((chosen >> at & 1) != 0) std::filesystem::rename(directory + "/" + files[at], directory + "/" + folder + "/" + files[at]);
+  }
+}
 
 // A new node under the old id, which asks the other two.
 void check_rejoins(Survivor& survivor) {
@@ -302,18 +323,67 @@ TEST_CASE("a mark about what only others can see stays, however sound the files 
   CHECK(has(survivor, "damaged"));
 }
 
-TEST_CASE("a move that was cut off is finished by the next start, wherever it was cut") {
-  for (int moved = 0; moved < 3; ++moved) {
+TEST_CASE("a move that was cut off is finished by the next start, whichever renames were done") {
+  // Renames are done in the order of the directory, and a power cut keeps any of them.
+  size_t states = 1;
+  for (size_t moved = 0; moved < states; ++moved) {
     CAPTURE(moved);
     Survivor survivor;
     survivor.make();
+    const std::vector<std::string> files = databases(survivor.path);
+    REQUIRE(files.size() >= 4);
+    states = size_t{1} << files.size();
     const Rejoin rejoin{.id = "id1", .cluster_id = survivor.before.cluster_id, .cluster_secret = survivor.before.cluster_secret,
                         .folder = "damaged-7", .addresses = {{.host = "there", .port = 3}, {.host = "there", .port = 5}}};
     REQUIRE(storage::write_note(survivor.path + "/rejoin.begun", rejoin_text(rejoin)).is_ok());
-    const storage::Databases which = moved == 1 ? storage::Databases::kKeys : storage::Databases::kAll;
-    if (moved > 0) REQUIRE(storage::move_databases(survivor.path, rejoin.folder, which).is_ok());
+    // The mark is removed behind the last of them.
+    if (moved + 1 < states || moved % 2 == 0) REQUIRE(mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: seen").is_ok());
+    if (moved > 0) std::filesystem::create_directory(survivor.path + "/damaged-7");
+    rename_some(survivor.path, files, moved, "damaged-7");
     check_rejoins(survivor);
-    CHECK(has(survivor, "damaged-7/raft.db"));
+    CHECK(databases(survivor.path + "/damaged-7") == files);
+    CHECK_FALSE(has(survivor, "damaged"));
+  }
+}
+
+TEST_CASE("a move that was cut off before its note counted begins anew") {
+  Survivor survivor;
+  survivor.make();
+  REQUIRE(mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: seen").is_ok());
+  SUBCASE("the note is half written") { std::ofstream(survivor.path + "/rejoin.begun.new") << "id id1\nfol"; }
+  SUBCASE("the note is whole, and has not its name yet") {
+    std::ofstream(survivor.path + "/rejoin.begun.new") << "id id9\nfolder damaged-9\naddress elsewhere:9\n";
+  }
+  check_rejoins(survivor);
+  CHECK_FALSE(has(survivor, "damaged-9"));
+  CHECK_FALSE(has(survivor, "rejoin.begun.new"));
+}
+
+TEST_CASE("keys that are moved aside to be made anew, and a cut at whichever rename") {
+  size_t states = 1;
+  for (size_t moved = 0; moved < states; ++moved) {
+    for (const bool marked : {true, false}) {
+      if (!marked && moved + 1 < states) continue;   // The mark goes last.
+      CAPTURE(moved);
+      CAPTURE(marked);
+      Survivor survivor;
+      survivor.make();
+      REQUIRE(survivor.recover().is_ok());
+      std::vector<std::string> files = databases(survivor.path);
+      std::erase_if(files, [](const std::string& name) { return !name.starts_with("keys-"); });
+      REQUIRE(files.size() >= 2);
+      states = size_t{1} << files.size();
+      if (marked) REQUIRE(mark_damaged(survivor.path, survivor.path + "/keys-1.db: damaged: seen").is_ok());
+      std::filesystem::create_directory(survivor.path + "/damaged-7");
+      rename_some(survivor.path, files, moved, "damaged-7");
+      base::Result<OpenedDirectory> opened = survivor.open();
+      REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+      CHECK(opened.value().start.header.applied_index == 0);
+      CHECK(opened.value().start.recovered.base.index == 0);
+      CHECK(opened.value().start.recovered.last.index == 6);
+      CHECK_FALSE(opened.value().joins);
+      CHECK_FALSE(has(survivor, "damaged"));
+    }
   }
 }
 
