@@ -235,6 +235,7 @@ Status check_semantics(const std::string& directory, uint64_t level) {
 Status check_together(const std::string& directory, const storage::KeyStore& keys, const NodeStart& start) {
   const auto number = [](uint64_t value) { return static_cast<unsigned long long>(value); };
   const uint64_t applied = start.header.applied_index;
+  if (Status status = storage::check_term(directory + "/raft.db", start.recovered); !status.is_ok()) return status;
   const raft::EntryId at{.term = start.header.applied_term, .index = applied};
   if (Status status = storage::check_beginning(keys.path(), start.recovered, at); !status.is_ok()) return status;
   if (!storage::lost_tail(start.recovered, start.witness, applied)) return {};

@@ -137,17 +137,13 @@ void Checker::check_log() {
                     log_->identity ? log_->identity->id.c_str() : "", Number{found.hard_state.term}, entries.c_str()));
   if (log_->identity && log_->identity->founded) note("it founded its cluster, and nobody else was ever a member of it");
   if (!sound) return;
-  if (found.hard_state.term < found.last.term) {
-    damage(base::format("%s: damaged: its term is %llu, but entry %llu has term %llu: term and vote were lost",
-                        database->path().c_str(), Number{found.hard_state.term}, Number{found.last.index},
-                        Number{found.last.term}));
-  }
+  is_sound(check_term(database->path(), found));
 }
 
 // The last ones were checked by read_log(), as at every start.
 void Checker::check_segments(Database& database) {
   for (size_t i = 0; i + kVerifiedSegments < log_->segments.size(); ++i) {
-    is_sound(verify_segment(database, log_->segments[i], log_->recovered.terms));
+    is_sound(verify_segment(database, log_->segments[i], {log_->recovered.terms, log_->configurations}));
   }
 }
 

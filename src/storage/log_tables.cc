@@ -33,6 +33,25 @@ base::Status read_identity(Meta& meta, std::optional<Identity>& identity) {
   return status;
 }
 
+// Rows that one transaction writes are there together or not at all.
+base::Status check_written_together(Database& database, Meta& meta) {
+  static const std::vector<std::vector<const char*>> kGroups = {
+      {"term", "voted_for"}, {"base_index", "base_term"}, {"id", "node", "cluster_id", "cluster_secret", "keys_generation"}};
+  for (const std::vector<const char*>& group : kGroups) {
+    const char* there = nullptr;
+    const char* missing = nullptr;
+    for (const char* name : group) {
+      base::Result<std::optional<std::string>> found = meta.get(name);
+      if (!found.is_ok()) return found.take_status();
+      (found.value() ? there : missing) = name;
+    }
+    if (there != nullptr && missing != nullptr) {
+      return damaged(database, base::format("table meta has a row '%s', but none '%s'", there, missing));
+    }
+  }
+  return {};
+}
+
 // The log starts behind its base, and each segment where the one before ends.
 base::Status read_segments(Database& database, LogContents& contents) {
   raft::Index expected = contents.recovered.base.index + 1;
@@ -85,10 +104,17 @@ base::Status read_terms(Database& database, LogContents& contents) {
 base::Status verify_tail(Database& database, LogContents& contents) {
   const size_t count = contents.segments.size();
   for (size_t i = count > kVerifiedSegments ? count - kVerifiedSegments : 0; i < count; ++i) {
-    base::Status status = verify_segment(database, contents.segments[i], contents.recovered.terms);
+    base::Status status = verify_segment(database, contents.segments[i], {contents.recovered.terms, contents.configurations});
     if (!status.is_ok()) return status;
   }
   return {};
+}
+
+base::Status read_configuration_indexes(Database& database, LogContents& contents) {
+  return database.for_each_row("SELECT idx FROM configurations ORDER BY idx", [&contents](const Statement& row) {
+    contents.configurations.push_back(row.integer(0));
+    return base::Status();
+  });
 }
 
 base::Status read_configuration(Database& database, LogContents& contents, raft::Index index) {
@@ -147,32 +173,31 @@ int erase_base(Meta& meta) {
 }
 
 base::Status read_log(Database& database, Meta& meta, LogContents& contents) {
-  base::Status status = read_identity(meta, contents.identity);
+  base::Status status = database.check_tables({"sqlite_schema", "meta", "segments", "terms", "configurations"});
+  if (status.is_ok()) status = read_identity(meta, contents.identity);
   meta.read("term", contents.recovered.hard_state.term, status);
   meta.read("voted_for", contents.recovered.hard_state.voted_for, status);
   meta.read("base_index", contents.recovered.base.index, status);
   meta.read("base_term", contents.recovered.base.term, status);
+  if (status.is_ok()) status = check_written_together(database, meta);
   if (status.is_ok()) status = read_segments(database, contents);
   if (status.is_ok()) status = read_terms(database, contents);
+  if (status.is_ok()) status = read_configuration_indexes(database, contents);
   if (status.is_ok()) status = verify_tail(database, contents);
-  if (!status.is_ok()) return status;
-  return database.for_each_row("SELECT idx FROM configurations ORDER BY idx", [&](const Statement& row) {
-    return read_configuration(database, contents, row.integer(0));
-  });
+  for (size_t i = 0; i < contents.configurations.size() && status.is_ok(); ++i) {
+    status = read_configuration(database, contents, contents.configurations[i]);
+  }
+  return status;
 }
 
 LogContents read_what_is_left(Database& database, Meta& meta) {
   LogContents contents;
-  std::vector<raft::Index> indexes;
   base::Status status = read_identity(meta, contents.identity);
   meta.read("base_index", contents.recovered.base.index, status);
   // Each as far as it can be read; why no further was said when the file was refused.
   status = read_segments(database, contents);
-  status = database.for_each_row("SELECT idx FROM configurations ORDER BY idx", [&indexes](const Statement& row) {
-    indexes.push_back(row.integer(0));
-    return base::Status();
-  });
-  for (const raft::Index index : indexes) status = read_configuration(database, contents, index);
+  status = read_configuration_indexes(database, contents);
+  for (const raft::Index index : contents.configurations) status = read_configuration(database, contents, index);
   return contents;
 }
 

@@ -28,6 +28,7 @@ inline constexpr size_t kVerifiedSegments = 2;
 struct LogContents {
   std::optional<Identity> identity;
   std::vector<Segment> segments;   // Ascending, without a gap.
+  std::vector<raft::Index> configurations;   // What table configurations says: ascending.
   raft::Recovered recovered;
 };
 

@@ -17,6 +17,16 @@ inline bool lost_tail(const raft::Recovered& recovered, const Witness& witness, 
          recovered.last.index < applied;
 }
 
+// An error, which names `file`, if term and vote are older than the log: they are written with an entry of a new term at the
+// latest.
+inline base::Status check_term(const std::string& file, const raft::Recovered& recovered) {
+  if (recovered.hard_state.term >= recovered.last.term) return {};
+  return base::Status::error(base::format(
+      "%s: damaged: its term is %llu, but entry %llu has term %llu: term and vote were lost", file.c_str(),
+      static_cast<unsigned long long>(recovered.hard_state.term), static_cast<unsigned long long>(recovered.last.index),
+      static_cast<unsigned long long>(recovered.last.term)));
+}
+
 // The term that the log gives entry `index`; 0 if it has neither that entry nor, as the last one dropped, its term.
 inline raft::Term term_in(const raft::Recovered& recovered, raft::Index index) {
   if (index == recovered.base.index) return recovered.base.term;

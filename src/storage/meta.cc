@@ -14,10 +14,21 @@ namespace leto::storage {
 
 namespace {
 
+constexpr size_t kShownNameBytes = 64;
+
+// A rotten name may have any bytes, and be long.
+std::string shown(std::string_view name) {
+  std::string text;
+  for (const char byte : name.substr(0, kShownNameBytes)) {
+    if (byte >= ' ' && byte <= '~' && byte != '\'' && byte != '\\') text += byte;
+    else text += base::format("\\x%02x", static_cast<unsigned char>(byte));
+  }
+  return name.size() > kShownNameBytes ? text + "..." : text;
+}
+
 base::Status damaged(const Database& database, std::string_view name) {
-  return base::Status::error(
-      base::format("%s: damaged: the row '%.*s' of table meta has a wrong checksum or value",
-                   database.path().c_str(), static_cast<int>(name.size()), name.data()));
+  return base::Status::error(base::format("%s: damaged: the row '%s' of table meta has a wrong checksum or value",
+                                          database.path().c_str(), shown(name).c_str()));
 }
 
 }  // namespace

@@ -49,6 +49,14 @@ base::Status check_row(const Database& database, const Statement& row, raft::Ind
                                           database.path().c_str(), Number{expected}));
 }
 
+base::Status check_kind(const Database& database, const Statement& row, const std::vector<raft::Index>& configurations) {
+  const bool is_one = row.integer(kKind) == static_cast<uint64_t>(raft::EntryKind::kConfiguration);
+  const raft::Index index = row.integer(kIndex);
+  if (is_one == std::binary_search(configurations.begin(), configurations.end(), index)) return {};
+  return base::Status::error(base::format("%s: damaged: entry %llu is %s configuration, table configurations says otherwise",
+                                          database.path().c_str(), Number{index}, is_one ? "a" : "no"));
+}
+
 raft::Entry to_entry(const Statement& row) {
   return {.id = {.term = row.integer(kTerm), .index = row.integer(kIndex)},
           .kind = static_cast<raft::EntryKind>(row.integer(kKind)),
@@ -123,7 +131,8 @@ base::Result<Segment> measure_segment(Database& database, raft::Index first) {
   return Segment{.first = first, .entries = highest - first + 1, .bytes = 0};
 }
 
-base::Status verify_segment(Database& database, Segment& segment, const std::vector<raft::TermRun>& terms) {
+base::Status verify_segment(Database& database, Segment& segment, const LogIndex& log) {
+  const std::vector<raft::TermRun>& terms = log.terms;
   Statement rows;
   if (base::Status status = prepare_rows(database, segment.first, rows); !status.is_ok()) return status;
   rows.bind(1, segment.first);
@@ -143,6 +152,7 @@ base::Status verify_segment(Database& database, Segment& segment, const std::vec
           base::format("%s: damaged: entry %llu has term %llu, table terms says otherwise",
                        database.path().c_str(), Number{index}, Number{rows.integer(kTerm)}));
     }
+    if (base::Status status = check_kind(database, rows, log.configurations); !status.is_ok()) return status;
     segment.bytes += rows.bytes(kPayload).size();
   }
   return {};

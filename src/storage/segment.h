@@ -54,7 +54,13 @@ base::Status read_segment(Database& database, const Segment& segment, ReadRange&
 // were no gap, the bytes are 0.
 base::Result<Segment> measure_segment(Database& database, raft::Index first);
 
-// Reads each row of a segment, checks it (its term against `terms`, too), and sums up its bytes.
-base::Status verify_segment(Database& database, Segment& segment, const std::vector<raft::TermRun>& terms);
+// What other tables say of the entries.
+struct LogIndex {
+  const std::vector<raft::TermRun>& terms;
+  const std::vector<raft::Index>& configurations;   // Ascending.
+};
+
+// Reads each row of a segment, checks it, also against what `index` says of it, and sums up its bytes.
+base::Status verify_segment(Database& database, Segment& segment, const LogIndex& index);
 
 }  // namespace leto::storage

@@ -288,6 +288,19 @@ base::Status Database::for_each_row(const std::string& sql, const std::function<
   return code == SQLITE_DONE ? base::Status() : error("run " + sql, code);
 }
 
+base::Status Database::check_tables(std::initializer_list<const char*> tables) {
+  base::Status status;
+  for (const char* table : tables) {
+    if (!status.is_ok()) break;
+    status = for_each_row(base::format("PRAGMA quick_check(%s)", table), [this](const Statement& row) {
+      std::string found(row.bytes(0));
+      std::replace(found.begin(), found.end(), '\n', ' ');
+      return found == "ok" ? base::Status() : base::Status::error(options_.path + ": damaged: SQLite says: " + found);
+    });
+  }
+  return status;
+}
+
 base::Status Database::query(const std::string& sql, uint64_t& value) {
   Statement statement;
   if (base::Status status = prepare(sql, statement); !status.is_ok()) return status;

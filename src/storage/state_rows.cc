@@ -27,7 +27,7 @@ bool parse_digest(const std::string& text, keyspace::Digest& digest) {
 }  // namespace
 
 base::Status read_state(Database& database, Meta& meta, StateRows& state) {
-  base::Status status;
+  base::Status status = database.check_tables({"sqlite_schema", "meta", "databases"});
   keyspace::StateHeader& header = state.header;
   std::string digest(kDigestDigits, '0');
   meta.read("applied_index", header.applied_index, status);

@@ -8,6 +8,7 @@
 #include "storage/first_look.h"
 #include "storage/key_tables.h"
 #include "storage/peek.h"
+#include "storage/sqlite.h"
 #include "storage/wal_scan.h"
 #include "tests/storage/support.h"
 
@@ -36,7 +37,9 @@ void make_node(const TestDisk& disk, bool clean = true) {
   identity.id = "id1";
   identity.node = 1;
   REQUIRE(log->set_identity(identity).is_ok());
-  REQUIRE(log->write({entries(2, 1, 30)}) == WriteResult::kDurable);
+  LogWrite written = entries(2, 1, 30);
+  written.append[27] = make_configuration_entry(2, 28, 3);
+  REQUIRE(log->write({written}) == WriteResult::kDurable);
   const auto keys = open_keys(disk);
   Keyspace keyspace;
   for (int i = 0; i < 20; ++i) {
@@ -165,6 +168,43 @@ TEST_CASE("each damage is named with its file and its place") {
   }
   const std::string found = damages(disk);
   CHECK_MESSAGE(contains(found, wanted), found);
+}
+
+// The last row of a table whose only page this is.
+void cut_last_cell(TestDisk& disk, const std::string& path, uint64_t page) {
+  empty_wal(disk, path);
+  std::string bytes = disk.contents(path);
+  char& cells = bytes[(page - 1) * 4096 + (page == 1 ? 100 : 0) + 4];
+  REQUIRE(cells > 0);
+  --cells;
+  disk.set_contents(path, bytes);
+}
+
+TEST_CASE("a row that a page does not count any more is not taken for one that never was") {
+  TestDisk disk("check_cells");
+  make_node(disk);
+  std::string path = kLog;
+  const char* table = "";
+  SUBCASE("who was voted for") { table = "meta"; }
+  SUBCASE("where a term begins") { table = "terms"; }
+  SUBCASE("a configuration") { table = "configurations"; }
+  SUBCASE("a segment") { table = "segments"; }
+  SUBCASE("header and witness") {
+    path = kKeys;
+    table = "meta";
+  }
+  uint64_t page = 0;
+  {
+    base::Result<std::unique_ptr<Database>> database = Database::open({.path = path, .vfs = disk.name(), .exclusive = true,
+                                                                               .read_only = true});
+    REQUIRE(database.is_ok());
+    const std::string sql = std::string("SELECT rootpage FROM sqlite_schema WHERE name = '") + table + "'";
+    REQUIRE(database.value()->query(sql, page).is_ok());
+  }
+  cut_last_cell(disk, path, page);
+  const std::string refused = path == kLog ? log_refusal(small_log(disk)) : keys_refusal(disk);
+  CHECK_MESSAGE(contains(refused, path + ": damaged: SQLite says: "), refused);
+  CHECK(contains(damages(disk), path + ": damaged: "));
 }
 
 TEST_CASE("a raft.db that lost its tail is told by the witness") {

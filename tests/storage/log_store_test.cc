@@ -369,6 +369,37 @@ TEST_CASE("without an identity a raft.db is refused where there must be one, and
   CHECK(log_refusal(options).empty());
 }
 
+TEST_CASE("rows that were written together are there together, and both tables speak of the same configurations") {
+  TestDisk disk("log_together");
+  {
+    const auto log = open_log(small_log(disk));
+    REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
+    LogWrite write;
+    write.hard_state = raft::HardState{.term = 1, .voted_for = 1};
+    write.append = {make_configuration_entry(1, 1, 1), make_entry(1, 2, "two")};
+    REQUIRE(log->write({write}) == WriteResult::kDurable);
+    REQUIRE(log->close().is_ok());
+  }
+  std::string wanted;
+  SUBCASE("the vote") {
+    execute(disk, "DELETE FROM meta WHERE name = 'voted_for'");
+    wanted = "table meta has a row 'term', but none 'voted_for'";
+  }
+  SUBCASE("the node") {
+    execute(disk, "DELETE FROM meta WHERE name = 'node'");
+    wanted = "table meta has a row 'keys_generation', but none 'node'";
+  }
+  SUBCASE("a configuration") {
+    execute(disk, "DELETE FROM configurations");
+    wanted = "entry 1 is a configuration, table configurations says otherwise";
+  }
+  SUBCASE("no configuration") {
+    execute(disk, "INSERT INTO configurations VALUES(2)");
+    wanted = "entry 2 is no configuration, table configurations says otherwise";
+  }
+  CHECK(log_refusal(small_log(disk)) == "/disk/raft.db: damaged: " + wanted);
+}
+
 TEST_CASE("another database is refused by its kind") {
   TestDisk disk("log_kind");
   execute(disk, "CREATE TABLE t(a)");
