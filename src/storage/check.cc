@@ -83,6 +83,7 @@ std::unique_ptr<Database> Checker::open(const std::string& path) {
     return nullptr;
   }
   check_wal(path);
+  if (!has_known_versions(vfs_, path)) damage(path + ": damaged: its header is of no kind that SQLite writes");
   base::Result<std::unique_ptr<Database>> opened =
       Database::open({.path = path, .vfs = vfs_, .exclusive = true, .read_only = true});
   if (!opened.is_ok()) {

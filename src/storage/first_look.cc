@@ -31,6 +31,15 @@ bool has_keys_files(const std::string& directory) {
   });
 }
 
+bool has_known_versions(const std::string& vfs, const std::string& path) {
+  constexpr uint64_t kVersionsAt = 18;
+  constexpr char kVersionMax = 2;
+  std::string versions(2, '\0');
+  base::Result<VfsFile> file = VfsFile::open(vfs, path, FileAccess::kRead);
+  if (!file.is_ok() || !file.value().read(kVersionsAt, versions).is_ok()) return true;
+  return std::all_of(versions.begin(), versions.end(), [](char each) { return each > 0 && each <= kVersionMax; });
+}
+
 std::string lost_identity(const std::string& log_path) {
   return log_path + ": damaged: it does not say who this node is, but there are keys files";
 }

@@ -16,6 +16,9 @@ bool has_keys_files(const std::string& directory);
 // The sentence of a raft.db without a row of who the node is, where has_keys_files().
 std::string lost_identity(const std::string& log_path);
 
+// The two version bytes of a database's header: SQLite only reads a file with a higher one. True if they cannot be read.
+bool has_known_versions(const std::string& vfs, const std::string& path);
+
 // An error says which damage; OK if none is seen, also if a file cannot be read: opening it tells why.
 base::Status look_at_log_files(const std::string& directory, const std::string& vfs);
 

@@ -31,6 +31,13 @@ base::Status damaged(const Database& database, std::string_view name) {
                                           database.path().c_str(), shown(name).c_str()));
 }
 
+// Whoever made the file made it as Leto does.
+bool has_format(Database& database) {
+  uint64_t crc = 0;
+  const bool asked = database.query("SELECT crc FROM meta WHERE name = 'format'", crc).is_ok();
+  return asked && crc == meta_row_crc("format", std::to_string(kFormat));
+}
+
 }  // namespace
 
 uint32_t meta_row_crc(std::string_view name, std::string_view value) {
@@ -63,6 +70,11 @@ base::Status Meta::open(FileKind kind) {
   uint64_t found = 0;
   if (base::Status status = database_.query("PRAGMA application_id", found); !status.is_ok()) return status;
   if (found != static_cast<uint64_t>(kind)) {
+    const bool is_other = found == static_cast<uint64_t>(FileKind::kLog) || found == static_cast<uint64_t>(FileKind::kKeys);
+    if (!is_other && has_format(database_)) {
+      return base::Status::error(base::format("%s: damaged: its application_id is %llu", database_.path().c_str(),
+                                              static_cast<unsigned long long>(found)));
+    }
     return base::Status::error(
         base::format("%s: a database, but not one of Leto's of this kind (application_id %llu)",
                      database_.path().c_str(), static_cast<unsigned long long>(found)));

@@ -49,6 +49,12 @@ int configure_once() {
   return code == SQLITE_OK ? sqlite3_initialize() : code;
 }
 
+bool may_be_written(const DatabaseOptions& options) {
+  sqlite3_vfs* const vfs = sqlite3_vfs_find(options.vfs.empty() ? nullptr : options.vfs.c_str());
+  int may = 0;
+  return vfs != nullptr && vfs->xAccess(vfs, options.path.c_str(), SQLITE_ACCESS_READWRITE, &may) == SQLITE_OK && may != 0;
+}
+
 }  // namespace
 
 base::Status configure_sqlite() {
@@ -187,8 +193,13 @@ base::Status Database::look() {
   if (base::Status status = query("SELECT count(*) FROM sqlite_schema", tables); !status.is_ok()) {
     return status;
   }
+  uint64_t pages = 0;
+  if (base::Status status = query("PRAGMA page_count", pages); !status.is_ok()) return status;
   is_new_ = tables == 0;
-  return {};
+  // The tables come with one commit, into a file of one page.
+  if (is_new_ && pages > 1) return base::Status::error(options_.path + ": damaged: it has pages, but no tables");
+  if (options_.read_only || sqlite3_db_readonly(handle_, "main") == 0 || !may_be_written(options_)) return {};
+  return base::Status::error(options_.path + ": damaged: its header says that it is of a kind that is only read");
 }
 
 // --- Database: settings ------------------------------------------------------------------------------
@@ -206,8 +217,11 @@ base::Status Database::set_pragma(const char* name, const std::string& value, co
   if (code != SQLITE_ROW) return error(base::format("read PRAGMA %s", name), code);
   const std::string found(statement.bytes(0));
   if (found == expected) return {};
-  return base::Status::error(base::format("%s: PRAGMA %s is '%s' and not '%s'", options_.path.c_str(), name,
-                                          found.c_str(), expected.c_str()));
+  // What a file says itself was as it should be when it was made.
+  static const std::set<std::string> kOfTheFile = {"page_size", "auto_vacuum", "journal_mode"};
+  const bool damaged = !is_new_ && kOfTheFile.contains(name);
+  return base::Status::error(base::format("%s: %sPRAGMA %s is '%s' and not '%s'", options_.path.c_str(),
+                                          damaged ? "damaged: " : "", name, found.c_str(), expected.c_str()));
 }
 
 base::Status Database::set_up() {
@@ -266,6 +280,11 @@ base::Status Database::prepare(const std::string& sql, Statement& statement) {
   Statement fresh;
   const int code = sqlite3_prepare_v3(handle_, sql.c_str(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &fresh.handle_, nullptr);
+  // Our own words, so that what they speak of is not what it was.
+  if (code == SQLITE_ERROR && !is_new_) {
+    return base::Status::error(base::format("%s: damaged: cannot prepare %s: %s (%d)", options_.path.c_str(), sql.c_str(),
+                                            sqlite3_errmsg(handle_), code));
+  }
   if (code != SQLITE_OK) return error("prepare " + sql, code);
   statement = std::move(fresh);
   return {};
@@ -334,13 +353,15 @@ int Database::last_code() const { return sqlite3_extended_errcode(handle_); }
 
 std::string Database::failure(const std::string& action, int code) const {
   const char* path = options_.path.c_str();
+  // A call of the VFS leaves SQLite's own words as they were.
+  const bool is_last = handle_ != nullptr && (sqlite3_errcode(handle_) & 0xff) == (code & 0xff);
+  const char* words = is_last ? sqlite3_errmsg(handle_) : sqlite3_errstr(code);
   switch (code & 0xff) {
     case SQLITE_BUSY: return base::format("%s: in use by another process", path);
     case SQLITE_NOTADB: return base::format("%s: not a database (%d)", path, code);
-    case SQLITE_CORRUPT: return base::format("%s: damaged: cannot %s: %s (%d)", path, action.c_str(),
-                                             sqlite3_errmsg(handle_), code);
-    default: return base::format("%s: cannot %s: %s (%d)", path, action.c_str(),
-                                 handle_ ? sqlite3_errmsg(handle_) : sqlite3_errstr(code), code);
+    case SQLITE_FORMAT:
+    case SQLITE_CORRUPT: return base::format("%s: damaged: cannot %s: %s (%d)", path, action.c_str(), words, code);
+    default: return base::format("%s: cannot %s: %s (%d)", path, action.c_str(), words, code);
   }
 }
 

@@ -1,6 +1,6 @@
 // How far a WAL can be read, and whether more was once committed behind that: SQLite takes a WAL whose header does not fit for
-// none, and stops at the first frame that does not fit, without a word. Reads the file as its format is documented (sqlite.org/fileformat2.html#walformat); writes
-// nothing. Refuses to know what is in the pages.
+// none, and stops at the first frame that does not fit, without a word. Reads the file as its format is documented
+// (sqlite.org/fileformat2.html#walformat); writes nothing. Refuses to know what is in the pages.
 #pragma once
 
 #include <cstdint>

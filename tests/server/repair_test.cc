@@ -172,6 +172,17 @@ TEST_CASE("a damaged member of three starts as a new node that asks the others")
     survivor.make({.index = 4, .term = kTerm + 1});
     check_rejoins(survivor);
   }
+  SUBCASE("the term is older than the log's last entry") {
+    survivor.make();
+    {
+      OpenedDirectory opened = std::move(survivor.open().value());
+      storage::LogWrite write;
+      write.append = {{.id = {.term = kTerm + 1, .index = 6}, .kind = raft::EntryKind::kNothing,
+                       .payload = std::make_shared<const std::string>()}};
+      REQUIRE(opened.log->write({write}) == storage::WriteResult::kDurable);
+    }
+    check_rejoins(survivor);
+  }
   SUBCASE("what only a running node saw") {
     survivor.make();
     REQUIRE(mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: entry 2 has a wrong checksum").is_ok());

@@ -18,6 +18,8 @@ std::string integrity(const std::string& path, const std::string& vfs) {
       *static_cast<std::string*>(to) = values[0] == nullptr ? "" : values[0];
       return 0;
     };
+    // Else closing it would remove the WAL, which is damage.
+    sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
     char* error = nullptr;
     sqlite3_exec(handle, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA integrity_check", take, &answer, &error);
     if (error != nullptr) answer = error;

@@ -56,6 +56,12 @@ TEST_CASE("a row whose name is rotten is found when the file is opened, not take
   const base::Status status = Meta(*database).open(FileKind::kLog);
   REQUIRE_FALSE(status.is_ok());
   CHECK(status.text() == "/disk/a.db: damaged: the row 'voted_fos' of table meta has a wrong checksum or value");
+  // Whatever bytes it has, they do nothing to a terminal.
+  REQUIRE(database->execute("UPDATE meta SET name = CAST(x'1b5b324a27ff' AS TEXT) WHERE name = 'voted_fos'") == SQLITE_OK);
+  const base::Status rotten = Meta(*database).open(FileKind::kLog);
+  REQUIRE_FALSE(rotten.is_ok());
+  CHECK(rotten.text() ==
+        "/disk/a.db: damaged: the row '\\x1b[2J\\x27\\xff' of table meta has a wrong checksum or value");
 }
 
 TEST_CASE("a decimal is digits that fit 64 bits") {
