@@ -45,7 +45,7 @@ class VfsFile {
   sqlite3_file* file_ = nullptr;
 };
 
-// Whether there is such a file; false also if that cannot be told.
+// Whether there is such a file; false also if it is empty, or that cannot be told.
 bool file_exists(const std::string& vfs, const std::string& path);
 // Durable when it returns. No error if there is no such file.
 base::Status remove_file(const std::string& vfs, const std::string& path);

@@ -266,6 +266,8 @@ TEST_CASE("of keys files and spools only the current keys file is left") {
                            "/d/raft.db"}) {
     disk.set_contents(path, "x");
   }
+  // As they are when the disk was full at once.
+  for (const char* path : {"/d/keys-3.db", "/d/keys-7.db-wal", "/d/snapshot-1.spool"}) disk.set_contents(path, "");
   remove_other_generations("/d", disk.name(), 5);
   CHECK(disk.paths() == std::vector<std::string>{"/d/keys-5.db", "/d/keys-5.db-wal", "/d/raft.db"});
 }

@@ -296,9 +296,10 @@ int delete_file(sqlite3_vfs* vfs, const char* name, int sync_directory) {
   return SQLITE_OK;
 }
 
-int access_file(sqlite3_vfs* vfs, const char* name, int, int* result) {
+// As on Unix, an empty file is not there for who asks whether it is.
+int access_file(sqlite3_vfs* vfs, const char* name, int flags, int* result) {
   const DiskFileRef file = of(vfs).find(name);
-  *result = file ? 1 : 0;
+  *result = file && (flags != SQLITE_ACCESS_EXISTS || !file->current.empty()) ? 1 : 0;
   return SQLITE_OK;
 }
 
