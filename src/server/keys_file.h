@@ -10,6 +10,7 @@
 #include <string>
 
 #include "server/environment.h"
+#include "storage/free_space.h"
 
 namespace leto::server {
 
@@ -17,6 +18,9 @@ namespace leto::server {
 struct KeysPlace {
   std::string directory;   // Absolute.
   std::string vfs;         // Of SQLite; empty: the default one.
+  // Snapshots leave so much free for everything else. Not looked at without somebody who says what is free.
+  uint64_t spare_bytes = 0;
+  storage::FreeBytes free_bytes = {};   // Called in jobs.
 };
 
 class KeysFile : public KeysDisk {

@@ -3,10 +3,40 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/format.h"
 #include "storage/snapshot_file.h"
 #include "storage/verify_keys.h"
+#include "storage/vfs_file.h"
 
 namespace leto::server {
+namespace {
+
+using Number = unsigned long long;
+
+// An error if a file of so many bytes would leave too little for everything else. Where it cannot be told, the writes will.
+base::Status room_for(const KeysPlace& place, uint64_t bytes) {
+  if (place.free_bytes == nullptr) return {};
+  base::Result<uint64_t> free = place.free_bytes(place.directory);
+  if (!free.is_ok()) return {};
+  const uint64_t wanted = bytes + place.spare_bytes + SnapshotFiles::kMarginBytes;
+  if (free.value() >= wanted) return {};
+  return base::Status::error(base::format("a file of %llu bytes needs %llu bytes of room in %s, and %llu are free", Number{bytes},
+                                          Number{wanted}, place.directory.c_str(), Number{free.value()}));
+}
+
+// For a copy of the keys file: it becomes as large as that, and what its WAL adds.
+base::Status room_for_copy(const KeysPlace& place, uint64_t generation) {
+  const std::string path = storage::keys_path(place.directory, generation);
+  uint64_t bytes = 0;
+  for (const char* suffix : {"", "-wal"}) {
+    base::Result<storage::VfsFile> file = storage::VfsFile::open(place.vfs, path + suffix, storage::FileAccess::kRead);
+    base::Result<uint64_t> size = file.is_ok() ? file.value().size() : base::Result<uint64_t>(0);
+    if (size.is_ok()) bytes += size.value();
+  }
+  return room_for(place, bytes);
+}
+
+}  // namespace
 
 // Both live until the last job that knows them has ended; then, in a job or on the loop, no file is open any more.
 struct SnapshotFiles::Leaving {
@@ -33,6 +63,8 @@ void SnapshotFiles::copy(uint64_t generation, CopyDone done) {
   leaving_ = std::make_shared<Leaving>();
   next_number_ = (next_number_ + 1) % storage::kSpoolNumbers;
   const auto work = [copy = leaving_, place = place_, generation, number = next_number_] {
+    copy->step.status = room_for_copy(place, generation);
+    if (!copy->step.status.is_ok()) return;
     base::Result<std::unique_ptr<storage::SnapshotSource>> opened = storage::SnapshotSource::open(
         {.directory = place.directory, .vfs = place.vfs, .generation = generation, .number = number});
     if (opened.is_ok()) {
@@ -88,6 +120,8 @@ void SnapshotFiles::receive(uint64_t generation, uint64_t size, StatusDone done)
   discard();
   coming_ = std::make_shared<Coming>();
   const auto work = [file = coming_, place = place_, generation, size] {
+    file->status = room_for(place, size);
+    if (!file->status.is_ok()) return;
     base::Result<std::unique_ptr<storage::SnapshotTarget>> opened = storage::SnapshotTarget::open(
         {.directory = place.directory, .vfs = place.vfs, .generation = generation, .size = size});
     if (opened.is_ok()) {

@@ -17,6 +17,9 @@ class SnapshotFiles : public SnapshotDisk {
  public:
   // Of the keys file that one job copies.
   static constexpr size_t kCopyStepBytes = 1 << 20;
+  // A file is neither copied nor received unless so much more than it and KeysPlace::spare_bytes is free: for the log
+  // and the flushes that go on meanwhile.
+  static constexpr uint64_t kMarginBytes = 16 << 20;
 
   // The runners outlive this: one for what leaves, one for what comes.
   SnapshotFiles(JobRunner& leaving, JobRunner& coming, KeysPlace place);

@@ -45,9 +45,10 @@ void SnapshotSender::want(raft::NodeId peer) {
   }
   const uint64_t now_us = environment_.clock.monotonic_us();
   const auto refusal = refusals_.find(peer);
-  const bool pauses = refusal != refusals_.end() && now_us < refusal->second.until_us;
+  const bool refused_lately = refusal != refusals_.end() && now_us < refusal->second.until_us;
+  const bool pauses = refused_lately || now_us < own_failure_.until_us;
   if (pauses || transfers_.size() >= kTransfersMax) return replica_.raft().snapshot_failed(peer);
-  transfers_.push_back({.peer = peer, .heard_us = now_us, .moved_us = now_us});
+  transfers_.push_back({.peer = peer, .moved_us = now_us});
   if (copy_state_ == CopyState::kNone) make_copy();
 }
 
@@ -66,14 +67,21 @@ void SnapshotSender::copied(base::Result<SnapshotDisk::Copy> result) {
   copy_ = std::move(result.value());
   ++stats_.snapshots_made;
   const uint64_t now_us = environment_.clock.monotonic_us();
-  for (Transfer& transfer : transfers_) transfer.heard_us = transfer.moved_us = now_us;
+  for (Transfer& transfer : transfers_) transfer.moved_us = now_us;
   LETO_LOG(kNotice, "snapshot at entry %llu, %llu bytes: sending it to %zu followers that the log does not reach",
            static_cast<unsigned long long>(copy_.header.applied_index), static_cast<unsigned long long>(copy_.size),
            transfers_.size());
 }
 
+void SnapshotSender::lengthen(Pause& pause, uint64_t now_us) {
+  pause.length_us = std::clamp(2 * pause.length_us, kRefusedUs, kRefusedUsMax);
+  pause.until_us = now_us + pause.length_us;
+}
+
 void SnapshotSender::fail_all(const std::string& why) {
-  LETO_LOG(kWarning, "a snapshot could not be sent and is tried again: %s", why.c_str());
+  lengthen(own_failure_, environment_.clock.monotonic_us());
+  LETO_LOG(kWarning, "a snapshot could not be sent and is tried again in %llu ms: %s",
+           static_cast<unsigned long long>(own_failure_.length_us / 1000), why.c_str());
   for (const Transfer& transfer : std::exchange(transfers_, {})) replica_.raft().snapshot_failed(transfer.peer);
   drop_what_is_over();
 }
@@ -93,6 +101,7 @@ void SnapshotSender::leadership_lost() {
   transfers_.clear();
   pins_.clear();
   refusals_.clear();
+  own_failure_ = {};
   drop_what_is_over();
 }
 
@@ -102,7 +111,7 @@ bool SnapshotSender::is_over(const Transfer& transfer, uint64_t now_us) {
   const auto peer = std::find_if(peers.begin(), peers.end(),
                                  [&](const raft::PeerView& view) { return view.node == transfer.peer; });
   if (peer == peers.end()) return true;
-  const bool silent = now_us - transfer.heard_us > kGiveUpUs;
+  const bool silent = transfer.owes_since_us != 0 && now_us - transfer.owes_since_us > kGiveUpUs;
   if (!peer->needs_snapshot) {
     // It has it, though its answer was lost.
     pins_.pin(transfer.peer);
@@ -126,7 +135,10 @@ void SnapshotSender::drop_what_is_over() {
 void SnapshotSender::refill(uint64_t now_us) {
   const uint64_t elapsed_us = std::min(now_us - refilled_us_, kMicroseconds);
   refilled_us_ = now_us;
-  budget_bytes_ += static_cast<int64_t>(options_.snapshot_rate * elapsed_us / kMicroseconds);
+  // Of a low rate, less than a byte may come in a tick.
+  const uint64_t gained = options_.snapshot_rate * elapsed_us + budget_rest_;
+  budget_rest_ = gained % kMicroseconds;
+  budget_bytes_ += static_cast<int64_t>(gained / kMicroseconds);
   if (options_.snapshot_rate == 0) budget_bytes_ = kBudgetBytesMax;
   // Nor more than a second's worth, also of a rate that was higher a moment ago.
   const uint64_t second = options_.snapshot_rate == 0 ? UINT64_MAX : options_.snapshot_rate;
@@ -151,10 +163,8 @@ void SnapshotSender::on_tick() {
   if (copy_state_ != CopyState::kReady) return;
   // The bound on kept log was reached: what was being sent leads nowhere any more.
   if (copy_.header.applied_index + 1 < replica_.raft().first_index()) return fail_all("the log behind it is gone");
-  for (Transfer& transfer : transfers_) {
-    resend_if_silent(transfer, now_us);
-    pump(transfer);
-  }
+  for (Transfer& transfer : transfers_) resend_if_silent(transfer, now_us);
+  pump();
 }
 
 // An answer is missing: from what was acknowledged on; once everything was, with the question how far it is.
@@ -165,12 +175,33 @@ void SnapshotSender::resend_if_silent(Transfer& transfer, uint64_t now_us) {
   if (transfer.acknowledged == copy_.size) send_chunk(transfer.peer, copy_.size, {});
 }
 
-// The next chunk, if window and rate allow it: one is read at a time.
-void SnapshotSender::pump(Transfer& transfer) {
-  if (copy_state_ != CopyState::kReady || transfer.reading || budget_bytes_ <= 0) return;
-  const uint64_t limit = std::min(copy_.size, transfer.acknowledged + kWindowBytes);
-  if (transfer.next >= limit) return;
+// One chunk at a time is read for each, if its window allows it.
+bool SnapshotSender::may_read(const Transfer& transfer) const {
+  return !transfer.reading && transfer.next < std::min(copy_.size, transfer.acknowledged + kWindowBytes);
+}
+
+// Whoever waits longest; null if there is nobody to serve.
+SnapshotSender::Transfer* SnapshotSender::next_to_serve() {
+  Transfer* result = nullptr;
+  for (Transfer& transfer : transfers_) {
+    if (may_read(transfer) && (result == nullptr || transfer.served < result->served)) result = &transfer;
+  }
+  return result;
+}
+
+// Chunks in turn, as long as the rate allows it.
+void SnapshotSender::pump() {
+  while (copy_state_ == CopyState::kReady && budget_bytes_ > 0) {
+    Transfer* const transfer = next_to_serve();
+    if (transfer == nullptr) return;
+    read(*transfer);
+  }
+}
+
+void SnapshotSender::read(Transfer& transfer) {
   transfer.reading = true;
+  transfer.served = ++reads_;
+  const uint64_t limit = std::min(copy_.size, transfer.acknowledged + kWindowBytes);
   uint64_t bytes = std::min<uint64_t>(kChunkBytes, limit - transfer.next);
   // No more than a second's worth at once, or the follower takes the pause behind it for the end.
   if (options_.snapshot_rate != 0) bytes = std::min(bytes, std::max(options_.snapshot_rate, kChunkBytesMin));
@@ -191,9 +222,10 @@ void SnapshotSender::read_done(raft::NodeId peer, uint64_t offset, base::Result<
   if (transfer->next != offset) return;
   transfer->next += bytes.value().size();
   transfer->moved_us = environment_.clock.monotonic_us();
+  if (transfer->owes_since_us == 0) transfer->owes_since_us = transfer->moved_us;
   stats_.snapshot_bytes_sent += bytes.value().size();
   send_chunk(peer, offset, std::move(bytes.value()));
-  pump(*transfer);
+  pump();
 }
 
 void SnapshotSender::send_chunk(raft::NodeId peer, uint64_t offset, std::string bytes) {
@@ -213,7 +245,6 @@ void SnapshotSender::on_answer(const raft::Message& message) {
   Transfer* transfer = find(message.from);
   if (transfer == nullptr || copy_state_ != CopyState::kReady || reply.snapshot != snapshot_) return;
   const uint64_t now_us = environment_.clock.monotonic_us();
-  transfer->heard_us = now_us;
   if (reply.answer == raft::SnapshotAnswer::kInstalled) return installed(message.from);
   if (reply.answer == raft::SnapshotAnswer::kRefused) {
     return refused(message.from);
@@ -224,11 +255,15 @@ void SnapshotSender::on_answer(const raft::Message& message) {
   if (reply.offset < transfer->acknowledged) transfer->next = reply.offset;
   transfer->acknowledged = reply.offset;
   transfer->next = std::max(transfer->next, reply.offset);
-  pump(*transfer);
+  // Once it has everything, it owes the answer that it installed it.
+  const bool owes = transfer->next > transfer->acknowledged || transfer->acknowledged == copy_.size;
+  transfer->owes_since_us = owes ? now_us : 0;
+  pump();
 }
 
 void SnapshotSender::installed(raft::NodeId peer) {
   refusals_.erase(peer);
+  own_failure_ = {};
   std::erase_if(transfers_, [peer](const Transfer& other) { return other.peer == peer; });
   pins_.pin(peer);
   drop_what_is_over();
@@ -236,9 +271,7 @@ void SnapshotSender::installed(raft::NodeId peer) {
 
 // Its disk may be full, or it is of an older version, or what was sent is damaged.
 void SnapshotSender::refused(raft::NodeId peer) {
-  Refusal& refusal = refusals_[peer];
-  refusal.pause_us = std::clamp(2 * refusal.pause_us, kRefusedUs, kRefusedUsMax);
-  refusal.until_us = environment_.clock.monotonic_us() + refusal.pause_us;
+  lengthen(refusals_[peer], environment_.clock.monotonic_us());
   std::erase_if(transfers_, [peer](const Transfer& other) { return other.peer == peer; });
   replica_.raft().snapshot_failed(peer);
   drop_what_is_over();

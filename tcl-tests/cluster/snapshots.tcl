@@ -310,7 +310,7 @@ test "11: a receiver whose disk is full refuses, serves on, and takes the snapsh
         compact $leader $leader
         exec fallocate -l [expr {[free_bytes $mount] - (8 << 20)}] $mount/filling
         restart $follower
-        wait_log $follower {snapshot at entry \d+: refused: .*(disk is full|No space left)}
+        wait_log $follower {snapshot at entry \d+: refused: .*(disk is full|No space left|bytes of room)}
         assert_equal [node_ask $leader SET after full] OK "the others go on"
         assert {[runs $follower]}
         set connection [connect $follower]

@@ -11,15 +11,16 @@ namespace {
 
 constexpr uint64_t kCopyBytes = 10 * SnapshotSender::kChunkBytes;
 
-// A leader of three whose log begins behind what node 3 has; node 2 answers, node 3 is played by the test.
+// A leader of three whose log begins behind what node 3 has; node 2 answers, node 3 is played by the test. Or of five, with 4 and 5.
 struct SenderTest {
-  explicit SenderTest(std::map<raft::NodeId, Network::Abilities> abilities = {}) : test(3), peers(test, {2, 3}) {
+  explicit SenderTest(std::map<raft::NodeId, Network::Abilities> abilities = {}, std::set<raft::NodeId> those_behind = {3})
+      : behind(std::move(those_behind)), test(2 * behind.size() + 1), peers(test, {2, 3, 4, 5}) {
     test.network.others = std::move(abilities);
     test.options.snapshot_rate = 0;
     peers.elect();
     for (FakeLogDisk::Compaction& each : std::exchange(test.disk.compactions, {})) each.done(raft::EntryId{});
     const SessionRef session = test.node->open_session();
-    peers.answering = {2};
+    for (const raft::NodeId node : behind) peers.answering.erase(node);
     for (const char* key : {"a", "b", "c"}) {
       test.send(session, {"SET", key, "1"});
       peers.exchange();
@@ -39,27 +40,28 @@ struct SenderTest {
     raft::AppendEntriesReply refusal;
     refusal.accepted = false;
     refusal.previous_index = test.node->raft().last().index;
-    from_three(refusal);
+    for (const raft::NodeId node : behind) from(node, refusal);
     heartbeat_three();
   }
-  void from_three(raft::Body body) {
-    test.node->on_message({.from = 3, .to = 1, .term = test.node->raft().term(), .body = std::move(body)});
+  void from(raft::NodeId node, raft::Body body) {
+    test.node->on_message({.from = node, .to = 1, .term = test.node->raft().term(), .body = std::move(body)});
     test.turn();
   }
+  void from_three(raft::Body body) { from(3, std::move(body)); }
   // Answers what it was sent as one whose log is empty.
   void heartbeat_three(int rounds = 50) {
     for (int round = 0; round < rounds && test.snapshots.copies.empty(); ++round) {
       test.ticks(1);
       for (const raft::Message& message : std::exchange(test.network.sent, {})) {
         const auto* append = std::get_if<raft::AppendEntries>(&message.body);
-        if (message.to != 3 || append == nullptr) continue;
+        if (!behind.contains(message.to) || append == nullptr) continue;
         raft::AppendEntriesReply reply;
         reply.previous_index = append->previous.index;
         reply.accepted = append->previous.index <= 1;
         reply.match = reply.accepted ? append->previous.index : 0;
         reply.hint = reply.accepted ? raft::EntryId{} : raft::EntryId{.term = 1, .index = 1};
         reply.read_counter = append->read_counter;
-        from_three(reply);
+        from(message.to, reply);
       }
     }
   }
@@ -73,24 +75,46 @@ struct SenderTest {
     std::exchange(test.snapshots.copy_done, nullptr)(std::move(copy));
     test.ticks(1);
   }
-  // Serves all reads of the copy; the chunks that left to node 3.
-  std::vector<raft::InstallSnapshot> chunks() {
+  // Serves all reads of the copy; the chunks that left, by whom they are for.
+  std::map<raft::NodeId, std::vector<raft::InstallSnapshot>> all_chunks() {
     while (!test.snapshots.reads.empty()) {
       FakeSnapshotDisk::Read read = std::move(test.snapshots.reads.front());
       test.snapshots.reads.erase(test.snapshots.reads.begin());
       read.done(std::string(read.bytes_max, 'x'));
       test.turn();
     }
-    std::vector<raft::InstallSnapshot> result;
+    std::map<raft::NodeId, std::vector<raft::InstallSnapshot>> result;
     for (const raft::Message& message : std::exchange(test.network.sent, {})) {
       const auto* chunk = std::get_if<raft::InstallSnapshot>(&message.body);
-      if (chunk != nullptr && message.to == 3) result.push_back(*chunk);
+      if (chunk != nullptr) result[message.to].push_back(*chunk);
     }
     return result;
   }
-  void needs(uint64_t snapshot, uint64_t offset) {
-    from_three(raft::InstallSnapshotReply{
+  std::vector<raft::InstallSnapshot> chunks() { return all_chunks()[3]; }
+  void needs(uint64_t snapshot, uint64_t offset, raft::NodeId node = 3) {
+    from(node, raft::InstallSnapshotReply{
         .snapshot = snapshot, .answer = raft::SnapshotAnswer::kNeeds, .offset = offset, .match = 0});
+  }
+  // Time goes by; whoever is sent a chunk answers it at once. `each` runs after each tick, with what each node was sent.
+  using Sent = std::map<raft::NodeId, uint64_t>;
+  template <typename Each>
+  void stream(uint64_t seconds, Each each) {
+    Sent sent;
+    for (int tick = 0; tick < ticks_in(seconds * 1000); ++tick) {
+      test.ticks(1);
+      for (const auto& [node, list] : all_chunks()) {
+        for (const raft::InstallSnapshot& chunk : list) {
+          sent[node] = chunk.offset + chunk.data->size();
+          needs(chunk.snapshot, sent[node], node);
+        }
+      }
+      // All are heard, or this node would lead no more.
+      raft::AppendEntriesReply heard;
+      heard.accepted = true;
+      heard.match = heard.previous_index = last.index;
+      for (const raft::NodeId node : peers.answering) from(node, heard);
+      each(std::as_const(sent));
+    }
   }
   void refuse() {
     const uint64_t snapshot = chunks().at(0).snapshot;
@@ -145,6 +169,7 @@ struct SenderTest {
     test.send(session, {"INFO", "raft"});
     return test.take(session);
   }
+  const std::set<raft::NodeId> behind;
   NodeUnderTest test;
   FakePeers peers;
   raft::EntryId last;
@@ -328,6 +353,59 @@ TEST_CASE("snapshot-rate bounds what leaves in a second") {
   CHECK(sent >= 2 * SnapshotSender::kChunkBytes);
   CHECK(sent <= kCopyBytes);
   CHECK(it.test.node->stats().snapshot_bytes_sent <= (2 << 20) + 5 * SnapshotSender::kChunkBytes);
+}
+
+TEST_CASE("several followers have even shares of snapshot-rate, however low it is, and none is given up while it owes nothing") {
+  SenderTest it({}, {4, 5});
+  uint64_t rate = 0;
+  SUBCASE("a chunk in a tick") { rate = SnapshotSender::kChunkBytes * 100; }
+  SUBCASE("a chunk in two seconds") { rate = SnapshotSender::kChunkBytes / 2; }
+  SUBCASE("a chunk in forty seconds") { rate = 100; }
+  SUBCASE("less than a byte in a tick") { rate = 60; }
+  it.test.options.snapshot_rate = rate;
+  it.finish_copy();
+  it.stream(300, [](const SenderTest::Sent& sent) {
+    const uint64_t four = sent.contains(4) ? sent.at(4) : 0, five = sent.contains(5) ? sent.at(5) : 0;
+    REQUIRE(std::max(four, five) - std::min(four, five) <= SnapshotSender::kChunkBytes);
+  });
+  CHECK(it.test.snapshots.copies.size() == 1);
+  CHECK(it.test.node->stats().snapshot_bytes_sent >= 2 * 4096);
+}
+
+TEST_CASE("a follower that owes an answer is given up after a while, also if others have one to give") {
+  SenderTest it({}, {4, 5});
+  it.test.options.snapshot_rate = SnapshotSender::kChunkBytes;
+  it.finish_copy();
+  const uint64_t snapshot = it.all_chunks().begin()->second.at(0).snapshot;
+  int tick = 0;
+  const auto sending_to = [&] { return it.info().find("snapshots_sent_now:2") != std::string::npos ? 2 : 1; };
+  for (; tick < 3000 && sending_to() == 2; ++tick) {
+    it.test.ticks(1);
+    for (const auto& [node, list] : it.all_chunks()) {
+      if (node == 4) it.needs(snapshot, list.back().offset + list.back().data->size(), 4);
+    }
+    raft::AppendEntriesReply heard;
+    heard.accepted = true;
+    heard.match = heard.previous_index = it.last.index;
+    for (const raft::NodeId node : it.peers.answering) it.from(node, heard);
+  }
+  CHECK(tick * kTickMs >= SnapshotSender::kGiveUpUs / 1000 - 1000);
+  CHECK(tick * kTickMs <= SnapshotSender::kGiveUpUs / 1000 + 1000);
+}
+
+TEST_CASE("a copy that cannot be made is not tried again at once, but ever later") {
+  SenderTest it;
+  std::vector<uint64_t> ticks;
+  for (int time = 0; time < 7; ++time) {
+    REQUIRE(it.test.snapshots.copy_done != nullptr);
+    std::exchange(it.test.snapshots.copy_done, nullptr)(base::Status::error("the disk is full"));
+    it.test.snapshots.copies.clear();
+    for (ticks.push_back(0); it.test.snapshots.copies.empty() && ticks.back() < 2000; ++ticks.back()) it.heartbeat_three(1);
+  }
+  CHECK(ticks.front() * kTickMs >= SnapshotSender::kRefusedUs / 1000);
+  CHECK(ticks.front() * kTickMs < 2 * SnapshotSender::kRefusedUs / 1000);
+  CHECK(ticks.back() * kTickMs >= SnapshotSender::kRefusedUsMax / 1000);
+  CHECK(ticks.back() * kTickMs < 2 * SnapshotSender::kRefusedUsMax / 1000);
 }
 
 TEST_CASE("a follower that does not know frames of snapshots gets none, and one as soon as it does") {
