@@ -41,7 +41,8 @@ class Checker {
   // True if it is none.
   bool is_sound(const base::Status& status);
   std::unique_ptr<Database> open(const std::string& path);
-  void check_wal(const std::string& path);
+  // How many frames can be read.
+  uint64_t check_wal(const std::string& path);
   void check_pages(Database& database);
   void check_log();
   void check_segments(Database& database);
@@ -82,7 +83,12 @@ std::unique_ptr<Database> Checker::open(const std::string& path) {
     damage(path + ": there is no such file");
     return nullptr;
   }
-  check_wal(path);
+  const uint64_t frames = check_wal(path);
+  // SQLite would remove its WAL.
+  if (frames > 0 && is_empty_file(vfs_, path)) {
+    damage(base::format("%s: damaged: it is empty, but its WAL has %llu frames", path.c_str(), Number{frames}));
+    return nullptr;
+  }
   if (!has_known_versions(vfs_, path)) damage(path + ": damaged: its header is of no kind that SQLite writes");
   base::Result<std::unique_ptr<Database>> opened =
       Database::open({.path = path, .vfs = vfs_, .exclusive = true, .read_only = true});
@@ -98,15 +104,19 @@ std::unique_ptr<Database> Checker::open(const std::string& path) {
   return std::move(opened.value());
 }
 
-void Checker::check_wal(const std::string& path) {
+uint64_t Checker::check_wal(const std::string& path) {
   base::Result<WalScan> scan = scan_wal(vfs_, path);
-  if (!scan.is_ok()) return damage(scan.status().text());
+  if (!scan.is_ok()) {
+    damage(scan.status().text());
+    return 0;
+  }
   const std::string wal = path + "-wal";
   if (scan.value().commits_lost == 1) {
     note(base::format("%s: a commit behind frame %llu is incomplete, as a power cut leaves one that nobody was told of",
                       wal.c_str(), Number{scan.value().frames_read}));
   }
   if (std::string lost = wal_damage(wal, scan.value(), peek_wal_bytes(vfs_, path)); !lost.empty()) damage(std::move(lost));
+  return scan.value().frames_read;
 }
 
 void Checker::check_pages(Database& database) {

@@ -172,10 +172,12 @@ base::Status Database::connect() {
   const int access = options_.read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
   const int flags = access | SQLITE_OPEN_NOMUTEX;
   const char* vfs = options_.vfs.empty() ? nullptr : options_.vfs.c_str();
-  // SQLite makes a WAL that is missing, even to read: one of root's, maybe, that the node could not open.
-  const bool makes_wal = options_.read_only && options_.exclusive && !file_exists(options_.vfs, options_.path + "-wal");
-  const int code = makes_wal ? sqlite3_open_v2(immutable_uri(options_.path).c_str(), &handle_, flags | SQLITE_OPEN_URI, vfs)
-                             : sqlite3_open_v2(options_.path.c_str(), &handle_, flags, vfs);
+  // Even to read SQLite makes a WAL that is missing (one of root's, maybe, that the node could not open), and removes that of
+  // an empty file.
+  const bool changes_wal = options_.read_only && options_.exclusive &&
+                           (!file_exists(options_.vfs, options_.path + "-wal") || is_empty_file(options_.vfs, options_.path));
+  const int code = changes_wal ? sqlite3_open_v2(immutable_uri(options_.path).c_str(), &handle_, flags | SQLITE_OPEN_URI, vfs)
+                               : sqlite3_open_v2(options_.path.c_str(), &handle_, flags, vfs);
   if (code != SQLITE_OK) return error("open it", code);
   sqlite3_extended_result_codes(handle_, 1);
   if (!options_.read_only) return {};

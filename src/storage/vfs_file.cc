@@ -120,6 +120,14 @@ bool file_exists(const std::string& vfs, const std::string& path) {
          system->xAccess(system, path.c_str(), SQLITE_ACCESS_EXISTS, &there) == SQLITE_OK && there != 0;
 }
 
+bool is_empty_file(const std::string& vfs, const std::string& path) {
+  if (!file_exists(vfs, path)) return true;
+  base::Result<VfsFile> opened = VfsFile::open(vfs, path, FileAccess::kRead);
+  if (!opened.is_ok()) return false;
+  base::Result<uint64_t> size = opened.value().size();
+  return size.is_ok() && size.value() == 0;
+}
+
 base::Status remove_file(const std::string& vfs, const std::string& path) {
   if (base::Status status = configure_sqlite(); !status.is_ok()) return status;
   sqlite3_vfs* const system = find_vfs(vfs);

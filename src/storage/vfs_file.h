@@ -47,6 +47,8 @@ class VfsFile {
 
 // Whether there is such a file; false also if it is empty, or that cannot be told.
 bool file_exists(const std::string& vfs, const std::string& path);
+// There is no such file, or it has no bytes.
+bool is_empty_file(const std::string& vfs, const std::string& path);
 // Durable when it returns. No error if there is no such file.
 base::Status remove_file(const std::string& vfs, const std::string& path);
 // `path` and the -wal, -shm and -journal beside it; these first, so that none is ever found beside another file.

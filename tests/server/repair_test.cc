@@ -159,6 +159,14 @@ TEST_CASE("a damaged member of three starts as a new node that asks the others")
     std::filesystem::remove(survivor.path + "/raft.db");
     check_rejoins(survivor);
   }
+  SUBCASE("the file is empty, and its WAL is not") {
+    survivor.make();
+    REQUIRE(std::filesystem::file_size(survivor.path + "/raft.db-wal") > 0);
+    std::filesystem::resize_file(survivor.path + "/raft.db", 0);
+    check_rejoins(survivor);
+    const std::string folder = read_rejoin(survivor.path)->folder;
+    CHECK(std::filesystem::file_size(survivor.path + "/" + folder + "/raft.db-wal") > 0);
+  }
   SUBCASE("the header of the keys file") {
     survivor.make();
     survivor.rot("keys-1.db", "SQLite format 3");

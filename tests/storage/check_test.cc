@@ -129,6 +129,20 @@ TEST_CASE("a directory without WALs, as a copy may be, is looked at without maki
   CHECK(disk.paths() == paths);
 }
 
+TEST_CASE("the WAL of an empty file is damage, and is not removed by being looked at") {
+  for (const char* path : {kLog, kKeys}) {
+    CAPTURE(path);
+    TestDisk disk("check_empty");
+    make_node(disk, false);
+    disk.kill();
+    disk.set_contents(path, "");
+    const std::string wal = disk.contents(std::string(path) + "-wal");
+    REQUIRE(scan_wal(disk.name(), std::string(path) + "-wal").value().frames_read > 0);
+    CHECK(damages(disk).find(std::string(path) + ": damaged: it is empty, but its WAL has ") != std::string::npos);
+    CHECK(disk.contents(std::string(path) + "-wal") == wal);
+  }
+}
+
 TEST_CASE("each damage is named with its file and its place") {
   TestDisk disk("check_damage");
   make_node(disk);
