@@ -9,15 +9,14 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "base/log.h"
 #include "tests/fuzz/targets.h"
 
 namespace {
 
-void (*chosen())(std::string_view) {
+const leto::fuzz::Target& chosen() {
   const char* name = std::getenv("LETO_FUZZ");
   for (const leto::fuzz::Target& target : leto::fuzz::targets())
-    if (name != nullptr && std::strcmp(name, target.name) == 0) return target.run;
+    if (name != nullptr && std::strcmp(name, target.name) == 0) return target;
   std::fputs("LETO_FUZZ names no target\n", stderr);
   std::exit(2);
 }
@@ -25,11 +24,7 @@ void (*chosen())(std::string_view) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static void (*const run)(std::string_view) = chosen();
-  static const bool quiet = [] {
-    leto::base::set_log_sink([](leto::base::LogLevel, std::string_view) {});
-    return true;
-  }();
-  if (quiet) run({reinterpret_cast<const char*>(data), size});
+  static const leto::fuzz::Target& target = chosen();
+  leto::fuzz::run_within_bound(target, {reinterpret_cast<const char*>(data), size});
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include "base/random.h"
+#include "tests/fuzz/allocations.h"
 
 namespace leto::resp {
 namespace {
@@ -328,6 +329,20 @@ TEST_CASE("request parser: any mutation of a valid stream gives the same whateve
     CAPTURE(bytes);
     REQUIRE(parse(bytes) == parse(bytes, everywhere));
   }
+}
+
+TEST_CASE("for a bulk that is only announced no more room is made than two megabytes and what has come") {
+  ParserLimits limits;
+  limits.bulk_bytes_max = 512 << 20;
+  constexpr size_t kArrived = 8192;
+  CHECK(fuzz::most_held([&limits] {
+          RequestParser parser(limits);
+          Parsed parsed;
+          for (const std::string& piece : {std::string("*1\r\n$536870912\r\n"), std::string(kArrived, 'x')}) {
+            parser.feed(piece);
+            drain(parser, parsed);
+          }
+        }) <= (2 << 20) + 16 * kArrived);
 }
 
 }  // namespace

@@ -216,8 +216,10 @@ inline raft::Message heartbeat_of(raft::NodeId leader, raft::Term term) {
 class NodeUnderTest {
  public:
   explicit NodeUnderTest(size_t voters = 1) : NodeUnderTest(start_of(voters)) {}
-  explicit NodeUnderTest(NodeStart start) {
-    node.emplace(options, Environment{disk, keys, snapshots, network, clock, waker}, std::move(start));
+  explicit NodeUnderTest(NodeStart start) : NodeUnderTest(std::move(start), snapshots) {}
+  // With another disk for snapshots than the fake, which outlives it.
+  NodeUnderTest(NodeStart start, SnapshotDisk& snapshot_disk) {
+    node.emplace(options, Environment{disk, keys, snapshot_disk, network, clock, waker}, std::move(start));
   }
 
   static raft::Member member_of(raft::NodeId number) {
