@@ -53,7 +53,8 @@ class Mutant:
 
     @property
     def is_core(self):
-        return self.path.startswith("src/raft/")
+        """Of src/raft, or of what Raft needs kept around it: the D rules of disks, starts and snapshots, and pipelines."""
+        return self.path.startswith("src/raft/") or re.match(r"d\d+-|pipeline-", self.name) is not None
 
 
 def parse(path):

@@ -184,6 +184,25 @@ TEST_CASE("another snapshot of the leader begins anew") {
   CHECK(it.test.snapshots.content == std::string(5, 'c'));
 }
 
+TEST_CASE("chunks that do not speak of one file are refused, and what came before them goes") {
+  raft::InstallSnapshot chunk{.snapshot = kSnapshot, .last = {.term = 2, .index = kLast}, .size = 30, .checksum = 9, .offset = 20,
+                              .cluster_time_ms = 1, .data = std::make_shared<const std::string>(10, 'b')};
+  SUBCASE("another size") { chunk.size = 31; }
+  SUBCASE("another checksum") { chunk.checksum = 8; }
+  SUBCASE("another entry") { chunk.last.index = kLast + 1; }
+  ReceiverTest it;
+  it.chunk(0, std::string(20, 'a'));
+  it.step();
+  it.step();
+  it.answer();
+  it.send(chunk);
+  const auto answer = it.answer();
+  REQUIRE(answer);
+  CHECK(answer->answer == raft::SnapshotAnswer::kRefused);
+  CHECK(it.test.snapshots.discarded == 1);
+  CHECK(it.test.snapshots.content.empty());
+}
+
 TEST_CASE("a snapshot that does not hold what it should is refused, and goes") {
   ReceiverTest it;
   it.receive_all();
