@@ -143,10 +143,8 @@ void Acceptor::send_challenge(std::string_view hello_payload, std::string& out) 
   challenge_.state = setup_.state;
   challenge_.client_address = setup_.client_address;
   const bool adopts = hello_.kind == ConnectionKind::kAdopt;
-  if (!adopts) {
-    transcript_ = handshake_transcript(hello_payload, encode_payload(challenge_), challenge_);
-    challenge_.mac = handshake_mac(HandshakeSide::kAcceptor, setup_.secret, transcript_);
-  }
+  transcript_ = handshake_transcript(hello_payload, encode_payload(challenge_), challenge_);
+  if (!adopts) challenge_.mac = handshake_mac(HandshakeSide::kAcceptor, setup_.secret, transcript_);
   put_frame(out, FrameType::kChallenge, encode_payload(challenge_));
   await_ = adopts ? Await::kAdopt : Await::kProof;
 }
@@ -175,6 +173,22 @@ HandshakeStep Acceptor::on_proof(std::string_view payload, std::string& out) {
   return step_ = HandshakeStep::kDone;
 }
 
+// Whoever takes a node in gives it a new life, and gets its clients: with a password not everybody may.
+bool Acceptor::check_password(std::string& out) {
+  if (setup_.password.empty() || has_adoption_proof(setup_.password, transcript_, adoption_)) return true;
+  const std::string self = identity_name(setup_.self);
+  fail(RefusalCode::kWrongSecret,
+       adoption_.proofs.empty()
+           ? format("%s has a password, and %s, which wants to take it in, shows that it knows none: set the same requirepass "
+                    "on all nodes of the cluster; a node with an older program is to be upgraded first",
+                    self.c_str(), identity_name(hello_.initiator).c_str())
+           : format("%s has another password than %s, which wants to take it in; give it the requirepass of the cluster that "
+                    "it is to enter as join-password",
+                    self.c_str(), identity_name(hello_.initiator).c_str()),
+       out);
+  return false;
+}
+
 HandshakeStep Acceptor::on_adopt(std::string_view payload, std::string& out) {
   const base::Status status = decode_payload(payload, adoption_);
   if (!status.is_ok()) return fail(RefusalCode::kMalformed, status.text(), out);
@@ -190,6 +204,7 @@ HandshakeStep Acceptor::on_adopt(std::string_view payload, std::string& out) {
                        cluster_name(setup_.cluster).c_str()),
                 out);
   }
+  if (!check_password(out)) return step_;
   await_ = Await::kNothing;
   return step_ = HandshakeStep::kAdoptionAsked;
 }

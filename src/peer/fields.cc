@@ -81,6 +81,15 @@ void FieldWriter::end_with(uint64_t tag, const char*, uint16_t value, uint16_t u
   base::put_string(out_, field);
 }
 
+void FieldWriter::end_with_macs(uint64_t tag, const char* name, const std::string& macs, size_t count_max) {
+  LETO_ASSERT(macs.size() % kMacBytes == 0 && macs.size() <= kMacBytes * count_max,
+              base::format("%s has %zu bytes, not up to %zu macs", name, macs.size(), count_max));
+  if (macs.empty()) return end();
+  base::put_varint(out_, 1);
+  base::put_varint(out_, tag);
+  base::put_string(out_, macs);
+}
+
 void FieldReader::note(const char* name) {
   if (reader_.failed() && failed_field_ == nullptr) failed_field_ = name;
 }
@@ -149,6 +158,17 @@ void FieldReader::end_with(uint64_t tag, const char* name, uint16_t& value, uint
     base::Reader number(field);
     value = static_cast<uint16_t>(number.varint_at_most(std::numeric_limits<uint16_t>::max()));
     const bool sound = !number.failed() && number.at_end() && value > usual;
+    if (!sound) refuse(name);
+    return sound;
+  });
+}
+
+void FieldReader::end_with_macs(uint64_t tag, const char* name, std::string& macs, size_t count_max) {
+  macs.clear();
+  tagged([&](uint64_t found, std::string_view field) {
+    if (found != tag) return true;
+    const bool sound = !field.empty() && field.size() % kMacBytes == 0 && field.size() <= kMacBytes * count_max;
+    if (sound) macs = field;
     if (!sound) refuse(name);
     return sound;
   });

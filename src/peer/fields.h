@@ -68,6 +68,8 @@ class FieldWriter {
   void end();
   // end() with one tagged field, a varint: left out if it is `usual` or less.
   void end_with(uint64_t tag, const char* name, uint16_t value, uint16_t usual);
+  // end() with one tagged field, up to `count_max` macs one behind the other: left out if there are none.
+  void end_with_macs(uint64_t tag, const char* name, const std::string& macs, size_t count_max);
 
  protected:
   std::string& out() { return out_; }
@@ -102,6 +104,7 @@ class FieldReader {
   void text_or_none(const char* name, std::string& value, TextKind kind);
   void end();
   void end_with(uint64_t tag, const char* name, uint16_t& value, uint16_t usual);
+  void end_with_macs(uint64_t tag, const char* name, std::string& macs, size_t count_max);
 
   // Everything that is left.
   std::string_view rest() { return reader_.bytes(reader_.left()); }

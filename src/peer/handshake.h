@@ -1,9 +1,10 @@
 // The handshake of two nodes as two pure state machines: frames in, frames out, no clock, no socket, no
 // random source. Both prove that they know the cluster's secret over a transcript of what both said, so
-// neither a stranger, nor a replay, nor a changed byte of Hello or Challenge gets through.
+// neither a stranger, nor a replay, nor a changed byte of Hello or Challenge gets through. Who adopts shares no secret
+// with the other side yet: it shows that it knows the password, if the other side has one.
 //
 //   control, bulk   Hello ->  <- Challenge{mac}   Proof{mac} ->   <- Welcome
-//   adopt           Hello ->  <- Challenge        Adopt ->        <- Welcome
+//   adopt           Hello ->  <- Challenge        Adopt{proofs} ->   <- Welcome
 //
 // In place of any of them either side may send Refuse, which ends it. Invariants: no mac, identity or
 // cluster is believed before all of its checks passed; a machine that failed says nothing more.
@@ -13,6 +14,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "peer/frame.h"
@@ -51,9 +53,9 @@ class Initiator {
   HandshakeStep on_frame(const Frame& frame, std::string& out);
   // The stream broke (FrameReader's error): always kFailed.
   HandshakeStep on_frame_error(FrameError error, const std::string& text, std::string& out);
-  // The answer to kAnswered; does nothing if the handshake has failed since.
-  // REQUIRES: adopt.adopted.node is the acceptor's.
-  HandshakeStep adopt(const Adopt& adopt, std::string& out);
+  // The answer to kAnswered, with a proof of each of `passwords`; does nothing if the handshake has failed since.
+  // REQUIRES: adopt.adopted.node is the acceptor's; adopt.proofs is empty; at most kAdoptProofsMax passwords, none empty.
+  HandshakeStep adopt(Adopt adopt, const std::vector<std::string>& passwords, std::string& out);
 
   HandshakeStep step() const { return step_; }
   const Hello& hello() const { return hello_; }
@@ -77,6 +79,7 @@ class Initiator {
   uint16_t semantics_level_;
   std::string hello_payload_;
   Challenge challenge_;
+  std::string transcript_;
   Await await_ = Await::kChallenge;
   HandshakeStep step_ = HandshakeStep::kGoOn;
   Refusal refusal_;
@@ -93,6 +96,7 @@ struct AcceptorSetup {
   Identity self;
   std::string cluster;  // Empty: in none.
   std::string secret;   // Of the cluster; empty if in none.
+  std::string password; // Of the cluster that may take it in; empty: any may.
   AcceptorState state = AcceptorState::kEmpty;
   std::string client_address;
   std::string nonce;  // kNonceBytes, never used before.
@@ -133,6 +137,7 @@ class Acceptor {
   bool check_identity(std::string& out);
   bool check_semantics(std::string& out);
   bool check_cluster(std::string& out);
+  bool check_password(std::string& out);
   void send_challenge(std::string_view hello_payload, std::string& out);
   HandshakeStep fail(RefusalCode code, std::string sentence, std::string& out);
 

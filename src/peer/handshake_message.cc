@@ -8,6 +8,7 @@ namespace leto::peer {
 namespace {
 
 constexpr uint64_t kSemanticsTag = 1;
+constexpr uint64_t kProofsTag = 1;   // Of Adopt.
 
 template <typename Visitor, Of<Hello> Value>
 void fields(Visitor& visit, Value& hello) {
@@ -66,7 +67,7 @@ void fields(Visitor& visit, Value& adopt) {
   visit.bytes_between("secret", adopt.secret, kSecretBytesMin, kSecretBytesMax);
   visit.fixed("adopted.node", adopt.adopted.node);
   visit.text("adopted.id", adopt.adopted.id, TextKind::kId);
-  visit.end();
+  visit.end_with_macs(kProofsTag, "proofs", adopt.proofs, kAdoptProofsMax);
 }
 
 template <typename Type>

@@ -102,6 +102,7 @@ struct Adopt {
   std::string cluster;
   std::string secret;  // kSecretBytesMin to kSecretBytesMax.
   Identity adopted;    // The acceptor as its Challenge named it, and the id it gets in the cluster.
+  std::string proofs;  // One mac for each password of the initiator's, one behind the other; at most kAdoptProofsMax.
   bool operator==(const Adopt&) const = default;
 };
 

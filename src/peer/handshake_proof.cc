@@ -24,6 +24,25 @@ std::string handshake_mac(HandshakeSide side, const std::string& secret, const s
   return base::hmac_sha256(secret, label + transcript);
 }
 
+std::string adoption_proof(const std::string& password, const std::string& transcript, const Adopt& adopt) {
+  LETO_ASSERT(!password.empty(), "a proof of no password");
+  Adopt unproved = adopt;
+  unproved.proofs.clear();
+  std::string proved = "leto adopt" + transcript;
+  base::put_string(proved, encode_payload(unproved));
+  return base::hmac_sha256(password, proved);
+}
+
+bool has_adoption_proof(const std::string& password, const std::string& transcript, const Adopt& adopt) {
+  const std::string expected = adoption_proof(password, transcript, adopt);
+  bool found = false;
+  for (size_t at = 0; at < adopt.proofs.size(); at += kMacBytes) {
+    const bool fits = base::equal_in_constant_time(std::string_view(adopt.proofs).substr(at, kMacBytes), expected);
+    found = fits || found;
+  }
+  return found;
+}
+
 std::string cluster_name(std::string_view cluster) {
   if (cluster.empty()) return "none";
   std::string name;

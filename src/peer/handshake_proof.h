@@ -21,6 +21,13 @@ std::string handshake_transcript(std::string_view hello_payload, std::string_vie
 enum class HandshakeSide : uint8_t { kAcceptor, kInitiator };
 std::string handshake_mac(HandshakeSide side, const std::string& secret, const std::string& transcript);
 
+// What shows that whoever says `adopt` knows `password`: HMAC-SHA-256(password, "leto adopt" and the transcript, and
+// the payload of `adopt` without proofs, behind its length). So it is good for one Challenge, and for no other cluster,
+// secret or node. REQUIRES: a password.
+std::string adoption_proof(const std::string& password, const std::string& transcript, const Adopt& adopt);
+// Whether one of adopt.proofs is that of `password`; takes the same time whichever it is.
+bool has_adoption_proof(const std::string& password, const std::string& transcript, const Adopt& adopt);
+
 // "0123...cdef" for the raw bytes of a cluster id; "none" for an empty one.
 std::string cluster_name(std::string_view cluster);
 // "id1 (uid 00000000000000a1)".

@@ -112,13 +112,13 @@ bool Initiator::check_challenge(std::string_view payload, std::string& out) {
 
 HandshakeStep Initiator::on_challenge(std::string_view payload, std::string& out) {
   if (!check_challenge(payload, out)) return step_;
+  transcript_ = handshake_transcript(hello_payload_, payload, challenge_);
   if (hello_.kind == ConnectionKind::kAdopt) {
     await_ = Await::kNothing;
     return step_ = HandshakeStep::kAnswered;
   }
-  const std::string transcript = handshake_transcript(hello_payload_, payload, challenge_);
   if (!base::equal_in_constant_time(challenge_.mac,
-                                    handshake_mac(HandshakeSide::kAcceptor, secret_, transcript))) {
+                                    handshake_mac(HandshakeSide::kAcceptor, secret_, transcript_))) {
     return fail(
         RefusalCode::kWrongSecret,
         format("%s does not know the secret of cluster %s; was one of the two directories copied or "
@@ -127,19 +127,22 @@ HandshakeStep Initiator::on_challenge(std::string_view payload, std::string& out
         out);
   }
   peer_proved_ = true;
-  const Proof proof{handshake_mac(HandshakeSide::kInitiator, secret_, transcript)};
+  const Proof proof{handshake_mac(HandshakeSide::kInitiator, secret_, transcript_)};
   put_frame(out, FrameType::kProof, encode_payload(proof));
   await_ = Await::kWelcome;
   return step_;
 }
 
-HandshakeStep Initiator::adopt(const Adopt& adopt, std::string& out) {
+HandshakeStep Initiator::adopt(Adopt adopt, const std::vector<std::string>& passwords, std::string& out) {
   // The acceptor may have gone or misbehaved while the caller made up its mind.
   if (step_ == HandshakeStep::kFailed) return step_;
   LETO_ASSERT(step_ == HandshakeStep::kAnswered, format("step %d", static_cast<int>(step_)));
   LETO_ASSERT(adopt.adopted.node == challenge_.acceptor.node,
               format("adopting %s where %s is", identity_name(adopt.adopted).c_str(),
                      identity_name(challenge_.acceptor).c_str()));
+  std::string proofs;
+  for (const std::string& password : passwords) proofs += adoption_proof(password, transcript_, adopt);
+  adopt.proofs = std::move(proofs);
   put_frame(out, FrameType::kAdopt, encode_payload(adopt));
   await_ = Await::kWelcome;
   return step_ = HandshakeStep::kGoOn;

@@ -58,6 +58,7 @@ inline constexpr size_t kSecretBytesMax = 64;
 inline constexpr size_t kIdBytesMax = 64;
 inline constexpr size_t kAddressBytesMax = 256;
 inline constexpr size_t kSentenceBytesMax = 512;
+inline constexpr size_t kAdoptProofsMax = 2;  // A node's requirepass and its join-password.
 
 static_assert(kSnapshotChunkBytesMax + 1024 <= kFrameBytesMax, "a chunk and its own fields fit into a frame");
 static_assert(kPartBytes + 1024 <= kFrameBytesMax, "a part and its own fields fit into a frame");

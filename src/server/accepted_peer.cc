@@ -96,9 +96,7 @@ void AcceptedPeer::on_handshake_frame(const peer::Frame& frame) {
   if (!answer(bytes)) return;
   const bool adopts = handshake_.hello().kind == peer::ConnectionKind::kAdopt;
   if (step == peer::HandshakeStep::kFailed) {
-    const peer::Refusal& refusal = handshake_.refusal();
-    LETO_LOG(kVerbose, "peer at %s %s: %s", remote_address_.c_str(), refusal.by_peer ? "refused" : "was refused",
-             refusal.sentence.c_str());
+    log_refusal();
     parting_ = true;
     if (!adopts) peers_.refused(handshake_.hello());
   } else if (step == peer::HandshakeStep::kDone && adopts) {
@@ -107,6 +105,19 @@ void AcceptedPeer::on_handshake_frame(const peer::Frame& frame) {
     proved_ = true;
     frames_.set_frame_bytes_max(peer::kFrameBytesMax);
     peers_.proved(*this);
+  }
+}
+
+// Somebody wants this node and does not get it: that is for a person to judge. The rest is everyday life.
+void AcceptedPeer::log_refusal() const {
+  const peer::Refusal& refusal = handshake_.refusal();
+  const bool adopts = handshake_.hello().kind == peer::ConnectionKind::kAdopt;
+  const bool unwanted = adopts && !refusal.by_peer && !refusal.sentence.ends_with(Network::kBusy);
+  const char* const what = refusal.by_peer ? "refused" : "was refused";
+  if (unwanted) {
+    LETO_LOG(kWarning, "peer at %s %s: %s", remote_address_.c_str(), what, refusal.sentence.c_str());
+  } else {
+    LETO_LOG(kVerbose, "peer at %s %s: %s", remote_address_.c_str(), what, refusal.sentence.c_str());
   }
 }
 

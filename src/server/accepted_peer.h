@@ -51,6 +51,7 @@ class AcceptedPeer final : private StreamUser {
   void take(Message message);
   template <typename Message>
   void take_forward(std::string_view payload);
+  void log_refusal() const;
   void reject(const std::string& why);
   bool answer(std::string& bytes);
 

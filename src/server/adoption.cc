@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/format.h"
+#include "base/log.h"
 #include "peer/handshake_proof.h"
 #include "server/peers.h"
 
@@ -46,7 +47,7 @@ void Adoption::on_frame(const peer::Frame& frame) {
   say(std::move(answer));
   if (finished()) return;
   if (step == peer::HandshakeStep::kDone) return succeed();
-  if (step == peer::HandshakeStep::kFailed) on_failure(handshake_.refusal().sentence);
+  if (step == peer::HandshakeStep::kFailed) on_refusal();
 }
 
 std::string Adoption::objection(const peer::Challenge& challenge) const {
@@ -74,7 +75,8 @@ void Adoption::on_challenge(std::string& answer) {
   const bool ours = challenge.cluster == self.cluster_id;
   // Who is called otherwise is not taken in; whoever asked decides what to say.
   if (ours || challenge.acceptor.id != wish_.id) return succeed();
-  handshake_.adopt({.cluster = self.cluster_id, .secret = self.cluster_secret, .adopted = challenge.acceptor}, answer);
+  handshake_.adopt({.cluster = self.cluster_id, .secret = self.cluster_secret, .adopted = challenge.acceptor, .proofs = {}},
+                   peers_.passwords(), answer);
 }
 
 void Adoption::succeed() {
@@ -85,6 +87,15 @@ void Adoption::succeed() {
   found.member.raft_address = wish_.raft_address;
   found.member.client_address = challenge.client_address;
   finish(std::move(found));
+}
+
+// Whoever asked for it may be a node that nobody watches.
+void Adoption::on_refusal() {
+  const std::string& why = handshake_.refusal().sentence;
+  if (!why.ends_with(Network::kBusy)) {
+    LETO_LOG(kNotice, "%s at %s was not taken in: %s", wish_.id.c_str(), wish_.raft_address.c_str(), why.c_str());
+  }
+  on_failure(why);
 }
 
 void Adoption::on_failure(const std::string& why) { finish(base::Status::error(why)); }

@@ -40,6 +40,7 @@ class Adoption final : private Caller {
 
   void on_frame(const peer::Frame& frame);
   void on_challenge(std::string& answer);
+  void on_refusal();
   // Why the node that answered cannot be taken in; empty if it can.
   std::string objection(const peer::Challenge& challenge) const;
   void succeed();

@@ -124,6 +124,9 @@ void Joiner::on_failure(const std::string& why) {
   end();
   std::string text = base::format("cannot join %s: %s", target_.text().c_str(), why.c_str());
   while (text.ends_with('.')) text.pop_back();
+  if (step_ == Step::kAuth && why.starts_with("ERR AUTH")) {
+    text += " (that cluster has no password, this node has one: set requirepass on its nodes, or start this one without)";
+  }
   if (why.starts_with("NOAUTH") || why.starts_with("WRONGPASS")) text += " (say -join-password or -requirepass)";
   const bool taken = why.starts_with("ERR node " + identity_.id + " is alive at ");
   if (is_taken_for_long(taken)) {

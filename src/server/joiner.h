@@ -46,6 +46,9 @@ class Joiner final : private Caller {
   Joiner(Loop& loop, const Options& options, Wish wish, Hooks hooks);
   ~Joiner();
 
+  // Somebody was asked to take this node in, and has not answered yet.
+  bool asks() const { return step_ == Step::kJoin && is_connected(); }
+
  private:
   enum class Step : uint8_t { kAuth, kJoin, kRole };
 

@@ -55,6 +55,8 @@ struct Options {
   Address client_advertise;
   std::string join_user;
   std::string join_password;  // Empty: requirepass.
+  // Of the cluster that this node joins, or is taken in by; empty: none.
+  const std::string& cluster_password() const { return join_password.empty() ? requirepass : join_password; }
 
   // Clients.
   std::string requirepass;    // Empty: none.

@@ -396,6 +396,7 @@ peer::AcceptorSetup Peers::acceptor_setup(const std::string& socket_host) const 
   setup.self = {.node = self_.identity.node, .id = self_.identity.id};
   setup.cluster = self_.identity.cluster_id;
   setup.secret = self_.identity.cluster_secret;
+  setup.password = options_.cluster_password();
   setup.client_address =
       is_loopback(socket_host) ? self_.client_address : own_client_address(options_, socket_host);
   setup.nonce = secure_random_bytes(peer::kNonceBytes);
@@ -419,6 +420,14 @@ void Peers::adopt(const std::string& raft_address, raft::NodeId expected, const 
   }
   adoptions_.push_back(std::make_unique<Adoption>(
       *this, AdoptionWish{.raft_address = raft_address, .expected = expected, .id = id}, std::move(done)));
+}
+
+std::vector<std::string> Peers::passwords() const {
+  std::vector<std::string> passwords;
+  if (!options_.requirepass.empty()) passwords.push_back(options_.requirepass);
+  const std::string& other = options_.join_password;
+  if (!other.empty() && other != options_.requirepass) passwords.push_back(other);
+  return passwords;
 }
 
 base::Status Peers::adopted_by(const peer::Adopt& adoption) {

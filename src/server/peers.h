@@ -114,6 +114,9 @@ class Peers final : public Network {
   // `socket_host`: the local host of the socket over which it is said; empty: none yet.
   peer::Hello hello(peer::ConnectionKind kind, const peer::Identity& expected, const std::string& socket_host) const;
   peer::AcceptorSetup acceptor_setup(const std::string& socket_host) const;
+  // What a node that this one takes in may ask it to know: of a cluster whose nodes have several passwords one is
+  // everybody's, or theirs who join.
+  std::vector<std::string> passwords() const;
   // Where to dial a member: where it said it is, else its address; or, if that is a loopback address of another
   // machine, the one it was seen at.
   base::Result<Address> dialed_address(const raft::Member& member) const;

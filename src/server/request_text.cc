@@ -11,7 +11,7 @@ std::string request_text(const std::vector<std::string>& words) {
 }
 
 std::string auth_request_text(const Options& options) {
-  const std::string& password = options.join_password.empty() ? options.requirepass : options.join_password;
+  const std::string& password = options.cluster_password();
   if (password.empty()) return {};
   if (options.join_user.empty()) return request_text({"AUTH", password});
   return request_text({"AUTH", options.join_user, password});

@@ -222,6 +222,11 @@ void Server::build_node(NodeStart start) {
 // Synchronous, on the loop: a node that is taken into a cluster has nothing to serve yet.
 base::Status Server::adopt(const peer::Adopt& adoption) {
   if (!disks_are_quiet() || node_->shutting_down()) return base::Status::error(Network::kBusy);
+  if (joiner_ != nullptr && !joiner_->asks()) {
+    return base::Status::error(base::format("%s waits to be taken in at %s, and has not asked this cluster; start it with "
+                                            "-join at a node of the cluster that it is to enter",
+                                            node_->identity().id.c_str(), options_.join.text().c_str()));
+  }
   storage::Identity identity = node_->identity();
   const uint64_t old_generation = identity.keys_generation;
   identity.cluster_id = adoption.cluster;

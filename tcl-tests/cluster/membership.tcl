@@ -132,6 +132,34 @@ test "a cluster with a password is joined by nodes that know it" {
     assert_same_digest $nodes
 }
 
+test "a node with a password is taken in only by a cluster that knows it, and both say why not" {
+    set others [start_node -options {-requirepass other}]
+    set ours [start_node -options {-requirepass secret}]
+    foreach node [list $others $ours] { wait_for_condition "$node leads" 5000 {[raft_field $node role] eq "leader"} }
+    set why "has another password than .*; give it the requirepass of the cluster that it is to enter as join-password"
+    set answer [node_ask $others JOIN 127.0.0.1:$node::raft_port($ours) $node::id($ours)]
+    assert_match $answer "-ERR cannot take in 127.0.0.1:$node::raft_port($ours): $node::id($ours) (uid *) has another password than *"
+    wait_log $others "was not taken in: .* $why"
+    wait_log $ours "was refused: .* $why"
+    assert_equal [node_ask $ours SET a b] OK
+    # A node's own password need not be that of the cluster, if it says that one for joining.
+    set friend [start_node -options {-requirepass own -join-password other}]
+    wait_for_condition "it leads" 5000 {[raft_field $friend role] eq "leader"}
+    assert_equal [node_ask $others JOIN 127.0.0.1:$node::raft_port($friend) $node::id($friend)] OK
+    wait_members [list $others $friend]
+}
+
+test "a node that waits with -join is not taken in by a cluster that it did not ask" {
+    set port [free_port]
+    set early [start_node -join 127.0.0.1:$port]
+    set other [start_node]
+    wait_for_condition "it leads" 5000 {[raft_field $other role] eq "leader"}
+    assert_match [node_ask $other JOIN 127.0.0.1:$node::raft_port($early) $node::id($early)] \
+        "-ERR cannot take in *: $node::id($early) waits to be taken in at 127.0.0.1:$port, and has not asked this cluster; *"
+    set first [start_node -port $port]
+    wait_members [list $first $early]
+}
+
 # What `name` adds to `text`, which it said before.
 proc added {text before} { return [string range $text [string length $before] end] }
 

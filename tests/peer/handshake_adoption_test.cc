@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <vector>
 
 #include "peer/handshake.h"
 #include "peer/handshake_proof.h"
@@ -46,7 +47,7 @@ TEST_CASE("adoption: an empty node and a founder without data can be taken in") 
     line.run();
     REQUIRE(line.initiator.step() == HandshakeStep::kAnswered);
     std::string bytes;
-    CHECK(line.initiator.adopt(test::sample_adopt(), bytes) == HandshakeStep::kGoOn);
+    CHECK(line.initiator.adopt(test::sample_adopt(), {}, bytes) == HandshakeStep::kGoOn);
     line.deliver(bytes);
     REQUIRE(line.acceptor.step() == HandshakeStep::kAdoptionAsked);
     CHECK(line.acceptor.adoption() == test::sample_adopt());
@@ -58,13 +59,87 @@ TEST_CASE("adoption: an empty node and a founder without data can be taken in") 
   }
 }
 
+// Carries the line on to the acceptor's answer to an Adopt by a leader that knows these passwords.
+void offer(Line& line, const std::vector<std::string>& known) {
+  line.run();
+  REQUIRE(line.initiator.step() == HandshakeStep::kAnswered);
+  std::string bytes;
+  line.initiator.adopt(test::sample_adopt(), known, bytes);
+  line.deliver(bytes);
+}
+
+AcceptorSetup guarded_node() {
+  AcceptorSetup setup = test::sample_empty();
+  setup.password = "a password";
+  return setup;
+}
+
+TEST_CASE("adoption: a node with a password is taken in by who knows it, among its two") {
+  for (const std::vector<std::string>& known : std::vector<std::vector<std::string>>{
+           {"a password"}, {"another", "a password"}, {"a password", "another"}}) {
+    Line line(asking(), guarded_node(), "");
+    offer(line, known);
+    CHECK(line.acceptor.step() == HandshakeStep::kAdoptionAsked);
+  }
+}
+
+TEST_CASE("adoption: a node with a password is not taken in by who knows none, or others") {
+  using Passwords = std::vector<std::string>;
+  for (const Passwords& known : std::vector<Passwords>{{}, {"another"}, {"a passworD", "a passwor"}}) {
+    Line line(asking(), guarded_node(), "");
+    offer(line, known);
+    check_both_failed(line, RefusalCode::kWrongSecret, true);
+    const std::string& sentence = line.initiator.refusal().sentence;
+    CHECK(sentence.starts_with("id2 (uid b1b2b3b4b5b6b7b8) has a"));
+    CHECK(sentence.find(known.empty() ? "set the same requirepass" : "as join-password") != std::string::npos);
+  }
+}
+
+TEST_CASE("adoption: a node without a password is taken in by anybody, with or without one") {
+  for (const std::vector<std::string>& known : std::vector<std::vector<std::string>>{{}, {"another"}}) {
+    Line line(asking(), test::sample_empty(), "");
+    offer(line, known);
+    CHECK(line.acceptor.step() == HandshakeStep::kAdoptionAsked);
+  }
+}
+
+TEST_CASE("adoption: a proof is good for the cluster and secret that it came with, and for no other") {
+  for (std::string Adopt::*field : {&Adopt::cluster, &Adopt::secret}) {
+    Line line(asking(), guarded_node(), "");
+    line.touch = [field](test::OwnedFrame& frame) {
+      if (frame.type != FrameType::kAdopt) return;
+      Adopt adopt;
+      REQUIRE(decode_payload(frame.payload, adopt).is_ok());
+      (adopt.*field).front() ^= 1;
+      frame.payload = encode_payload(adopt);
+    };
+    offer(line, {"a password"});
+    check_both_failed(line, RefusalCode::kWrongSecret, true);
+  }
+}
+
+TEST_CASE("adoption: a recording cannot be played back") {
+  Line line(asking(), guarded_node(), "");
+  offer(line, {"a password"});
+  REQUIRE(line.acceptor.step() == HandshakeStep::kAdoptionAsked);
+  AcceptorSetup later = guarded_node();
+  later.nonce.front() ^= 1;
+  Acceptor acceptor(later);
+  std::string out;
+  for (const test::OwnedFrame& frame : line.seen) {
+    if (frame.type == FrameType::kHello || frame.type == FrameType::kAdopt) acceptor.on_frame(frame.view(), out);
+  }
+  REQUIRE(acceptor.step() == HandshakeStep::kFailed);
+  CHECK(acceptor.refusal().code == RefusalCode::kWrongSecret);
+}
+
 TEST_CASE("adoption: a member is not adopted and says of which cluster it is one") {
   Line line(asking(), sample_member(), "");
   line.run();
   REQUIRE(line.initiator.step() == HandshakeStep::kAnswered);
   CHECK(line.initiator.challenge().state == AcceptorState::kMember);
   std::string bytes;
-  line.initiator.adopt(test::sample_adopt(), bytes);
+  line.initiator.adopt(test::sample_adopt(), {}, bytes);
   line.deliver(bytes);
   check_both_failed(line, RefusalCode::kAlreadyMember, true);
   CHECK(line.acceptor.refusal().sentence ==
@@ -75,7 +150,7 @@ TEST_CASE("adoption: the node may say no, with its own reason") {
   Line line(asking(), test::sample_empty(), "");
   line.run();
   std::string bytes;
-  line.initiator.adopt(test::sample_adopt(), bytes);
+  line.initiator.adopt(test::sample_adopt(), {}, bytes);
   line.deliver(bytes);
   std::string refusal;
   CHECK(line.acceptor.answer_adoption(base::Status::error("the disk is full"), refusal) ==
@@ -89,7 +164,7 @@ TEST_CASE("adoption: answers that come too late, after the other side misbehaved
   Line line(asking(), test::sample_empty(), "");
   line.run();
   std::string bytes;
-  line.initiator.adopt(test::sample_adopt(), bytes);
+  line.initiator.adopt(test::sample_adopt(), {}, bytes);
   line.deliver(bytes);
   REQUIRE(line.acceptor.step() == HandshakeStep::kAdoptionAsked);
   bytes.clear();
@@ -103,7 +178,7 @@ TEST_CASE("adoption: answers that come too late, after the other side misbehaved
   CHECK(other.initiator.on_frame({.type = FrameType::kWelcome, .payload = {}}, bytes) ==
         HandshakeStep::kFailed);
   bytes.clear();
-  CHECK(other.initiator.adopt(test::sample_adopt(), bytes) == HandshakeStep::kFailed);
+  CHECK(other.initiator.adopt(test::sample_adopt(), {}, bytes) == HandshakeStep::kFailed);
   CHECK(bytes.empty());
 }
 

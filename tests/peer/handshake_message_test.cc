@@ -73,6 +73,20 @@ TEST_CASE(
   check_round_trip(test::sample_adopt());
 }
 
+TEST_CASE("handshake messages: an Adopt with proofs reads back, and is refused if it is cut") {
+  for (size_t count = 1; count <= kAdoptProofsMax; ++count) {
+    Adopt adopt = test::sample_adopt();
+    adopt.proofs = std::string(count * kMacBytes, 'p');
+    const std::string payload = encode_payload(adopt);
+    Adopt back;
+    REQUIRE(decode_payload(payload, back).is_ok());
+    CHECK(back == adopt);
+    for (size_t size = 0; size < payload.size(); ++size) {
+      REQUIRE_FALSE(decode_payload(std::string_view(payload).substr(0, size), back).is_ok());
+    }
+  }
+}
+
 TEST_CASE("handshake messages: the largest of each fits into a frame of the handshake") {
   const Identity longest{~raft::NodeId{0}, std::string(kIdBytesMax, 'i')};
   const std::string address(kAddressBytesMax, 'a');
@@ -84,7 +98,8 @@ TEST_CASE("handshake messages: the largest of each fits into a frame of the hand
   challenge.version = 0xffffffff;
   challenge.acceptor = longest;
   challenge.client_address = address;
-  const Adopt adopt{std::string(test::kCluster), std::string(kSecretBytesMax, 's'), longest};
+  const Adopt adopt{.cluster = std::string(test::kCluster), .secret = std::string(kSecretBytesMax, 's'), .adopted = longest,
+                    .proofs = std::string(kAdoptProofsMax * kMacBytes, 'p')};
   const Refuse refuse{RefusalCode::kRemoved, std::string(kSentenceBytesMax, 's')};
   for (const std::string& payload : {encode_payload(hello), encode_payload(challenge),
                                      encode_payload(adopt), encode_payload(refuse)}) {
@@ -128,6 +143,12 @@ TEST_CASE("handshake messages: ids, addresses and sizes beyond their rules are r
         "malformed Adopt: secret");
   CHECK(error_of<Adopt>(std::string(test::kCluster) + "\x41" + std::string(65, 's')) ==
         "malformed Adopt: secret");
+  std::string adopt = encode_payload(test::sample_adopt());
+  adopt.back() = '\x01';
+  for (const size_t size : {size_t{0}, kMacBytes - 1, kMacBytes + 1, (kAdoptProofsMax + 1) * kMacBytes}) {
+    CHECK(error_of<Adopt>(adopt + "\x01" + static_cast<char>(size) + std::string(size, 'p')) ==
+          "malformed Adopt: proofs");
+  }
 }
 
 TEST_CASE("handshake messages: an unknown kind is refused, an unknown refusal code is kept") {

@@ -92,6 +92,7 @@ TEST_CASE("protocol document: its limits are those of limits.h") {
       {"kIdBytesMax", kIdBytesMax},
       {"kAddressBytesMax", kAddressBytesMax},
       {"kSentenceBytesMax", kSentenceBytesMax},
+      {"kAdoptProofsMax", kAdoptProofsMax},
   };
   for (const Limit& limit : limits) {
     CAPTURE(limit.name);

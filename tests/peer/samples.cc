@@ -176,7 +176,7 @@ AcceptorSetup sample_empty() {
 }
 
 Adopt sample_adopt() {
-  return {.cluster = std::string(kCluster), .secret = std::string(kSecret), .adopted = {kSecond, "id2"}};
+  return {.cluster = std::string(kCluster), .secret = std::string(kSecret), .adopted = {kSecond, "id2"}, .proofs = {}};
 }
 
 Message large_message(size_t size) {

@@ -21,6 +21,7 @@ class ScriptedNode final : public test::TestPort {
   using TestPort::TestPort;
   std::deque<std::string> answers;   // "": the connection is closed.
   std::vector<std::string> requests;
+  void say(std::string text) { stream_->write(text); }
 
  private:
   void on_bytes(std::string_view bytes) override {
@@ -144,6 +145,30 @@ TEST_CASE("a follower that knows no leader is asked again later") {
   it.begin();
   REQUIRE(it.joins());
   CHECK(it.node.requests.size() == 3);
+}
+
+TEST_CASE("it asks to be taken in from JOIN to its answer, and at no other time") {
+  JoinerUnderTest it;
+  it.options.requirepass = "own";
+  it.node.answers = {"+OK\r\n"};   // To AUTH; JOIN waits.
+  it.begin();
+  CHECK_FALSE(it.joiner->asks());
+  REQUIRE(wait_for_condition(it.loop, [&] { return it.node.requests.size() == 1; }));
+  CHECK_FALSE(it.joiner->asks());
+  REQUIRE(wait_for_condition(it.loop, [&] { return it.node.requests.size() == 2; }));
+  CHECK(it.joiner->asks());
+  it.node.say("-CLUSTERDOWN no leader\r\n");
+  REQUIRE(wait_for_condition(it.loop, [&] { return !it.warnings.empty(); }));
+  CHECK_FALSE(it.joiner->asks());
+}
+
+TEST_CASE("a password that the cluster does not have is told with what to do") {
+  JoinerUnderTest it;
+  it.options.requirepass = "own";
+  it.node.answers = {"-ERR AUTH <password> called without any password configured for the default user. Are you sure?\r\n"};
+  it.begin();
+  REQUIRE(wait_for_condition(it.loop, [&] { return !it.warnings.empty(); }));
+  CHECK(it.warnings[0].find("(that cluster has no password, this node has one: ") != std::string::npos);
 }
 
 TEST_CASE("it goes from target to target until one answers") {

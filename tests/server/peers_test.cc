@@ -350,6 +350,45 @@ TEST_CASE("a node that is in no cluster is taken in, and told where") {
   CHECK(joiner.adopted_into == kCluster);
 }
 
+TEST_CASE("a node with a password is taken in only by a cluster that knows it, and all hear why it was not") {
+  struct Case {
+    std::string requirepass, join_password;
+    bool taken;
+  };
+  const std::vector<Case> cases = {
+      {"", "", false}, {"other", "", false}, {"secret", "", true}, {"other", "secret", true}, {"secret", "other", true}};
+  const base::LogLevel usual_level = base::log_level();
+  base::set_log_level(base::LogLevel::kNotice);
+  for (const Case& each : cases) {
+    Nodes nodes;
+    std::vector<std::string> said;
+    base::set_log_sink([&said](base::LogLevel, std::string_view text) { said.emplace_back(text); });
+    TestPeer& leader = nodes.add(1);
+    leader.options.requirepass = each.requirepass;
+    leader.options.join_password = each.join_password;
+    TestPeer& joiner = add_homeless(nodes, 2);
+    joiner.options.requirepass = "own";
+    joiner.options.join_password = "secret";
+    const base::Result<Network::Found> found = adopt(nodes, leader, joiner, 2);
+    base::set_log_sink(nullptr);
+    CHECK(found.is_ok() == each.taken);
+    CHECK(joiner.adopted_into == (each.taken ? kCluster : ""));
+    CHECK(said.size() == (each.taken ? 0 : 2));
+    for (const std::string& text : said) CHECK(text.find("id2 (uid 0000000000000002) has a") != std::string::npos);
+  }
+  base::set_log_level(usual_level);
+}
+
+TEST_CASE("a node is asked for the password that it joins with, which by default is its own") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& joiner = add_homeless(nodes, 2);
+  joiner.options.requirepass = "secret";
+  CHECK_FALSE(adopt(nodes, leader, joiner, 2).is_ok());
+  leader.options.requirepass = "secret";
+  CHECK(adopt(nodes, leader, joiner, 2).is_ok());
+}
+
 TEST_CASE("a node of this cluster is found without being taken in again") {
   Nodes nodes;
   TestPeer& leader = nodes.add(1);
