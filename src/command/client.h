@@ -15,6 +15,7 @@ struct Client {
   std::string library_version;
   std::string address;           // ip:port of the other side, or path:0 for a unix socket.
   std::string local_address;
+  std::string forwarding_host;   // Of the other machine whose node has the client; empty: this machine's has it.
   int file_descriptor = -1;      // For CLIENT LIST only.
   uint32_t database = 0;
   int protocol = 2;

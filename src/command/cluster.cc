@@ -65,6 +65,7 @@ void join_command(Context& context) {
       return;
     }
   }
+  request.forwarding_host = context.client->forwarding_host;
   context.deferred = true;
   context.services->join(context.ticket, request);
 }

@@ -46,6 +46,7 @@ struct JoinRequest {
   uint64_t node = 0;                   // 0: not said; the leader dials and asks.
   std::string client_address{};
   bool learner = false;                // It never votes.
+  std::string forwarding_host{};       // The machine on which it was said, if it is another one: loopback addresses are its.
 };
 
 // Names a reply that comes later: see Context::defer().

@@ -121,7 +121,7 @@ void Forwarded::take(Inbox& inbox, const peer::Forward& forward) {
   }
 }
 
-SessionRef Forwarded::session_for(const peer::ForwardedRequest& request) {
+SessionRef Forwarded::session_for(raft::NodeId from, const peer::ForwardedRequest& request) {
   SessionRef session;
   if (spare_.empty()) {
     session = std::make_shared<Session>();
@@ -133,13 +133,14 @@ SessionRef Forwarded::session_for(const peer::ForwardedRequest& request) {
   }
   session->client.protocol = request.resp3 ? 3 : 2;
   session->client.database = request.commands.front().database;
+  session->client.forwarding_host = environment_.network.machine_of(from);
   return session;
 }
 
 void Forwarded::run(Inbox& inbox, const peer::Forward& forward, uint64_t number) {
   const peer::ForwardedRequest& request = forward.requests[number - forward.first];
   const peer::ForwardedCommand& command = request.commands.front();
-  const SessionRef session = session_for(request);
+  const SessionRef session = session_for(forward.from, request);
   const size_t bytes = peer::encoded_size(request);
   const uint64_t client = session->client.id;
   running_[client] = {.process = {forward.from, forward.life}, .term = forward.term, .stream = forward.stream,

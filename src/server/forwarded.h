@@ -83,7 +83,7 @@ class Forwarded {
   void take_held(Inbox& inbox);
   void close(Inbox& inbox, const peer::Forward& because);
   void run(Inbox& inbox, const peer::Forward& forward, uint64_t number);
-  SessionRef session_for(const peer::ForwardedRequest& request);
+  SessionRef session_for(raft::NodeId from, const peer::ForwardedRequest& request);
   Outgoing& outgoing(const Process& process, uint64_t stream, raft::Term term);
   void note_answer(uint64_t client);
   void run_waiting();

@@ -5,6 +5,8 @@
 
 #include "base/format.h"
 #include "base/log.h"
+#include "server/address.h"
+#include "server/own_address.h"
 
 namespace leto::server {
 namespace {
@@ -25,6 +27,14 @@ raft::Configuration settled(const raft::Configuration& configuration) {
     result.members.push_back(std::move(member));
   }
   return result;
+}
+
+// A loopback address that was said on another machine is meant there.
+std::string as_seen_here(const std::string& text, const std::string& forwarding_host) {
+  base::Result<Address> address = parse_address(text);
+  if (forwarding_host.empty() || !address.is_ok() || is_real_host(address.value().host)) return text;
+  address.value().host = forwarding_host;
+  return address.value().text();
 }
 
 }  // namespace
@@ -51,8 +61,8 @@ void Membership::join(command::Ticket ticket, const command::JoinRequest& reques
                 .arrived_us = environment_.clock.monotonic_us()};
   change.member.node = request.node;
   change.member.id = request.id;
-  change.member.raft_address = request.raft_address;
-  change.member.client_address = request.client_address;
+  change.member.raft_address = as_seen_here(request.raft_address, request.forwarding_host);
+  change.member.client_address = as_seen_here(request.client_address, request.forwarding_host);
   change.member.role = request.learner ? raft::MemberRole::kObserver : raft::MemberRole::kVoter;
   // Before it is dialed, which would take it in; who says no uid is known only then.
   if (const std::string error = conflict(change); request.node != raft::kNobody && !error.empty()) {

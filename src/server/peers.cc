@@ -149,6 +149,13 @@ Network::Abilities Peers::abilities(raft::NodeId node) const {
   return {.known = true, .semantics = control.semantics(), .features = control.features()};
 }
 
+std::string Peers::machine_of(raft::NodeId node) const {
+  const auto found = peers_.find(node);
+  if (found == peers_.end()) return {};
+  const std::string& host = found->second.seen_host;
+  return is_real_host(host) && !may_be_here(host) ? host : "";
+}
+
 bool Peers::all_sent() const {
   return std::none_of(peers_.begin(), peers_.end(), [](const auto& each) {
     const Peer& peer = each.second;

@@ -162,6 +162,10 @@ class FakeNetwork final : public Network {
     const auto found = others.find(node);
     return found == others.end() ? usual : found->second;
   }
+  std::string machine_of(raft::NodeId node) const override {
+    const auto found = machines.find(node);
+    return found == machines.end() ? "" : found->second;
+  }
   void set_semantics_level(uint16_t level) override { semantics_level = level; }
   struct Dial {
     std::string raft_address;
@@ -170,6 +174,7 @@ class FakeNetwork final : public Network {
   };
   Abilities usual{.known = true, .semantics = 1, .features = peer::kFeatures};
   std::map<raft::NodeId, Abilities> others;   // Who is not as usual.
+  std::map<raft::NodeId, std::string> machines;   // Of those on other machines.
   uint16_t semantics_level = 0;
   std::vector<raft::Message> sent;
   bool forwards_leave = true;

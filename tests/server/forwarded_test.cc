@@ -297,6 +297,26 @@ TEST_CASE("a command that answers later holds up none behind it") {
   CHECK(test.answers() == Answers{"1:-ERR cannot take in 10.0.0.9:15379: nobody is there\r\n"});
 }
 
+TEST_CASE("a loopback address in a JOIN that another machine's node forwards is one of that machine") {
+  ServingLeader test;
+  const std::vector<std::string> local = {"JOIN", "127.0.0.1:15379", "id9", "9", "[::1]:5379"};
+  const std::vector<std::string> real = {"JOIN", "10.0.0.9:15379", "id9"};
+  test.bring(test.frame(1, {local}));
+  test.network.machines[2] = "10.0.0.2";
+  test.bring(test.frame(2, {local, real}));
+  REQUIRE(test.network.dials.size() == 3);
+  CHECK(test.network.dials[0].raft_address == "127.0.0.1:15379");
+  CHECK(test.network.dials[1].raft_address == "10.0.0.2:15379");
+  CHECK(test.network.dials[2].raft_address == "10.0.0.9:15379");
+  // The address that the others are told, too.
+  test.network.dials[1].done(Network::Found{.member = NodeUnderTest::member_of(9)});
+  test.network.dials[0].done(base::Status::error("nobody is there"));
+  test.peers.answering.insert(9);
+  test.peers.ticks(20);
+  REQUIRE(test.node->members().find(9) != nullptr);
+  CHECK(test.node->members().find(9)->client_address == "10.0.0.2:5379");
+}
+
 TEST_CASE("what one process may bring at once is bounded; beyond it nothing is taken") {
   ServingLeader test;
   test.peers.accept_appends = false;
