@@ -123,11 +123,13 @@ void AcceptedPeer::log_refusal() const {
 
 void AcceptedPeer::reject(const std::string& why) {
   LETO_LOG(kWarning, "peer at %s is disconnected: %s", remote_address_.c_str(), why.c_str());
+  if (proved_) peers_.note_silenced(node());
   close();
 }
 
 void AcceptedPeer::on_end(int error) {
   LETO_LOG(kDebug, "peer at %s: %s", remote_address_.c_str(), uv_strerror(error));
+  if (proved_) peers_.note_silenced(node());
   close();
 }
 

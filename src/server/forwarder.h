@@ -46,7 +46,7 @@ class Forwarder {
   // Sends what may go. Once per turn, after the replica's.
   void advance();
   void on_reply(const peer::ForwardReply& reply);
-  // What was sent there may be lost.
+  // What was sent there, or the answers, may be lost.
   void on_unreachable(raft::NodeId node);
   // Answers what has waited longer than request-timeout. Call every 100 ms or so.
   void expire(uint64_t now_us);

@@ -351,6 +351,8 @@ void Node::on_peer_unreachable(raft::NodeId node) {
   forwarder_->on_unreachable(node);
 }
 
+void Node::on_peer_silenced(raft::NodeId node) { forwarder_->on_unreachable(node); }
+
 void Node::on_configuration_applied() {
   const bool member = replica_->raft().committed_configuration().find(identity_.node) != nullptr;
   if (removed()) {

@@ -68,6 +68,8 @@ class Node final : public command::Services {
   // Peers ------------------------------------------------------------------------------------
   void on_message(const raft::Message& message);    // From an authenticated peer.
   void on_peer_unreachable(raft::NodeId node);
+  // What the peer said last may be lost.
+  void on_peer_silenced(raft::NodeId node);
   // A member that proved itself says that this node is none any more. Believed as long as nobody leads it.
   void on_removed(const std::string& sentence);
   // Where a member says it is, or this node found out to be itself; only node and addresses count. The leader

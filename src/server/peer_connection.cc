@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "base/log.h"
 #include "server/peers.h"
 
@@ -68,6 +69,24 @@ void PeerConnection::dial_soon() {
   if (state_ == State::kWaiting) deadline_ms_ = 0;
 }
 
+void PeerConnection::dial_if_just_broken() {
+  if (state_ == State::kWaiting && backoff_ms_ <= 2 * kBackoffMsMin) dial_peer(peers_.loop().now_ms());
+}
+
+void PeerConnection::set_address(const std::string& raft_address) {
+  peer_.raft_address = raft_address;
+  if (state_ == State::kUp) return;
+  backoff_ms_ = kBackoffMsMin;
+  handshake_.reset();
+  dial_peer(peers_.loop().now_ms());
+}
+
+void PeerConnection::dial_anew() {
+  LETO_ASSERT(up() && !has_unsent(), peer_.id);
+  next_stream_ = 1;
+  dial_peer(peers_.loop().now_ms());
+}
+
 void PeerConnection::on_tick(uint64_t now_ms) {
   if (state_ == State::kWaiting && now_ms >= deadline_ms_) return dial_peer(now_ms);
   if (state_ == State::kHandshake && now_ms >= deadline_ms_) return on_failure("no answer to the handshake");
@@ -129,10 +148,12 @@ void PeerConnection::came_up() {
   failure_told_ = false;
   semantics_ = handshake_->challenge().semantics;
   features_ = handshake_->challenge().features;
+  said_raft_address_ = handshake_->hello().raft_address;
+  said_client_address_ = handshake_->hello().client_address;
   handshake_.reset();
   unmoved_since_ms_ = 0;
+  peers_.reached_from(stream().local_host(), stream().remote_host());
   if (kind_ != peer::ConnectionKind::kControl) return;
-  peers_.reached_from(stream().local_host());
   LETO_LOG(kNotice, "connected to %s at %s", peer_.id.c_str(), peer_.raft_address.c_str());
 }
 

@@ -49,11 +49,24 @@ class PeerConnection final : private Caller {
   void on_tick(uint64_t now_ms);
   // The peer was just heard of: no need to wait longer before dialing.
   void dial_soon();
+  // It has just broken, and there is something to say to a peer that lives: dials at once, so that send() takes it.
+  void dial_if_just_broken();
+  // Where it is dialed from now on. Works on while it is up: an address is no reason to lose what is under way.
+  void set_address(const std::string& raft_address);
+  // Hangs up and dials, so that another Hello is said. Nothing is lost. REQUIRES: up() and !has_unsent().
+  void dial_anew();
   bool up() const { return state_ == State::kUp; }
   // As its handshake said. REQUIRES: up().
   uint16_t semantics() const { return semantics_; }
   uint64_t features() const { return features_; }
-  bool has_unsent() const { return queued_bytes_ > 0 || !bytes_.empty() || (is_connected() && stream().unsent_bytes() > 0); }
+  // The addresses of its Hello. REQUIRES: up().
+  bool has_said(const raft::Member& self) const {
+    return said_raft_address_ == self.raft_address && said_client_address_ == self.client_address;
+  }
+  std::string local_host() const { return stream().local_host(); }
+  bool has_unsent() const {
+    return queued_bytes_ > 0 || !bytes_.empty() || cutter_ || (is_connected() && stream().unsent_bytes() > 0);
+  }
   const raft::Member& peer() const { return peer_; }
 
  private:
@@ -72,12 +85,14 @@ class PeerConnection final : private Caller {
   void fill();
 
   Peers& peers_;
-  const raft::Member peer_;
+  raft::Member peer_;
   const peer::ConnectionKind kind_;
   State state_ = State::kWaiting;
   uint64_t deadline_ms_ = 0;      // Of kWaiting: when to dial; of the handshake: when to give up.
   uint16_t semantics_ = 0;
   uint64_t features_ = 0;
+  std::string said_raft_address_;
+  std::string said_client_address_;
   uint64_t backoff_ms_ = kBackoffMsMin;
   bool failure_told_ = false;     // One line per outage at notice level.
   peer::FrameReader frames_;

@@ -44,8 +44,10 @@ void Peers::set_self(PeersSelf self) {
   members_.clear();
   members_ever_.clear();
   lost_.clear();
+  silenced_.clear();
   adoptions_.clear();
   own_member_ = {};
+  say_at_ms_ = 0;
   for (const auto& each : accepted_) {
     // The one that brings the adoption has still to be answered.
     if (each->proved()) each->close();
@@ -76,23 +78,27 @@ void Peers::send(raft::Message message) {
   ++hooks_.stats->peer_messages_sent;
 }
 
-// Never over a connection that is being made: what did not leave can be sent elsewhere.
 template <typename Message>
-bool Peers::send_if_up(const Message& message) {
-  const auto found = peers_.find(message.to);
-  if (found == peers_.end() || !found->second.control->up() || !found->second.bulk->up()) return false;
-  if ((found->second.control->features() & peer::kFeatureForward) == 0) return false;
+bool Peers::send_by_size(Peer& peer, const Message& message) {
   peer::Encoded encoded = peer::encode(message);
-  PeerConnection& connection = encoded.size() > kControlForwardBytes ? *found->second.bulk : *found->second.control;
+  PeerConnection& connection = encoded.size() > kControlForwardBytes ? *peer.bulk : *peer.control;
+  connection.dial_if_just_broken();
   if (!connection.send(std::move(encoded))) return false;
   ++hooks_.stats->peer_messages_sent;
   return true;
 }
 
-bool Peers::send_forward(const peer::Forward& forward) { return send_if_up(forward); }
+// Never over a connection that is being made: what did not leave can be sent elsewhere.
+bool Peers::send_forward(const peer::Forward& forward) {
+  const auto found = peers_.find(forward.to);
+  if (found == peers_.end() || !found->second.control->up() || !found->second.bulk->up()) return false;
+  return (found->second.control->features() & peer::kFeatureForward) != 0 && send_by_size(found->second, forward);
+}
 
+// Nobody else wants an answer: it waits for a connection that is being made. Who asked knows such frames.
 void Peers::send_forward_reply(const peer::ForwardReply& reply) {
-  if (send_if_up(reply)) return;
+  const auto found = peers_.find(reply.to);
+  if (found != peers_.end() && send_by_size(found->second, reply)) return;
   ++hooks_.stats->peer_messages_dropped;
   LETO_LOG(kDebug, "%zu answers to node %016llx were dropped: it cannot be reached", reply.answers.size(),
            static_cast<unsigned long long>(reply.to));
@@ -138,6 +144,10 @@ void Peers::on_tick() {
   }
   for (const auto& each : accepted_) each->on_tick(now_ms);
   for (const raft::NodeId node : std::exchange(lost_, {})) hooks_.unreachable(node);
+  for (const raft::NodeId node : std::exchange(silenced_, {})) {
+    if (hooks_.silenced) hooks_.silenced(node);
+  }
+  if (say_at_ms_ != 0 && now_ms >= say_at_ms_) say_own_addresses(now_ms);
   forget_parted(now_ms);
   std::erase_if(adoptions_, [](const auto& adoption) { return adoption->finished(); });
 }
@@ -180,7 +190,7 @@ void Peers::set_members(const raft::Configuration& configuration) {
     if (member.node == self_.identity.node) continue;
     make_peer(member).in_configuration = true;
   }
-  reached_from("");
+  compare_own_addresses("");
   for (auto& [node, peer] : peers_) {
     if (!peer.in_configuration || members_.contains(node)) continue;
     peer.in_configuration = false;
@@ -188,15 +198,25 @@ void Peers::set_members(const raft::Configuration& configuration) {
   }
 }
 
-// Also for one that is there already: then under the address that is known now.
+// Also for one that is there already: then it is dialed, the next time, at the address that is known now.
 Peers::Peer& Peers::make_peer(const raft::Member& member) {
   Peer& peer = peers_[member.node];
   const std::string before = dialed_text(peer);
   const bool same_id = peer.control != nullptr && peer.member.id == member.id;
   if (peer.member.raft_address != member.raft_address) peer.said_address.clear();
   peer.member = member;
-  if (!same_id || dialed_text(peer) != before) connect(peer);
+  const std::string now = dialed_text(peer);
+  if (!same_id) {
+    connect(peer);
+  } else if (now != before) {
+    set_address(peer, now);
+  }
   return peer;
+}
+
+void Peers::set_address(Peer& peer, const std::string& raft_address) {
+  peer.control->set_address(raft_address);
+  peer.bulk->set_address(raft_address);
 }
 
 void Peers::connect(Peer& peer) {
@@ -238,10 +258,13 @@ base::Result<Address> Peers::dialed_address(const raft::Member& member) const {
   return parse_address(found == peers_.end() ? member.raft_address : dialed_text(found->second));
 }
 
+// Over a loopback connection, too, it is said where this node is for other machines.
 raft::Member Peers::told_self(const std::string& socket_host) const {
-  const auto host_of = [&socket_host](const std::string& known) {
+  const bool seen = !seen_from_elsewhere_.empty() && !is_real_host(socket_host) && may_be_here(seen_from_elsewhere_);
+  const std::string& host = seen ? seen_from_elsewhere_ : socket_host;
+  const auto host_of = [&host](const std::string& known) {
     base::Result<Address> address = parse_address(known);
-    return told_host(address.is_ok() ? address.value().host : "", socket_host);
+    return told_host(address.is_ok() ? address.value().host : "", host);
   };
   raft::Member told = own_member_;
   told.raft_address = own_raft_address(options_, host_of(own_member_.raft_address));
@@ -249,10 +272,55 @@ raft::Member Peers::told_self(const std::string& socket_host) const {
   return told;
 }
 
-void Peers::reached_from(const std::string& socket_host) {
-  if (own_member_.node == raft::kNobody || !hooks_.moved) return;
+void Peers::reached_from(const std::string& socket_host, const std::string& peer_host) {
+  if (is_real_host(socket_host) && !may_be_here(peer_host)) {
+    seen_from_elsewhere_ = socket_host;
+    warn_if_only_here(socket_host, peer_host);
+  }
+  compare_own_addresses(socket_host);
+}
+
+void Peers::compare_own_addresses(const std::string& socket_host) {
+  if (own_member_.node == raft::kNobody) return;
   const raft::Member told = told_self(socket_host);
-  if (told != own_member_) hooks_.moved(told);
+  if (told == own_member_) return;
+  if (hooks_.moved) hooks_.moved(told);
+  say_at_ms_ = loop_.now_ms() + kSayAgainMs;
+}
+
+// Addresses are said in a Hello. Those of this node may have become known, or changed, since; and only the leader can
+// put them into the configuration.
+void Peers::say_own_addresses(uint64_t now_ms) {
+  say_at_ms_ = 0;
+  if (own_member_.node == raft::kNobody) return;
+  for (auto& [node, peer] : peers_) {
+    PeerConnection& bulk = *peer.bulk;
+    if (!bulk.up()) continue;
+    const raft::Member told = told_self(bulk.local_host());
+    if (told == own_member_ || bulk.has_said(told)) continue;
+    if (bulk.has_unsent()) {
+      say_at_ms_ = now_ms + kSayAgainMs;
+    } else {
+      bulk.dial_anew();
+    }
+  }
+}
+
+// Only by an option: what is found out is no loopback address then.
+void Peers::warn_if_only_here(const std::string& socket_host, const std::string& peer_host) {
+  const auto is_only_here = [](const std::string& text) {
+    base::Result<Address> address = parse_address(text);
+    return address.is_ok() && is_loopback(address.value().host);
+  };
+  const std::string raft_address = own_raft_address(options_, socket_host);
+  const std::string client_address = own_client_address(options_, socket_host);
+  if (warned_of_loopback_ || (!is_only_here(raft_address) && !is_only_here(client_address))) return;
+  warned_of_loopback_ = true;
+  LETO_LOG(kWarning,
+           "there is a member on another machine, %s, but this node says that its peers' port is at %s and its clients' port at "
+           "%s: a loopback address cannot be reached from there. Leave the host out of -raftbind and -listen, or name %s, "
+           "or say -raft-advertise and -client-advertise",
+           peer_host.c_str(), raft_address.c_str(), client_address.c_str(), socket_host.c_str());
 }
 
 // --- Those who dial us -----------------------------------------------------------------------------------
@@ -308,7 +376,9 @@ void Peers::proved(AcceptedPeer& accepted) {
   for (const auto& each : accepted_) {
     const bool replaced = each.get() != &accepted && !each->closed() && each->proved() &&
                           each->node() == accepted.node() && each->kind() == accepted.kind();
-    if (replaced) each->close();
+    if (!replaced) continue;
+    each->close();
+    note_silenced(accepted.node());
   }
   const peer::Hello& hello = accepted.hello();
   const raft::NodeId node = accepted.node();
@@ -327,6 +397,7 @@ void Peers::proved(AcceptedPeer& accepted) {
 // It is dialed where it says it is, whatever the configuration says, so that it can be elected, or elect.
 void Peers::note_addresses(Peer& peer, const AcceptedPeer& accepted) {
   const std::string before = dialed_text(peer);
+  const std::string seen_before = peer.seen_host;
   const peer::Hello& hello = accepted.hello();
   raft::Member told = peer.member;
   const std::string raft_address = heard_address(hello.raft_address, told.raft_address, accepted.remote_host());
@@ -336,7 +407,11 @@ void Peers::note_addresses(Peer& peer, const AcceptedPeer& accepted) {
   peer.seen_host = accepted.remote_host();
   peer.said_address = raft_address;
   if (peer.in_configuration && told != peer.member && hooks_.moved) hooks_.moved(told);
-  if (dialed_text(peer) != before) return connect(peer);
+  const std::string now = dialed_text(peer);
+  // Its machine has another address: of the old one nothing may be heard, not even that connections are over.
+  const bool moved = is_real_host(seen_before) && is_real_host(peer.seen_host) && peer.seen_host != seen_before;
+  if (now != before && moved) return connect(peer);
+  if (now != before) set_address(peer, now);
   peer.control->dial_soon();
   peer.bulk->dial_soon();
 }
@@ -447,6 +522,7 @@ void Peers::close_all() {
   peers_.clear();
   accepted_.clear();
   lost_.clear();
+  silenced_.clear();
 }
 
 }  // namespace leto::server

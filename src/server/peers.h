@@ -45,6 +45,8 @@ struct PeersHooks {
   std::function<void(peer::Forward)> forward = nullptr;
   std::function<void(const peer::ForwardReply&)> forward_reply = nullptr;
   std::function<void(raft::NodeId)> unreachable;
+  // A connection over which it spoke broke: what it said last may be lost.
+  std::function<void(raft::NodeId)> silenced = nullptr;
   // Whether this node may be taken into another cluster now.
   std::function<bool()> may_be_adopted;
   // Makes this node an empty member of that cluster; durable when it returns.
@@ -76,6 +78,9 @@ class Peers final : public Network {
   static constexpr uint64_t kPartingMs = 2000;
   // One that is in no configuration known here is answered as long as it speaks, and so much longer.
   static constexpr uint64_t kGuestMs = 5000;
+  // What the others do not know of this node's addresses is said once more after so long: the leader itself, or one
+  // that hears the leader, needs no more.
+  static constexpr uint64_t kSayAgainMs = 300;
 
   // `options` outlives this.
   Peers(Loop& loop, const Options& options, PeersSelf self);
@@ -121,8 +126,8 @@ class Peers final : public Network {
   // Where to dial a member: where it said it is, else its address; or, if that is a loopback address of another
   // machine, the one it was seen at.
   base::Result<Address> dialed_address(const raft::Member& member) const;
-  // A peer was reached from `socket_host`, which may be what the others are to know of this node.
-  void reached_from(const std::string& socket_host);
+  // A peer at `peer_host` was reached from `socket_host`, which may be what the others are to know of this node.
+  void reached_from(const std::string& socket_host, const std::string& peer_host);
   void tune(Stream& stream) const;
   void received(const raft::Message& message);
   void received(peer::Forward forward);
@@ -132,6 +137,7 @@ class Peers final : public Network {
   base::Status adopted_by(const peer::Adopt& adoption);
   void note_closed() { some_closed_ = true; }
   void note_lost(raft::NodeId node, uint64_t messages);
+  void note_silenced(raft::NodeId node) { silenced_.insert(node); }
   void note_removed_here(const std::string& sentence);
 
  private:
@@ -146,14 +152,18 @@ class Peers final : public Network {
   };
 
   template <typename Message>
-  bool send_if_up(const Message& message);
+  bool send_by_size(Peer& peer, const Message& message);
   void note_received(raft::NodeId from);
   void flush_bulk();
   Peer& make_peer(const raft::Member& member);
   void connect(Peer& peer);
+  static void set_address(Peer& peer, const std::string& raft_address);
   std::string dialed_text(const Peer& peer) const;
   void note_addresses(Peer& peer, const AcceptedPeer& accepted);
   raft::Member told_self(const std::string& socket_host) const;
+  void compare_own_addresses(const std::string& socket_host);
+  void say_own_addresses(uint64_t now_ms);
+  void warn_if_only_here(const std::string& socket_host, const std::string& peer_host);
   bool was_removed(raft::NodeId node) const;
   void forget_parted(uint64_t now_ms);
   void close_accepted(raft::NodeId node);
@@ -171,7 +181,11 @@ class Peers final : public Network {
   std::set<raft::NodeId> members_;
   uint16_t semantics_level_ = peer::kSemanticsUnsaid;
   raft::Member own_member_;          // In the configuration; kNobody: it is not.
+  std::string seen_from_elsewhere_;  // The local host of a connection to another machine; empty: there was none.
+  uint64_t say_at_ms_ = 0;           // When to look who has not heard this node's addresses; 0: not at all.
+  bool warned_of_loopback_ = false;
   std::set<raft::NodeId> lost_;      // Told to the node at the next tick, at most once per tick each.
+  std::set<raft::NodeId> silenced_;  // Likewise.
   std::vector<std::unique_ptr<AcceptedPeer>> accepted_;
   std::vector<std::unique_ptr<Adoption>> adoptions_;
   bool some_closed_ = false;

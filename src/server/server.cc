@@ -209,6 +209,7 @@ void Server::build_node(NodeStart start) {
                      .forward = [this](peer::Forward forward) { node_->on_forward(std::move(forward)); },
                      .forward_reply = [this](const peer::ForwardReply& reply) { node_->on_forward_reply(reply); },
                      .unreachable = [this](raft::NodeId node) { node_->on_peer_unreachable(node); },
+                     .silenced = [this](raft::NodeId node) { node_->on_peer_silenced(node); },
                      .may_be_adopted = [this] { return node_->may_be_adopted(); },
                      .adopt = [this](const peer::Adopt& adoption) { return adopt(adoption); },
                      .missed = [this](const peer::Hello& hello) { on_missed(hello); },

@@ -124,6 +124,50 @@ test "a founder of another machine that is taken in by hand is known by the addr
     }}
 }
 
+test "a node that joins by the loopback address of a neighbour is known by a real one, whoever leads" -timeout 60 {
+    with_machines {{a b} {
+        start_at $a id1 5379
+        start_at $b id2 5379 -join 10.88.0.1:5379
+        set expected [list "id1 10.88.0.1:15379 10.88.0.1:5379" "id2 10.88.0.2:15379 10.88.0.2:5379"]
+        wait_for_condition "both are there" 10000 {[addresses_at $b 5379] eq $expected}
+        # The leader is on the other machine, then on this one.
+        foreach {leader id port} {id1 id3 6379 id2 id4 7379} {
+            if {$leader ne "id1"} {
+                wait_for_condition "$leader leads" 5000 {[string match "*OK*OK*OK*" [ask_at $a 5379 TRANSFER $leader]]}
+            }
+            start_at $b $id $port -join 127.0.0.1:5379
+            lappend expected "$id 10.88.0.2:[expr {$port + 10000}] 10.88.0.2:$port"
+            foreach {machine port} [list $a 5379 $b 5379 $b $port] {
+                wait_for_condition "$id is known at $machine $port" 10000 {[addresses_at $machine $port] eq $expected}
+            }
+        }
+    }}
+}
+
+test "a JOIN of a loopback address is one of the machine where it is said" -timeout 60 {
+    with_machines {{a b} {
+        start_at $a id1 5379
+        start_at $b id2 5379 -join 10.88.0.1:5379
+        set expected [list "id1 10.88.0.1:15379 10.88.0.1:5379" "id2 10.88.0.2:15379 10.88.0.2:5379"]
+        wait_for_condition "both are there" 10000 {[addresses_at $b 5379] eq $expected}
+        start_at $b id3 6379
+        wait_for_condition "it leads itself" 5000 {[string match "*role:leader*" [ask_at $b 6379 INFO raft]]}
+        wait_for_condition "it is taken in" 10000 {[string match "*OK*OK*OK*" [ask_at $b 5379 JOIN 127.0.0.1:16379 id3]]}
+        lappend expected "id3 10.88.0.2:16379 10.88.0.2:6379"
+        foreach machine [list $a $b] {
+            wait_for_condition "it is known" 10000 {[addresses_at $machine 5379] eq $expected}
+        }
+    }}
+}
+
+test "an option that names a loopback address is warned of once a node of another machine is there" -timeout 60 {
+    with_machines {{a b} {
+        start_at $a id1 5379
+        set only_here [start_at $b id2 5379 -join 10.88.0.1:5379 -client-advertise 127.0.0.1:5379]
+        wait_log $only_here "a member on another machine, 10.88.0.1, .* a loopback address cannot be reached from there"
+    }}
+}
+
 test "without a password a node of another machine is refused, with a sentence that says what to do" -timeout 60 {
     with_machines {{a b} {
         set first [start_at $a id1 5379 -no-password]

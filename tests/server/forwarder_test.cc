@@ -181,6 +181,17 @@ TEST_CASE("what was sent and is not answered ends as UNKNOWN, with the reads beh
   CHECK(test.node->stats().forward_unknown == 1);
 }
 
+TEST_CASE("what waits for an answer ends as UNKNOWN when the leader's connection to this node breaks") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  REQUIRE(test.taken().size() == 1);
+  test.node->on_peer_silenced(3);
+  CHECK(session->output().empty());
+  test.node->on_peer_silenced(2);
+  CHECK(test.take(session) == "-UNKNOWN outcome: the link to the leader broke before it answered\r\n");
+}
+
 TEST_CASE("when another node leads, who was asked has a moment to answer, and then the outcome is UNKNOWN") {
   FollowerUnderTest test;
   const SessionRef answered = test.node->open_session();

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ struct TestPeer {
                       .forward = [this](const peer::Forward& forward) { forwards.push_back(forward); },
                       .forward_reply = [this](const peer::ForwardReply& reply) { forward_replies.push_back(reply); },
                       .unreachable = [this](raft::NodeId) { ++unreachable; },
+                      .silenced = [this](raft::NodeId node) { silenced.insert(node); },
                       .may_be_adopted = [this] { return adoptable; },
                       .adopt =
                           [this](const peer::Adopt& adoption) {
@@ -70,6 +72,7 @@ struct TestPeer {
   std::vector<peer::Forward> forwards;
   std::vector<peer::ForwardReply> forward_replies;
   int unreachable = 0;
+  std::set<raft::NodeId> silenced;
   int removals = 0;
   bool knows_members = false;
   std::map<raft::NodeId, raft::Member> moved;
@@ -148,6 +151,11 @@ TEST_CASE("a message that is sent while the peer is being dialed is not lost") {
 peer::Forward forward_of(size_t bytes) {
   return {.from = 1, .to = 2, .term = 1, .life = 5, .stream = 1, .first = 1,
           .requests = {{.resp3 = false, .commands = {{.database = 0, .arguments = {"SET", "k", std::string(bytes, 'x')}}}}}};
+}
+
+peer::ForwardReply reply_to(raft::NodeId node) {
+  return {.from = 3 - node, .to = node, .term = 1, .life = 5, .stream = 1, .applied = 9, .closed_from = 0,
+          .answers = {{.number = 1, .taken = true, .reply = "+OK\r\n"}}};
 }
 
 TEST_CASE("forwarded requests and their answers arrive, small and large") {
@@ -318,6 +326,88 @@ TEST_CASE("a member that listens elsewhere than the configuration says is reache
   CHECK_FALSE(two.moved.contains(1));
 }
 
+TEST_CASE("a member that is at another address in the configuration stays connected, and nothing for it is lost") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  REQUIRE(nodes.wait([&] { return one.peers->connected_to(2) && two.peers->connected_to(1); }));
+  raft::Configuration renamed;
+  renamed.members = {one.member(), two.member()};
+  renamed.members[1].raft_address = "localhost:" + std::to_string(two.port);
+  one.peers->set_members(renamed);
+  CHECK(one.peers->connected_to(2));
+  const peer::ForwardReply reply = reply_to(2);
+  one.peers->send_forward_reply(reply);
+  REQUIRE(nodes.wait([&] { return !two.forward_replies.empty(); }));
+  CHECK(two.forward_replies[0] == reply);
+  CHECK(one.stats.peer_messages_dropped == 0);
+  CHECK(two.silenced.empty());
+  // When it breaks, it is dialed there.
+  two.peers->close_all();
+  REQUIRE(nodes.wait([&] { return !one.peers->connected_to(2); }));
+  CHECK(nodes.wait([&] { return one.peers->connected_to(2); }));
+}
+
+TEST_CASE("a member that is not reached yet is dialed at the address that the configuration gives it now") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  raft::Configuration configuration;
+  configuration.members = {one.member(), two.member()};
+  configuration.members[1].raft_address = "127.0.0.1:1";
+  one.peers->set_members(configuration);
+  one.vote_request(2, 7);
+  configuration.members[1].raft_address = two.address();
+  one.peers->set_members(configuration);
+  REQUIRE(nodes.wait([&] { return !two.received.empty(); }));
+  CHECK(one.stats.peer_messages_dropped == 0);
+}
+
+TEST_CASE("an answer to a forwarded request waits while the connection is being made, also after a break") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  one.peers->send_forward_reply(reply_to(2));
+  REQUIRE(nodes.wait([&] { return two.forward_replies.size() == 1 && two.peers->connected_to(1); }));
+  two.peers->close_all();
+  REQUIRE(nodes.wait([&] { return !one.peers->connected_to(2); }));
+  one.peers->send_forward_reply(reply_to(2));
+  REQUIRE(nodes.wait([&] { return two.forward_replies.size() == 2; }));
+  CHECK(one.stats.peer_messages_dropped == 0);
+}
+
+TEST_CASE("that a member's own connection broke is told: what it answered may be lost") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  one.vote_request(2, 1);
+  REQUIRE(nodes.wait([&] { return !two.received.empty() && two.peers->connected_to(1); }));
+  CHECK(two.silenced.empty());
+  one.peers->set_members({});
+  REQUIRE(nodes.wait([&] { return two.silenced.contains(1); }));
+}
+
+TEST_CASE("a node that learns what it is called in the configuration says where it is to those it is connected to") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& fresh = nodes.add(2);
+  raft::Configuration configuration;
+  configuration.members = {leader.member(), fresh.member()};
+  configuration.members[0].client_address = "127.0.0.1:5379";
+  leader.peers->set_members(configuration);
+  REQUIRE(nodes.wait([&] { return fresh.peers->connected_to(1) && leader.peers->connected_to(2); }));
+  configuration.members[1].raft_address = "127.0.0.1:1";
+  configuration.members[1].client_address = "127.0.0.1:5379";
+  leader.peers->set_members(configuration);
+  fresh.peers->set_members(configuration);
+  REQUIRE(nodes.wait([&] { return leader.moved.contains(2); }));
+  CHECK(leader.moved.at(2).raft_address == fresh.address());
+  CHECK(leader.peers->connected_to(2));
+}
+
 base::Result<Network::Found> adopt(Nodes& nodes, TestPeer& leader, TestPeer& joiner, raft::NodeId expected) {
   std::optional<base::Result<Network::Found>> answer;
   leader.peers->adopt(joiner.address(), expected, joiner.identity.id,
@@ -435,7 +525,7 @@ TEST_CASE("bytes that are no frame close the connection") {
   CHECK(stranger.is_closed());
 }
 
-TEST_CASE("who does not prove itself is disconnected within about a second, and there is a bound on how many wait") {
+TEST_CASE("who does not prove itself is disconnected within about a second; of too many the oldest goes at once") {
   Nodes nodes;
   TestPeer& one = nodes.add(1);
   std::vector<std::unique_ptr<TestClient>> strangers;
