@@ -325,9 +325,22 @@ void Peers::warn_if_only_here(const std::string& socket_host, const std::string&
 
 // --- Those who dial us -----------------------------------------------------------------------------------
 
-size_t Peers::unproved() const {
-  return static_cast<size_t>(
-      std::count_if(accepted_.begin(), accepted_.end(), [](const auto& each) { return !each->proved(); }));
+void Peers::make_room() {
+  std::map<std::string, size_t> waiting;   // By host.
+  size_t count = 0;
+  for (const auto& each : accepted_) {
+    if (each->proved() || each->closed()) continue;
+    ++waiting[each->remote_host()];
+    ++count;
+  }
+  if (count < kUnprovedMax) return;
+  const auto most = std::max_element(waiting.begin(), waiting.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto oldest = std::find_if(accepted_.begin(), accepted_.end(), [&most](const auto& each) {
+    return !each->proved() && !each->closed() && each->remote_host() == most->first;
+  });
+  LETO_LOG(kVerbose, "peer at %s is disconnected: too many connections wait to prove themselves", most->first.c_str());
+  (*oldest)->close();
 }
 
 void Peers::accept(uv_stream_t* listener, StreamKind kind) {
@@ -336,13 +349,10 @@ void Peers::accept(uv_stream_t* listener, StreamKind kind) {
     LETO_LOG(kWarning, "a peer could not be accepted: %s", uv_strerror(code));
     return;
   }
-  if (unproved() >= kUnprovedMax) {
-    LETO_LOG(kVerbose, "peer at %s: too many connections wait to prove themselves", stream->remote_address().c_str());
-    return;
-  }
   tune(*stream);
   const bool guarded = options_.protected_mode && options_.requirepass.empty();
   if (guarded && !stream->remote_is_this_machine()) return refuse_stranger(*stream);
+  make_room();
   accepted_.push_back(std::make_unique<AcceptedPeer>(*this, std::move(stream)));
   accepted_.back()->start();
 }

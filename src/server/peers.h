@@ -64,8 +64,9 @@ struct PeersHooks {
 
 class Peers final : public Network {
  public:
-  // Connections that have not proved who they are; more are closed at once.
-  static constexpr size_t kUnprovedMax = 32;
+  // Connections that have not proved who they are. For one more another one goes: of the host that has most of them, the
+  // oldest; so nobody keeps members out by holding, or opening, many.
+  static constexpr size_t kUnprovedMax = 64;
   static constexpr size_t kAdoptionsMax = 16;
   // What is forwarded for clients and is larger does not go before Raft's own small messages.
   static constexpr size_t kControlForwardBytes = 16 << 10;
@@ -168,7 +169,7 @@ class Peers final : public Network {
   void forget_parted(uint64_t now_ms);
   void close_accepted(raft::NodeId node);
   void forget_closed();
-  size_t unproved() const;
+  void make_room();
   void refuse_stranger(Stream& stream);
 
   Loop& loop_;

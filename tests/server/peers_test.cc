@@ -532,9 +532,27 @@ TEST_CASE("who does not prove itself is disconnected within about a second; of t
   for (size_t number = 0; number <= Peers::kUnprovedMax; ++number) {
     strangers.push_back(std::make_unique<TestClient>(nodes.loop, one.port));
   }
-  CHECK(strangers.back()->is_closed());   // One too many: before the time of the first is over.
-  CHECK_FALSE(strangers.front()->ended);
-  CHECK(strangers.front()->is_closed());
+  CHECK(strangers.front()->is_closed());   // For the last one: before its time is over.
+  CHECK_FALSE(strangers[1]->ended);
+  CHECK_FALSE(strangers.back()->ended);
+  CHECK(strangers.back()->is_closed());
+}
+
+TEST_CASE("who holds as many connections as there is room for keeps no member out") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  std::vector<std::unique_ptr<TestClient>> strangers;
+  const auto hold = [&] {
+    for (TestPeer* each : {&one, &two}) strangers.push_back(std::make_unique<TestClient>(nodes.loop, each->port));
+  };
+  for (size_t number = 0; number < Peers::kUnprovedMax; ++number) hold();
+  nodes.introduce({&one, &two});
+  // Each turn of it opens another one.
+  CHECK(nodes.wait([&] {
+    hold();
+    return one.peers->connected_to(2) && two.peers->connected_to(1);
+  }));
 }
 
 TEST_CASE("a member says in the handshake what it can, and what it cannot is not known before") {
