@@ -20,9 +20,10 @@ constexpr uint64_t kRequestsUsMax = 1000;
 constexpr uint64_t kFlushUsMax = 1500;
 constexpr const char* kTooMany = "-ERR max number of clients reached\r\n";
 constexpr const char* kDenied =
-    "-DENIED Leto is running in protected mode because no password is set: only clients on the same machine "
-    "are served. To serve others, set requirepass (in leto.conf, by -requirepass, or by CONFIG SET requirepass "
-    "from this machine), or turn the protection off by `protected-mode no` if nobody else can reach this port.\r\n";
+    "-DENIED Leto is running in protected mode because no password is set: only clients that connect to a loopback "
+    "address of this machine (127.0.0.1 or ::1), or to its Unix socket, are served. To serve others, set requirepass (in "
+    "leto.conf, by -requirepass, or by CONFIG SET requirepass over loopback), or turn the protection off by "
+    "`protected-mode no` if nobody else can reach this port.\r\n";
 
 // To a connection that is closed at once: it gets what the socket takes.
 void send_once(const Stream& stream, const char* text) {
@@ -44,7 +45,7 @@ void Clients::set_node(Node* node) {
 const char* Clients::refusal(const Stream& stream) const {
   if (connections_.size() >= options_.maxclients) return kTooMany;
   const bool guarded = options_.protected_mode && options_.requirepass.empty();
-  if (guarded && !stream.remote_is_this_machine()) return kDenied;
+  if (guarded && !stream.remote_is_loopback()) return kDenied;
   return nullptr;
 }
 

@@ -351,7 +351,7 @@ void Peers::accept(uv_stream_t* listener, StreamKind kind) {
   }
   tune(*stream);
   const bool guarded = options_.protected_mode && options_.requirepass.empty();
-  if (guarded && !stream->remote_is_this_machine()) return refuse_stranger(*stream);
+  if (guarded && !stream->remote_is_loopback()) return refuse_stranger(*stream);
   make_room();
   accepted_.push_back(std::make_unique<AcceptedPeer>(*this, std::move(stream)));
   accepted_.back()->start();
@@ -359,8 +359,8 @@ void Peers::accept(uv_stream_t* listener, StreamKind kind) {
 
 void Peers::refuse_stranger(Stream& stream) {
   const std::string sentence =
-      "protected mode: peers from other machines are refused because no password is set; set requirepass on all "
-      "nodes, or `protected-mode no`";
+      "protected mode: only peers that come over loopback (127.0.0.1 or ::1) are served because no password is set; set "
+      "requirepass on all nodes, or `protected-mode no`";
   LETO_LOG(kWarning, "peer at %s was refused: %s", stream.remote_address().c_str(), sentence.c_str());
   std::string bytes;
   peer::put_frame(bytes, peer::FrameType::kRefuse,

@@ -239,7 +239,7 @@ std::string Stream::local_host() const {
   return kind_ == StreamKind::kTcp ? host_text(local_of(&body_->socket.tcp)) : "";
 }
 
-bool Stream::remote_is_this_machine() const {
+bool Stream::remote_is_loopback() const {
   return kind_ == StreamKind::kUnix || is_loopback(remote_host());
 }
 

@@ -80,7 +80,7 @@ class Stream {
   // The other side's address alone, "127.0.0.1"; empty for a unix socket.
   std::string remote_host() const;
   std::string local_host() const;
-  bool remote_is_this_machine() const;   // Loopback or a unix socket.
+  bool remote_is_loopback() const;   // Or a unix socket.
 
  private:
   struct Body;

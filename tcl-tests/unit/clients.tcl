@@ -18,6 +18,8 @@ test "protected mode refuses clients of other addresses with a sentence that hel
     set refusal [resp::read_to_end $connection]
     assert_match $refusal "-DENIED *requirepass*\r\n"
     assert_match $refusal "*protected-mode no*"
+    # This very machine is refused, too, at such an address.
+    assert_match $refusal "*loopback*"
     assert_equal [ask [connect $node] PING] PONG
 }
 

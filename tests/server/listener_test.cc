@@ -51,7 +51,7 @@ TEST_CASE("an empty host is reached over IPv4, and shown as such") {
     Stream stream(loop, kind);
     REQUIRE(stream.accept_from(server) == 0);
     host = stream.remote_host();
-    here = stream.remote_is_this_machine();
+    here = stream.remote_is_loopback();
   }).is_ok());
   TestClient client(loop, listener.port());
   REQUIRE(wait_for_condition(loop, [&] { return !host.empty(); }));
