@@ -288,6 +288,13 @@ void cut_body(std::string_view body, const std::vector<size_t>& sizes, Message& 
   }
 }
 
+// Entries and chunks of snapshots.
+bool is_bulky(const Message& message) {
+  if (const auto* chunk = std::get_if<InstallSnapshot>(&message.body)) return !chunk->data->empty();
+  const auto* append = std::get_if<AppendEntries>(&message.body);
+  return append != nullptr && !append->entries.empty();
+}
+
 }  // namespace
 
 Encoded encode(const Message& message) {
@@ -303,6 +310,7 @@ Encoded encode(const Message& message) {
       },
       message.body);
   writer.end();
+  encoded.bulky = is_bulky(message) || encoded.needs_parts();
   return encoded;
 }
 

@@ -31,6 +31,7 @@ struct Encoded {
   std::string head;
   std::vector<raft::Payload> body;
   size_t body_size = 0;
+  bool bulky = false;   // Goes over the connection on which no heartbeat waits behind it.
 
   size_t size() const { return head.size() + body_size; }
   // True if it has to travel as parts (parts.h). A chunk of a snapshot fits into one frame.

@@ -140,6 +140,7 @@ Encoded encode_any(const Value& value) {
   LETO_ASSERT(body.size() <= kPartedBodyBytesMax, base::format("a body of %zu bytes", body.size()));
   encoded.body_size = body.size();
   encoded.body.push_back(std::make_shared<const std::string>(std::move(body)));
+  encoded.bulky = encoded.size() > kControlForwardBytes;
   return encoded;
 }
 

@@ -25,6 +25,11 @@ enum class ConnectionKind : uint8_t {
   kAdopt = 2,    // To a node that is in no cluster and has no secret: who are you, and: come in.
 };
 
+// So long one frame may take to arrive, in milliseconds, once the handshake is done.
+constexpr uint64_t frame_ms_max(ConnectionKind kind) {
+  return kind == ConnectionKind::kBulk ? kBulkFrameMsMax : kControlFrameMsMax;
+}
+
 enum class AcceptorState : uint8_t {
   kMember = 0,              // In a cluster, with data or other members.
   kEmpty = 1,               // In no cluster; waits to be taken in.

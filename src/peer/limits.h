@@ -27,6 +27,10 @@ inline constexpr size_t kHandshakeFrameBytesMax =
     1 << 10;                                       // Header and payload, before the handshake is done,
 inline constexpr size_t kFrameBytesMax = 1 << 20;  // and after.
 
+// What a damaged length makes of a connection lasts no longer. Through a bulk connection fit 26 KB a second with it.
+inline constexpr uint64_t kControlFrameMsMax = 1000;
+inline constexpr uint64_t kBulkFrameMsMax = 10000;
+
 // --- Messages -------------------------------------------------------------------------------------------
 
 inline constexpr size_t kEntryBytesMax =
@@ -44,6 +48,7 @@ inline constexpr size_t kPartedBodyBytesMax = kEntryBytesMax;  // and those byte
 
 // --- Forwarded requests -----------------------------------------------------------------------------------
 
+inline constexpr size_t kControlForwardBytes = 16 << 10;   // Larger ones do not go before Raft's own small messages.
 inline constexpr size_t kForwardRequestsMax = 16384;       // Requests, or answers, of one frame.
 inline constexpr size_t kForwardCommandsMax = 1 << 20;     // Commands of one request.
 inline constexpr size_t kForwardArgumentsMax = 1 << 20;    // Arguments of one command.

@@ -25,7 +25,16 @@ AcceptedPeer::~AcceptedPeer() = default;
 void AcceptedPeer::start() { stream_->start_reading(); }
 
 void AcceptedPeer::on_tick(uint64_t now_ms) {
-  if (!closed() && !proved_ && now_ms >= deadline_ms_) close();
+  if (closed()) return;
+  if (!proved_ && now_ms >= deadline_ms_) return close();
+  if (!proved_ || parting_) return;
+  const bool goes_on = frames_.buffered() == 0 || frames_taken_ != frames_taken_before_ || unfinished_since_ms_ == 0;
+  frames_taken_before_ = frames_taken_;
+  if (goes_on) {
+    unfinished_since_ms_ = frames_.buffered() == 0 ? 0 : now_ms;
+    return;
+  }
+  if (now_ms - unfinished_since_ms_ > peer::frame_ms_max(kind())) reject("it does not finish a frame");
 }
 
 void AcceptedPeer::on_bytes(std::string_view bytes) {
@@ -44,40 +53,16 @@ size_t AcceptedPeer::bytes_wanted() {
 
 void AcceptedPeer::on_frame(const peer::Frame& frame) {
   if (!proved_) return on_handshake_frame(frame);
-  if (frame.type == peer::FrameType::kPart) return on_part(frame.payload);
-  if (frame.type == peer::FrameType::kForward) return take_forward<peer::Forward>(frame.payload);
-  if (frame.type == peer::FrameType::kForwardReply) return take_forward<peer::ForwardReply>(frame.payload);
-  if (!peer::is_message(frame.type)) {
-    return reject(base::format("a frame of type %u after the handshake", static_cast<unsigned>(frame.type)));
-  }
-  base::Result<raft::Message> message = peer::decode(frame.type, frame.payload);
-  if (!message.is_ok()) return reject(message.status().text());
-  take(std::move(message.value()));
-}
-
-void AcceptedPeer::on_part(std::string_view payload) {
-  base::Result<peer::PartArrival> arrival = parts_.add(payload);
+  ++frames_taken_;
+  base::Result<peer::PartArrival> arrival = inbox_.take(frame);
   if (!arrival.is_ok()) return reject(arrival.status().text());
   peer::PartArrival& arrived = arrival.value();
-  if (arrived.message) return take(std::move(*arrived.message));
-  if (arrived.forward) return take(std::move(*arrived.forward));
-  if (arrived.forward_reply) return take(std::move(*arrived.forward_reply));
-}
-
-template <typename Message>
-void AcceptedPeer::take_forward(std::string_view payload) {
-  Message message;
-  const base::Status status = peer::decode_payload(payload, message);
-  if (!status.is_ok()) return reject(status.text());
-  take(std::move(message));
-}
-
-template <typename Message>
-void AcceptedPeer::take(Message message) {
-  if (message.from != node() || message.to != peers_.self().identity.node) {
+  if (arrived.route.from != node() || arrived.route.to != peers_.self().identity.node) {
     return reject("a message in another node's name, or to another node");
   }
-  peers_.received(std::move(message));
+  if (arrived.message) return peers_.received(*arrived.message);
+  if (arrived.forward) return peers_.received(std::move(*arrived.forward));
+  if (arrived.forward_reply) return peers_.received(*arrived.forward_reply);
 }
 
 bool AcceptedPeer::answer(std::string& bytes) {

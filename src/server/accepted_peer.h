@@ -2,7 +2,8 @@
 // it. Refuses to know what the messages say.
 //
 // Invariants: before the handshake is done the peer gets 1 KiB and one second; a message is handed on only
-// if it is from the node that proved itself and to this one; bad bytes close the connection.
+// if it is from the node that proved itself and to this one; bad bytes close the connection, and so does a frame that
+// does not come to an end: its length may be damaged, and then what follows would be taken for the rest of it.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,7 @@
 #include "peer/codec.h"
 #include "peer/frame.h"
 #include "peer/handshake.h"
-#include "peer/parts.h"
+#include "peer/inbox.h"
 #include "server/stream.h"
 
 namespace leto::server {
@@ -46,11 +47,6 @@ class AcceptedPeer final : private StreamUser {
 
   void on_frame(const peer::Frame& frame);
   void on_handshake_frame(const peer::Frame& frame);
-  void on_part(std::string_view payload);
-  template <typename Message>
-  void take(Message message);
-  template <typename Message>
-  void take_forward(std::string_view payload);
   void log_refusal() const;
   void reject(const std::string& why);
   bool answer(std::string& bytes);
@@ -61,7 +57,10 @@ class AcceptedPeer final : private StreamUser {
   std::string remote_address_;
   peer::FrameReader frames_;
   peer::Acceptor handshake_;
-  peer::PartAssembler parts_;
+  peer::Inbox inbox_;
+  uint64_t frames_taken_ = 0;
+  uint64_t frames_taken_before_ = 0;   // The last tick.
+  uint64_t unfinished_since_ms_ = 0;   // The frame that has begun; 0: none has.
   bool proved_ = false;
   bool parting_ = false;       // Everything was said; closed at the deadline, or when the peer closes.
   uint64_t deadline_ms_ = 0;   // Of the handshake.

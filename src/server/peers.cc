@@ -20,13 +20,6 @@ constexpr uint64_t kKeepaliveSeconds = 15;
 // Data that a peer's machine does not acknowledge for so long: it is gone.
 constexpr int kUserTimeoutMs = 5000;
 
-// Entries and chunks of snapshots go over the connection on which no heartbeat waits behind them.
-bool is_bulky(const raft::Message& message) {
-  if (const auto* chunk = std::get_if<raft::InstallSnapshot>(&message.body)) return !chunk->data->empty();
-  const auto* append = std::get_if<raft::AppendEntries>(&message.body);
-  return append != nullptr && !append->entries.empty();
-}
-
 bool is_of_snapshot(const raft::Message& message) {
   return std::holds_alternative<raft::InstallSnapshot>(message.body) ||
          std::holds_alternative<raft::InstallSnapshotReply>(message.body);
@@ -71,9 +64,8 @@ void Peers::send(raft::Message message) {
              found->second.member.id.c_str());
     return;
   }
-  const bool bulky = is_bulky(message);
   peer::Encoded encoded = peer::encode(message);
-  PeerConnection& connection = bulky || encoded.needs_parts() ? *found->second.bulk : *found->second.control;
+  PeerConnection& connection = encoded.bulky ? *found->second.bulk : *found->second.control;
   if (!connection.send(std::move(encoded))) return note_lost(message.to, 1);
   ++hooks_.stats->peer_messages_sent;
 }
@@ -81,7 +73,7 @@ void Peers::send(raft::Message message) {
 template <typename Message>
 bool Peers::send_by_size(Peer& peer, const Message& message) {
   peer::Encoded encoded = peer::encode(message);
-  PeerConnection& connection = encoded.size() > kControlForwardBytes ? *peer.bulk : *peer.control;
+  PeerConnection& connection = encoded.bulky ? *peer.bulk : *peer.control;
   connection.dial_if_just_broken();
   if (!connection.send(std::move(encoded))) return false;
   ++hooks_.stats->peer_messages_sent;

@@ -68,8 +68,6 @@ class Peers final : public Network {
   // oldest; so nobody keeps members out by holding, or opening, many.
   static constexpr size_t kUnprovedMax = 64;
   static constexpr size_t kAdoptionsMax = 16;
-  // What is forwarded for clients and is larger does not go before Raft's own small messages.
-  static constexpr size_t kControlForwardBytes = 16 << 10;
   // Entries, snapshots and large forwards that leave in one turn, over all connections; and what one turn reads from
   // one connection. The small messages of a peer have a budget of their own, so heartbeats always leave.
   static constexpr size_t kBulkBytesPerTurn = 1 << 20;

@@ -6,9 +6,11 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
+#include "peer/handshake.h"
 #include "tests/server/loop_fixture.h"
 
 namespace leto::server {
@@ -523,6 +525,49 @@ TEST_CASE("bytes that are no frame close the connection") {
   TestClient stranger(nodes.loop, one.port);
   stranger.send("GET / HTTP/1.1\r\nHost: here\r\n\r\n");
   CHECK(stranger.is_closed());
+}
+
+// A peer that is made by hand: proves itself to node `to` as `node`.
+struct HandMade {
+  HandMade(Nodes& nodes, const TestPeer& to, raft::NodeId node) : client(nodes.loop, to.port) {
+    peer::Hello hello;
+    hello.cluster = kCluster;
+    hello.initiator = {.node = node, .id = "id" + std::to_string(node)};
+    hello.expected = {.node = to.identity.node, .id = to.identity.id};
+    hello.nonce.assign(peer::kNonceBytes, 'n');
+    peer::Initiator initiator(std::move(hello), kSecret);
+    peer::FrameReader frames;
+    std::string bytes;
+    initiator.start(bytes);
+    client.send(bytes);
+    const bool done = nodes.wait([&] {
+      frames.feed(std::exchange(client.received, {}));
+      std::string answer;
+      for (peer::Frame frame; frames.next(frame);) initiator.on_frame(frame, answer);
+      if (!answer.empty()) client.send(answer);
+      return initiator.step() != peer::HandshakeStep::kGoOn;
+    });
+    REQUIRE(done);
+    REQUIRE(initiator.step() == peer::HandshakeStep::kDone);
+  }
+  TestClient client;
+};
+
+TEST_CASE("a frame that does not come to an end closes its connection, and none that is between two frames") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  HandMade idle(nodes, one, 8);
+  HandMade damaged(nodes, one, 9);
+  std::string frame;
+  peer::put_message(frame, peer::encode(raft::Message{.from = 9, .to = 1, .term = 7, .body = raft::RequestVote{}}));
+  damaged.client.send(frame);
+  REQUIRE(nodes.wait([&] { return one.received.size() == 1; }));
+  // A flipped bit of its length: what follows is taken for the rest of it.
+  frame[13] = static_cast<char>(frame[13] ^ 1);
+  damaged.client.send(frame);
+  CHECK(damaged.client.is_closed());
+  CHECK_FALSE(idle.client.ended);
+  CHECK(one.received.size() == 1);
 }
 
 TEST_CASE("who does not prove itself is disconnected within about a second; of too many the oldest goes at once") {
