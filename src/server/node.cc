@@ -32,6 +32,7 @@ raft::Options raft_options(const Options& options, const NodeStart& start) {
   raft::Options result;
   result.self = start.identity.node;
   result.apply_bytes_max = kApplyBytesPerStep;
+  result.uncommitted_bytes_max = start.uncommitted_bytes_max;
   result.seed = base::mix64(start.seed ^ start.identity.node);
   result.election_ticks = static_cast<uint32_t>(std::max<uint64_t>(2, options.election_timeout_ms / kTickMs));
   result.heartbeat_ticks =
@@ -169,6 +170,8 @@ std::vector<SessionRef> Node::take_sessions_with_output() {
   for (const SessionRef& session : taken) session->in_active_list = false;
   return taken;
 }
+
+size_t Node::pending_bytes() const { return replica_->pending_bytes(); }
 
 bool Node::overloaded() const {
   return replica_->pending_bytes() > kOverloadBytes || flusher_->behind() || forwarder_->overloaded();

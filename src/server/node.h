@@ -40,6 +40,7 @@ struct NodeStart {
   bool founding = false;             // This node founded its cluster, alone, and nothing was ever proposed in it.
   uint64_t seed = 1;                 // Of everything random in the node.
   uint16_t semantics_supported = command::kSemanticsSupported;   // The highest level. REQUIRES: header's is none higher.
+  size_t uncommitted_bytes_max = raft::Options().uncommitted_bytes_max;   // Of proposals; see there.
 };
 
 class Node final : public command::Services {
@@ -58,6 +59,8 @@ class Node final : public command::Services {
   std::vector<SessionRef> take_sessions_with_output();
   // True if clients that write should not be read from for now (backpressure).
   bool overloaded() const;
+  // Of writes that wait to be proposed or committed.
+  size_t pending_bytes() const;
 
   // The loop ---------------------------------------------------------------------------------
   // Once per turn, when all callbacks of the turn have run (uv_prepare).

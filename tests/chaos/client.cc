@@ -107,8 +107,7 @@ void Client::ask_batch() {
 void Client::ask_together() {
   const bool takes_writes = node_ == directory_.leader() || directory_.forwards(node_);
   const bool reads = !takes_writes || random_.chance(1, 4);
-  const sim::Talk::Kind writes = random_.chance(1, 2) ? sim::Talk::Kind::kIncrement : sim::Talk::Kind::kCompareAndSet;
-  talk_ = std::make_unique<sim::Talk>(sim::Talk::Setup{world_, workload_, number_, reads ? sim::Talk::Kind::kRead : writes}, random_);
+  talk_ = std::make_unique<sim::Talk>(sim::Talk::Setup{world_, workload_, number_, sim::Talk::draw_kind(reads, random_)}, random_);
   connection_->send(talk_->begin(random_));
   wait_for_answers();
 }

@@ -23,18 +23,19 @@ std::string readable(const Answer& answer) {
     case Answer::Kind::kInteger: return "(integer) " + answer.text;
     case Answer::Kind::kBulk: return "\"" + shortened(answer.text) + "\"";
     case Answer::Kind::kError: return "(error) " + answer.text;
+    case Answer::Kind::kSomeInteger: return "(some integer)";
     case Answer::Kind::kArray: return "(array of " + answer.text + ")";
   }
   return "?";
 }
 
 const char* action_name(Action action) {
-  static const char* const names[kActions] = {"GET", "SET", "INCR", "DEL", "EXISTS"};
+  static const char* const names[kActions] = {"GET", "SET", "INCR", "DEL", "EXISTS", "FLUSHALL"};
   return names[static_cast<size_t>(action)];
 }
 
 bool is_write(Action action) {
-  return action == Action::kSet || action == Action::kIncr || action == Action::kDel;
+  return action == Action::kSet || action == Action::kIncr || action == Action::kDel || action == Action::kFlush;
 }
 
 std::string readable(const Operation& operation) {
@@ -70,15 +71,24 @@ void History::end(Number number, Outcome outcome, Answer answer) {
 std::map<std::string, std::vector<Operation>> History::by_key() const {
   std::map<std::string, std::vector<Operation>> keys;
   for (const Operation& operation : operations_) {
-    if (!operation.local) keys[operation.key].push_back(operation);
+    if (!operation.local && operation.action != Action::kFlush) keys[operation.key].push_back(operation);
   }
-  return keys;
+  return with_flushes(std::move(keys));
 }
 
 std::map<std::string, std::vector<Operation>> History::local_by_key() const {
   std::map<std::string, std::vector<Operation>> keys;
   for (const Operation& operation : operations_) {
-    if (operation.local || is_write(operation.action)) keys[operation.key].push_back(operation);
+    const bool counts = operation.local || is_write(operation.action);
+    if (counts && operation.action != Action::kFlush) keys[operation.key].push_back(operation);
+  }
+  return with_flushes(std::move(keys));
+}
+
+std::map<std::string, std::vector<Operation>> History::with_flushes(std::map<std::string, std::vector<Operation>> keys) const {
+  for (const Operation& operation : operations_) {
+    if (operation.action != Action::kFlush) continue;
+    for (auto& [key, operations] : keys) operations.push_back(operation);
   }
   return keys;
 }

@@ -10,7 +10,8 @@ namespace leto::checker {
 
 // A reply as the client read it.
 struct Answer {
-  enum class Kind : uint8_t { kNil, kStatus, kInteger, kBulk, kError, kArray };
+  // kSomeInteger: one that was told only as a part of the sum over several keys.
+  enum class Kind : uint8_t { kNil, kStatus, kInteger, kBulk, kError, kArray, kSomeInteger };
   Kind kind = Kind::kNil;
   std::string text = {};   // An integer's digits; an error's whole text; how many elements, -1 for none.
   bool operator==(const Answer&) const = default;
@@ -19,8 +20,9 @@ struct Answer {
 // As redis-cli would show it, on one line.
 std::string readable(const Answer& answer);
 
-enum class Action : uint8_t { kGet, kSet, kIncr, kDel, kExists };
-inline constexpr size_t kActions = 5;
+// kFlush: FLUSHALL, of every key; it has none of its own.
+enum class Action : uint8_t { kGet, kSet, kIncr, kDel, kExists, kFlush };
+inline constexpr size_t kActions = 6;
 const char* action_name(Action action);
 bool is_write(Action action);
 
@@ -60,12 +62,14 @@ class History {
   void end(Number number, Outcome outcome, Answer answer);
 
   const std::vector<Operation>& operations() const { return operations_; }
-  // But for local reads.
+  // But for local reads. What flushes is an operation of every key.
   std::map<std::string, std::vector<Operation>> by_key() const;
   // Writes and local reads.
   std::map<std::string, std::vector<Operation>> local_by_key() const;
 
  private:
+  std::map<std::string, std::vector<Operation>> with_flushes(std::map<std::string, std::vector<Operation>> keys) const;
+
   uint64_t next_order_ = 1;
   std::vector<Operation> operations_;
 };

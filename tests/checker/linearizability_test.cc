@@ -208,5 +208,35 @@ TEST_CASE("a judgement names the operation at which it got stuck") {
   CHECK(judgement.stuck_at == "client 0: GET k -> \"b\" [3, 4] in state \"a\"");
 }
 
+TEST_CASE("right: of two keys one was deleted, and nobody knows which") {
+  const Operation deleted = done({3, 4}, Action::kDel, {.kind = Answer::Kind::kSomeInteger});
+  CHECK(is_right({set({1, 2}, "a"), deleted, get({5, 6}, kNil)}));
+  CHECK(is_right({deleted, get({5, 6}, kNil)}));
+  CHECK_FALSE(is_right({set({1, 2}, "a"), deleted, get({5, 6}, bulk("a"))}));
+}
+
+TEST_CASE("a history's FLUSHALL is one of every key, and happens to all of them or may") {
+  History history;
+  const auto write = [&history](const std::string& key) {
+    history.end(history.begin({.action = Action::kSet, .key = key, .argument = "a"}), Outcome::kOk, kOk);
+  };
+  const auto read = [&history](const std::string& key, const Answer& answer) {
+    history.end(history.begin({.action = Action::kGet, .key = key}), Outcome::kOk, answer);
+  };
+  write("x");
+  write("y");
+  history.end(history.begin({.action = Action::kFlush}), Outcome::kOk, kOk);
+  read("x", kNil);
+  read("y", bulk("a"));
+  write("later");
+  read("later", bulk("a"));
+  auto keys = history.by_key();
+  REQUIRE(keys.size() == 3);
+  CHECK(is_right(keys["x"]));
+  CHECK_FALSE(is_right(keys["y"]));
+  CHECK(is_right(keys["later"]));
+  CHECK(history.local_by_key()["y"].size() == 2);
+}
+
 }  // namespace
 }  // namespace leto::checker

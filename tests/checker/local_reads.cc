@@ -18,9 +18,9 @@ class Judge {
   explicit Judge(const std::vector<Operation>& operations) : operations_(operations) {
     for (const Operation& each : operations) {
       if (each.local || each.outcome == Outcome::kFailed) continue;
-      if (each.action == Action::kSet) sets_[each.argument] = &each;
+      if (each.action == Action::kSet && !sets_.try_emplace(each.argument, &each).second) doubled_.insert(each.argument);
       counts_ = counts_ || each.action == Action::kIncr;
-      if (each.action == Action::kDel) deletions_.push_back(&each);
+      if (each.action == Action::kDel || each.action == Action::kFlush) deletions_.push_back(&each);
     }
   }
 
@@ -41,6 +41,11 @@ class Judge {
     const Operation* set = found->second;
     if (set->invoked > read.returned) return "it saw what was written later";
     if (set == seen.last) return {};
+    if (doubled_.contains(set->argument)) {   // It may come back.
+      if (seen.last != nullptr) seen.left_behind.insert(seen.last);
+      seen.last = set;
+      return {};
+    }
     if (seen.left_behind.contains(set)) return "it saw again what it had seen replaced";
     const bool older = seen.last != nullptr && set->outcome == Outcome::kOk && set->returned < seen.last->invoked;
     if (older) return "it went back to an older value";
@@ -63,7 +68,8 @@ class Judge {
   }
 
   const std::vector<Operation>& operations_;
-  std::map<std::string, const Operation*> sets_;   // By value.
+  std::map<std::string, const Operation*> sets_;   // By value; of those that wrote the same, the first one.
+  std::set<std::string> doubled_;                  // Values that were written again, as nobody knew whether they had been.
   std::vector<const Operation*> deletions_;
   std::map<uint64_t, Seen> seen_;                  // By connection.
   bool counts_ = false;

@@ -8,6 +8,8 @@
 namespace leto::checker {
 namespace {
 
+using Operations = std::vector<Operation>;
+
 Operation write(Action action, const std::string& value, uint64_t from, uint64_t to) {
   return {.action = action, .key = "k", .argument = value, .invoked = from, .returned = to, .outcome = Outcome::kOk};
 }
@@ -49,6 +51,23 @@ TEST_CASE("a local read finds nothing only before the first write, or after a de
   CHECK_FALSE(judge_local_reads({write(Action::kDel, "", 1, 2), set("a", 3, 4), saw("a", 10), read({}, 12)}).empty());
   CHECK(judge_local_reads({set("a", 1, 2), write(Action::kDel, "", 3, 4), saw("a", 10), read({}, 12)}).empty());
   CHECK_FALSE(judge_local_reads({set("a", 1, 2), write(Action::kDel, "", 3, 4), saw("a", 10), read({}, 12), saw("a", 14)}).empty());
+}
+
+TEST_CASE("a value that was asked for twice may come back, and nothing that it replaced") {
+  Operation unknown = set("a", 1, 0);
+  unknown.outcome = Outcome::kUnknown;
+  const Operations written{unknown, set("a", 3, 4), set("b", 5, 6)};
+  const auto after = [&written](const Operations& reads) {
+    Operations all = written;
+    all.insert(all.end(), reads.begin(), reads.end());
+    return judge_local_reads(all);
+  };
+  CHECK(after({saw("a", 10), saw("b", 12), saw("a", 14)}).empty());
+  CHECK_FALSE(after({saw("a", 10), saw("b", 12), saw("a", 14), saw("b", 16)}).empty());
+}
+
+TEST_CASE("a local read may find nothing after a FLUSHALL") {
+  CHECK(judge_local_reads({set("a", 1, 2), write(Action::kFlush, "", 3, 4), saw("a", 10), read({}, 12)}).empty());
 }
 
 }  // namespace

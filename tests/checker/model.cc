@@ -44,8 +44,16 @@ Answer run(const Operation& operation, KeyState& state) {
       return count;
     case Action::kExists:
       return count;
+    case Action::kFlush:
+      state.reset();
+      return {.kind = Answer::Kind::kStatus, .text = "OK"};
   }
   return {};
+}
+
+bool fits(const Answer& answer, const Answer& told) {
+  if (told.kind == Answer::Kind::kSomeInteger) return answer.kind == Answer::Kind::kInteger;
+  return answer == told;
 }
 
 }  // namespace leto::checker

@@ -15,4 +15,7 @@ using KeyState = std::optional<std::string>;
 // What the operation answers in `state`, which becomes the state after it.
 Answer run(const Operation& operation, KeyState& state);
 
+// Whether `told` may have been said where the answer was `answer`.
+bool fits(const Answer& answer, const Answer& told);
+
 }  // namespace leto::checker

@@ -44,6 +44,7 @@ const Chaos::Class Chaos::kClasses[] = {
     {Reached::kSlowLeaderCutOff, 3, 5, &Chaos::cut_off_slow_leader},
     {Reached::kSlowLink, 2, 2, &Chaos::slow_link},
     {Reached::kDropped, 2, 2, &Chaos::lossy},
+    {Reached::kRecycledAddress, 3, 3, &Chaos::recycle_address},
     {Reached::kKill, 1, 4, &Chaos::kill_one},
     {Reached::kPowerCut, 1, 4, &Chaos::cut_power},
     {Reached::kCrashLoop, 1, 1, &Chaos::crash_loop},
@@ -53,6 +54,7 @@ const Chaos::Class Chaos::kClasses[] = {
     {Reached::kPauseLeader, 1, 2, &Chaos::pause_leader},
     {Reached::kStopInJob, 1, 3, &Chaos::stop_in_job},
     {Reached::kStopInRecovery, 1, 2, &Chaos::stop_in_recovery},
+    {Reached::kCrashEncode, 1, 16, &Chaos::crash_at_step},
     {Reached::kShutdown, 1, 2, &Chaos::shut_down},
     {Reached::kSlowDisk, 1, 2, &Chaos::slow_disk},
     {Reached::kStalledDisk, 1, 2, &Chaos::stall_disk},
@@ -108,6 +110,7 @@ void Chaos::end() {
   for (const auto& machine : cluster_.machines()) {
     machine->disk.clear_faults();
     machine->lie_in_wait(Ambush::kNone, nullptr);
+    machine->fall_at_no_step();
     machine->weather.slow_low = machine->weather.slow_high = 0;
     machine->clock.set_rate_permille(SimClock::kRateOne);
   }
@@ -239,6 +242,17 @@ void Chaos::lossy(Fault& fault) {
   }
 }
 
+// As when a host went and another one got its address: who sends to it dials the other one.
+void Chaos::recycle_address(Fault& fault) {
+  Machine& of = any(fault);
+  Machine& by = any(fault);
+  if (&of == &by) return;
+  const Microseconds length = draw_length(fault.random);
+  world_.faults.tell(fault, of.number, base::format("its address leads to machine %zu", by.number) + for_length(length));
+  cluster_.network().lead_elsewhere(of, by, fault);
+  undo_after(length, [this, &of] { cluster_.network().lead_back(of); });
+}
+
 // --- Nodes -------------------------------------------------------------------------------------------
 
 // Mostly it comes back when a process may.
@@ -297,6 +311,14 @@ void Chaos::stop_in_job(Fault& fault) {
   const uint64_t operations = fault.random.between(1, 60);
   world_.faults.tell(fault, machine.number, base::format("stop in a job, at operation %llu of its disk", Number{operations}));
   machine.arm_stop(operations, draw_death(fault.random));
+}
+
+void Chaos::crash_at_step(Fault& fault) {
+  Machine& machine = half_leader(fault);
+  const uint64_t step = fault.random.below(kSteps), count = fault.random.between(1, 20);
+  const auto name = static_cast<Reached>(static_cast<size_t>(Reached::kCrashEncode) + step);
+  world_.faults.tell(fault, machine.number, base::format("%s is to come, at time %llu", reached_name(name), Number{count}));
+  machine.fall_at(static_cast<Step>(step), count, fault);
 }
 
 void Chaos::stop_in_recovery(Fault& fault) {

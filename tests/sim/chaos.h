@@ -62,6 +62,7 @@ class Chaos {
   void cut_off_slow_leader(Fault& fault);
   void slow_link(Fault& fault);
   void lossy(Fault& fault);
+  void recycle_address(Fault& fault);
   // node
   void kill_one(Fault& fault);
   void cut_power(Fault& fault);
@@ -72,6 +73,7 @@ class Chaos {
   void pause_leader(Fault& fault);
   void stop_in_job(Fault& fault);
   void stop_in_recovery(Fault& fault);
+  void crash_at_step(Fault& fault);
   void shut_down(Fault& fault);
   // disk
   void slow_disk(Fault& fault);

@@ -67,7 +67,7 @@ void Client::act_together() {
   const bool reads = watches || (anywhere && !forwards) || random_.chance(1, 4);
   refused_ = !connect(anywhere);
   if (refused_) return think();
-  const Talk::Kind kind = reads ? Talk::Kind::kRead : random_.chance(1, 2) ? Talk::Kind::kIncrement : Talk::Kind::kCompareAndSet;
+  const Talk::Kind kind = Talk::draw_kind(reads, random_);
   if (!reads && directory_.leader() != &connection_->machine()) world_.coverage.note(Reached::kTransactionForwarded);
   talk_ = std::make_unique<Talk>(Talk::Setup{world_, workload_, number_, kind}, random_);
   connection_->send(talk_->begin(random_), random_);

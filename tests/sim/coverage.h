@@ -14,6 +14,12 @@ enum class Reached : uint8_t {
   kEarlierProcess, kUnreachable, kKill, kPowerCut, kCrashLoop, kKillAll, kPowerCutAll, kPause, kPauseLeader,
   kStopInJob, kStopInRecovery, kSlowDisk, kStalledDisk, kDiskFull, kWriteError, kShortWrite, kSyncError, kForgetfulSync, kClockRate,
   kWallJump, kClientGone, kBurst, kShutdown, kSnapshot, kSlowLeaderCutOff,
+  // Bytes of the peers' connections; see wire.h.
+  kBitFlipped, kOversized, kCutInFrame, kRecycledAddress,
+  // What clients ask for beyond the usual.
+  kRetriedUnknown, kLargestEntry, kTooLargeEntry, kBeyondBound,
+  // A process ends before or after a step; by Step.
+  kCrashEncode, kCrashSend, kCrashSent, kCrashQueue, kCrashQueued, kCrashApply, kCrashApplied, kCrashReply, kCrashReplied,
   // Operations.
   kLeaveFollower, kLeaveLeader, kLeaveDead, kChangeParted, kWiped, kComesBack, kAsksAsLearner, kTransferAny,
   kTransferLagging, kTransferDead, kTransferLearner, kSnapshotInChange, kRollingRestart, kCompactedInCatchUp,
@@ -32,6 +38,8 @@ enum class Reached : uint8_t {
   kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
   kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead,
   kUpgraded, kSemanticsRaised, kDatabasesMoved, kMoverJudged, kMoverUndecided, kTransaction, kTransactionUndone, kTransactionForwarded,
+  kFlushedAll, kSeveralKeys, kDiscarded, kAborted, kUnwatched, kResets, kHello, kSelected,
+  kParted, kPartsCutOff, kStuckFrame, kHandshakeRefused,
   // By what damage was found, and when it was not.
   kFoundOpening, kFoundInWal, kFoundTail, kFoundIdentity, kFoundRunning, kFoundChecking, kFoundByLeader, kHarmless, kUnnoticed,
   kClaimOff, kEnd,

@@ -161,6 +161,14 @@ void Machine::reaches(Ambush step) {
   arm_stop(drawn.between(1, 12), how);
 }
 
+bool Machine::comes_to(Step step) {
+  if (dying()) return false;
+  if (steps_left_ == 0 || step != fatal_step_ || --steps_left_ > 0) return true;
+  world_.note(*step_of_, static_cast<Reached>(static_cast<size_t>(Reached::kCrashEncode) + static_cast<size_t>(step)), number);
+  die(step_of_->random.chance(1, 2) ? Death::kKill : Death::kPowerCut);
+  return false;
+}
+
 // As another node: ids are never reused.
 void Machine::begin_anew() {
   observer_.on_replaced(*this);

@@ -48,6 +48,11 @@ enum class Death : uint8_t { kNone, kKill, kPowerCut };
 // At which step of a snapshot a machine is to fall.
 enum class Ambush : uint8_t { kNone, kSending, kReceiving, kInstalling };
 
+// What a process does at the edges of the simulation: before which, or behind which, it may end. In the order of the paths
+// of a message, a job, and a write.
+enum class Step : uint8_t { kEncode, kSend, kSent, kQueue, kQueued, kApply, kApplied, kReply, kReplied };
+inline constexpr size_t kSteps = 9;
+
 // How a machine's disk is today; faults change it.
 struct DiskWeather {
   Microseconds slow_low = 0, slow_high = 0;   // Added to every job.
@@ -100,6 +105,15 @@ class Machine {
     ambush_ = step;
     ambush_of_ = fault;
   }
+  // Falls when it comes to that step for the `count`th time; see comes_to().
+  void fall_at(Step step, uint64_t count, Fault& fault) {
+    fatal_step_ = step;
+    steps_left_ = count;
+    step_of_ = &fault;
+  }
+  void fall_at_no_step() { steps_left_ = 0; }
+  // The process is at a step; false if it goes no further.
+  bool comes_to(Step step);
   // So many operations of its disk went wrong, since the beginning.
   uint64_t disk_faults() const;
   // A fault outside the model, until the next death; see damage.h.
@@ -195,6 +209,9 @@ class Machine {
   std::vector<uint64_t> damage_faults_;   // Of its disk, that are armed.
   Ambush ambush_ = Ambush::kNone;
   Fault* ambush_of_ = nullptr;          // Unless there is none.
+  Step fatal_step_ = Step::kEncode;
+  uint64_t steps_left_ = 0;             // 0: it falls at none.
+  Fault* step_of_ = nullptr;
   Microseconds paused_until_ = 0;
 };
 

@@ -332,9 +332,9 @@ void Operator::compact_in_catch_up(Fault& fault) {
 
 // Wherever the next snapshot goes: the step at which somebody falls is drawn,
 void Operator::lie_in_wait(Fault& fault) {
-  static constexpr Ambush kSteps[] = {Ambush::kSending, Ambush::kReceiving, Ambush::kInstalling};
+  static constexpr Ambush kAmbushes[] = {Ambush::kSending, Ambush::kReceiving, Ambush::kInstalling};
   const uint64_t drawn = fault.random.below(3);
-  const Ambush step = kSteps[drawn];
+  const Ambush step = kAmbushes[drawn];
   for (const auto& machine : cluster_.machines()) machine->lie_in_wait(step, &fault);
   static constexpr const char* kNames[] = {"sends one", "receives one", "installs one"};
   world_.faults.tell(fault, 0, std::string("at the next snapshot that machine falls which ") + kNames[drawn]);

@@ -20,6 +20,9 @@ NetworkParameters make_network(base::Random& random, const Parameters& parameter
   if (random.chance(1, 2)) network.duplicate = random.between(1, 300);
   if (random.chance(1, 2)) network.reorder = random.between(1, 1000);
   if (random.chance(1, 3)) network.late = random.between(1, 30);
+  if (random.chance(1, 4)) network.flip = random.between(1, 30);
+  if (random.chance(1, 4)) network.oversize = random.between(1, 30);
+  if (random.chance(1, 4)) network.cut_in_frame = random.between(1, 50);
   network.late_high = 4 * parameters.options.election_timeout_ms * kMillisecond;
   return network;
 }
@@ -64,14 +67,22 @@ void add_damage(Parameters& parameters) {
   parameters.faultless = false;
 }
 
+// The largest entry is a small one, so that it costs little: still one of several parts. Between those of one message there may be
+// more time than an election takes.
+void add_huge_values(base::Random& random, Parameters& parameters) {
+  parameters.clients.huge = random.between(50, 300);
+  parameters.options.max_entry_bytes = random.between(300 << 10, 700 << 10);
+  parameters.network.part_high = parameters.options.election_timeout_ms * kMillisecond / random.between(1, 8);
+}
+
 }  // namespace
 
 Parameters make_parameters(uint64_t seed) {
   base::Random random(base::mix64(seed ^ kStream));
   Parameters parameters;
   parameters.seed = seed;
-  static constexpr size_t kSizes[] = {1, 2, 3, 3, 3, 3, 3, 5, 5, 5};
-  parameters.machines = kSizes[random.below(10)];
+  static constexpr size_t kSizes[] = {1, 1, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5, 5, 5};
+  parameters.machines = kSizes[random.below(20)];
   parameters.faultless = random.chance(1, 12);
   parameters.founded_by_join = random.chance(1, 2);
   static constexpr uint64_t kElections[] = {150, 250, 400, 400, 800};
@@ -99,6 +110,9 @@ Parameters make_parameters(uint64_t seed) {
     parameters.rate_low = 945;
     parameters.rate_high = 1055;
   }
+  if (random.chance(1, 3)) parameters.clients.retries = random.between(2000, 10000);
+  if (random.chance(1, 4)) parameters.uncommitted_bytes_max = random.between(200, 3000);
+  if (random.chance(1, 12)) add_huge_values(random, parameters);
   parameters.clients.mover = random.chance(1, 2);
   parameters.upgrade = !parameters.faultless && random.chance(1, 3);
   if (seed % kDamagedEach == kDamagedRest) add_damage(parameters);

@@ -14,6 +14,9 @@ struct NetworkParameters {
   // Chances in 10000 per message.
   uint64_t drop = 0, duplicate = 0, reorder = 0, late = 0;
   Microseconds late_high = 0;                   // What a late message is late by, at most.
+  // Chances in 10000 per frame: of one bit, of a length beyond the bound, of a connection that ends within it.
+  uint64_t flip = 0, oversize = 0, cut_in_frame = 0;
+  Microseconds part_high = 1;                   // Between the parts of a large message.
 };
 
 struct DiskParameters {
@@ -37,6 +40,8 @@ struct ClientParameters {
   uint64_t transactions = 0;                    // In 100; see talk.h.
   uint64_t large = 1;                           // In 100: values of up to large_high bytes.
   uint64_t large_high = 20000;
+  uint64_t huge = 0;                            // In 10000: values of up to the largest entry, and beyond.
+  uint64_t retries = 0;                         // In 10000: what ended as UNKNOWN is asked for again.
 };
 
 struct Parameters {
@@ -49,6 +54,7 @@ struct Parameters {
   NetworkParameters network;
   DiskParameters disk;
   ClientParameters clients;
+  uint64_t uncommitted_bytes_max = 0;   // 0: as in the real server.
   Microseconds chaos = 0;          // How long the faults go on.
   Microseconds between_faults = 0; // On average.
   bool damaged = false;            // Faults outside the model, too; see damage.h.

@@ -219,6 +219,7 @@ void Process::make_node() {
   snapshot_disk_ = std::make_unique<SimSnapshotDisk>(machine_, leaving_jobs_, coming_jobs_);
   const server::Environment environment{.log_disk = *log_disk_, .keys_disk = *keys_disk_, .snapshot_disk = *snapshot_disk_,
                                         .network = *this, .clock = *this, .waker = *this};
+  if (const uint64_t bound = machine_.world().parameters.uncommitted_bytes_max; bound > 0) start.uncommitted_bytes_max = bound;
   node_ = std::make_unique<server::Node>(machine_.options, environment, std::move(start));
   node_->on_unusable = [this](const std::string& why) { on_unusable(why); };
 }
@@ -260,9 +261,21 @@ void Process::wake_after_us(uint64_t microseconds) {
 }
 
 void Process::turn() {
+  const raft::Raft& raft = node_->raft();
+  const raft::Index applied = raft.applied_index();
+  if (raft.commit_index() > applied && !machine_.comes_to(Step::kApply)) return;
   node_->on_loop_turn();
   for (auto& [client, line] : lines_) run_waiting(line);
+  if (raft.applied_index() > applied) machine_.comes_to(Step::kApplied);
+  note_back_pressure();
   if (!machine_.dying()) deliver_output();
+}
+
+// What waits has no room beside what is uncommitted.
+void Process::note_back_pressure() {
+  const size_t bound = machine_.world().parameters.uncommitted_bytes_max;
+  const bool waits = bound > 0 && node_->raft().uncommitted_bytes() > 0 && node_->pending_bytes() > bound;
+  if (waits) machine_.world().coverage.note(Reached::kBeyondBound);
 }
 
 // --- Clients -----------------------------------------------------------------------------------------
@@ -301,12 +314,14 @@ void Process::deliver_output() {
   for (const server::SessionRef& session : node_->take_sessions_with_output()) {
     const auto found = lines_.find(session->client.id);
     if (found == lines_.end() || session->output().empty()) continue;
+    if (!machine_.comes_to(Step::kReply)) return;
     Line& line = found->second;
     const Microseconds arrival = scheduler.now() + machine_.random.between(kReplyLow, kReplyHigh);
     line.last_arrival = std::max(line.last_arrival, arrival);
     scheduler.at(line.last_arrival, [receiver = line.receiver, bytes = std::exchange(session->output(), {})] {
       receiver->on_bytes(bytes);
     });
+    machine_.comes_to(Step::kReplied);
   }
 }
 
@@ -324,18 +339,25 @@ void Process::abandon() {
 // --- Peers -------------------------------------------------------------------------------------------
 
 void Process::send(raft::Message message) {
-  if (machine_.dying()) return;
+  if (!machine_.comes_to(Step::kEncode)) return;
   machine_.observer().on_send(machine_, message);
   if (std::holds_alternative<raft::InstallSnapshot>(message.body)) machine_.reaches(Ambush::kSending);
-  machine_.network().send(machine_, peer::encode(message));
+  send(peer::encode(message));
+}
+
+void Process::send(peer::Encoded encoded) {
+  if (!machine_.comes_to(Step::kSend)) return;
+  machine_.network().send(machine_, std::move(encoded));
+  machine_.comes_to(Step::kSent);
 }
 
 bool Process::send_forward(const peer::Forward& forward) {
-  return !machine_.dying() && machine_.network().send_forward(machine_, forward);
+  const bool sent = machine_.comes_to(Step::kSend) && machine_.network().send_forward(machine_, forward);
+  return sent && machine_.comes_to(Step::kSent);
 }
 
 void Process::send_forward_reply(const peer::ForwardReply& reply) {
-  if (!machine_.dying()) machine_.network().send(machine_, peer::encode(reply));
+  if (machine_.comes_to(Step::kEncode)) send(peer::encode(reply));
 }
 
 void Process::set_members(const raft::Configuration&) {}

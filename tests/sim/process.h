@@ -40,6 +40,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   bool ready() const { return node_ != nullptr; }
   server::Node& node() { return *node_; }
   const server::Node& node() const { return *node_; }
+  const storage::Identity& identity() const { return identity_; }
   const std::string& cluster_id() const { return identity_.cluster_id; }
 
   // A turn is to be taken soon.
@@ -87,6 +88,8 @@ class Process final : private server::Waker, private server::Clock, private serv
   void make_node();
   void tick();
   void turn();
+  void note_back_pressure();
+  void send(peer::Encoded encoded);
   void deliver_output();
   void run_waiting(Line& line);
   bool disks_are_quiet() const;

@@ -17,9 +17,19 @@ std::optional<Answer> RespReader::next() {
     case '+': return Answer{.kind = Answer::Kind::kStatus, .text = text};
     case '-': return Answer{.kind = Answer::Kind::kError, .text = text};
     case '*': return Answer{.kind = Answer::Kind::kArray, .text = text};
+    case '%': return map(text);
+    case '_': return Answer{};
     case ':': return Answer{.kind = Answer::Kind::kInteger, .text = text};
     default: broken_ = true; return {};
   }
+}
+
+// As an array of its keys and values.
+std::optional<Answer> RespReader::map(std::string_view pairs) {
+  size_t count = 0;
+  const auto [end, error] = std::from_chars(pairs.data(), pairs.data() + pairs.size(), count);
+  broken_ = error != std::errc() || end != pairs.data() + pairs.size();
+  return broken_ ? std::optional<Answer>() : Answer{.kind = Answer::Kind::kArray, .text = std::to_string(2 * count)};
 }
 
 std::optional<Answer> RespReader::bulk(std::string_view length, size_t line_end) {

@@ -1,4 +1,4 @@
-// Reads replies of the Redis protocol, version 2, flat: all that the simulated clients are told.
+// Reads replies of the Redis protocol, version 2 and what Leto says of version 3, flat: all that the simulated clients are told.
 // Written from the protocol's description, apart from the server's own writer. An array is its head, with the number of
 // its elements, and then these.
 #pragma once
@@ -19,6 +19,7 @@ class RespReader {
   bool broken() const { return broken_; }
 
  private:
+  std::optional<checker::Answer> map(std::string_view pairs);
   std::optional<checker::Answer> bulk(std::string_view length, size_t line_end);
 
   std::string buffer_;

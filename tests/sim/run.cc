@@ -63,7 +63,7 @@ class Run {
 
  private:
   void plan(const NumberSet& without, const Faults::Told& told);
-  void plan_rate(Reached name, uint64_t& rate, const char* what);
+  void plan_rate(Reached name, uint64_t& rate, const char* what, const char* unit = "in 10000");
   void check_planted(uint64_t fault);
   void boot();
   void disturb();
@@ -102,6 +102,12 @@ void Run::plan(const NumberSet& without, const Faults::Told& told) {
   plan_rate(Reached::kDuplicated, parameters_.network.duplicate, "messages are doubled");
   plan_rate(Reached::kReordered, parameters_.network.reorder, "messages are overtaken");
   plan_rate(Reached::kLateBeyondElection, parameters_.network.late, "messages are late beyond an election");
+  plan_rate(Reached::kBitFlipped, parameters_.network.flip, "frames with a bit that was flipped");
+  plan_rate(Reached::kOversized, parameters_.network.oversize, "frames with a length beyond the bound");
+  plan_rate(Reached::kCutInFrame, parameters_.network.cut_in_frame, "frames in which the connection ends");
+  plan_rate(Reached::kRetriedUnknown, parameters_.clients.retries, "unknown outcomes that are asked for again");
+  plan_rate(Reached::kLargestEntry, parameters_.clients.huge, "values as large as an entry may be, and larger");
+  plan_rate(Reached::kBeyondBound, parameters_.uncommitted_bytes_max, "writes wait beyond few uncommitted bytes", "bytes");
   plan_rate(Reached::kSlowDisk, parameters_.disk.hiccup, "jobs of the disks take 5 to 60 ms more");
   if (parameters_.upgrade) cluster_.plan_upgrade(parameters_.chaos);
   chaos_ = std::make_unique<Chaos>(world_, cluster_, clients_);
@@ -113,10 +119,10 @@ void Run::plan(const NumberSet& without, const Faults::Told& told) {
 }
 
 // What befalls messages and jobs one by one is one fault, from the founding to the healing.
-void Run::plan_rate(Reached name, uint64_t& rate, const char* what) {
+void Run::plan_rate(Reached name, uint64_t& rate, const char* what, const char* unit) {
   if (rate == 0) return;
   Fault& fault = world_.faults.add(name, 0, {});
-  standing_.emplace_back(&fault, base::format("all the time: %s, %llu in 10000", what, Number{rate}));
+  standing_.emplace_back(&fault, base::format("all the time: %s, %llu %s", what, Number{rate}, unit));
   if (fault.left_out) rate = 0;
 }
 

@@ -25,10 +25,10 @@ Microseconds draw_moment(base::Random& random, Microseconds time) {
 // --- raft.db -----------------------------------------------------------------------------------------
 
 void SimLogDisk::write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) {
-  if (machine_.dying()) return;
+  if (!machine_.comes_to(Step::kQueue)) return;
   LETO_ASSERT(!busy(), "a second write of raft.db before the first is durable");
   waiting_write_ = {.writes = std::move(writes), .with_vote = with_vote, .done = std::move(done)};
-  start_next();
+  if (machine_.comes_to(Step::kQueued)) start_next();
 }
 
 void SimLogDisk::read(const raft::Load& load, Read done) {
@@ -176,9 +176,9 @@ bool SimLogDisk::write_now(const std::vector<storage::LogWrite>& writes, storage
 // --- Other jobs --------------------------------------------------------------------------------------
 
 void SimJobs::run(std::function<void()> work, std::function<void()> done) {
-  if (machine_.dying()) return;
+  if (!machine_.comes_to(Step::kQueue)) return;
   jobs_.push_back({.work = std::move(work), .done = std::move(done)});
-  start_next();
+  if (machine_.comes_to(Step::kQueued)) start_next();
 }
 
 void SimJobs::start_next() {

@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,7 +35,14 @@ class Talk {
     kIncrement,        // MULTI, INCR, INCR, EXEC; a part of them behind a WATCH.
     kRead,             // MULTI, GET, GET, EXEC.
     kCompareAndSet,    // WATCH, GET; then, knowing the value, MULTI, SET, SET, EXEC.
+    kDiscard,          // MULTI, INCR, INCR, DISCARD.
+    kAbort,            // MULTI, INCR, what cannot be queued, INCR, EXEC.
+    kReset,            // WATCH, MULTI, INCR, RESET, GET.
+    kSelect,           // MULTI, SELECT 1, INCR, SELECT 0, INCR, INCR, EXEC.
+    kUnwatch,          // WATCH, UNWATCH, MULTI, GET, GET, EXEC.
+    kHello,            // HELLO 3, MULTI, GET, GET, EXEC, HELLO 2.
   };
+  static Kind draw_kind(bool reads, base::Random& random);
   struct Setup {
     World& world;
     Workload& workload;
@@ -54,10 +62,25 @@ class Talk {
 
  private:
   // What the next replies belong to.
-  enum class Reply : uint8_t { kWatch, kFirstRead, kMulti, kQueued, kExec, kElement };
+  enum class Reply : uint8_t {
+    kWatch, kFirstRead, kMulti, kQueued, kExec, kElement,
+    kBad,       // An error, of what cannot be queued.
+    kAborted,   // An EXEC that cannot do anything.
+    kOk, kReset,
+    kHello,     // A map or an array; kAnything are its elements.
+    kNumber,    // An element of EXEC's that nobody knows more of.
+    kAnything,
+    kLastRead,
+  };
 
   void ask(checker::Action action, const std::string& key);
-  std::vector<Request> transaction(const std::vector<Request>& commands);
+  void add(std::vector<Request>& requests, Request request, Reply reply);
+  void add_transaction(std::vector<Request>& requests, const std::vector<Request>& commands, const std::vector<Reply>& elements);
+  std::vector<Request> never_done(base::Random& random);
+  std::vector<Request> over_databases();
+  bool takes_plain(Reply reply, const checker::Answer& answer);
+  void note_kind(Reply reply);
+  void undo_all();
   std::vector<Request> compare_and_set();
   void on_exec(const checker::Answer& answer);
   void on_element(const checker::Answer& answer);
@@ -70,8 +93,10 @@ class Talk {
   const Kind kind_;
   std::shared_ptr<Pair> pair_;
   std::deque<Reply> expected_;
+  std::vector<Reply> elements_;               // Of EXEC's reply.
   std::deque<Workload::Number> operations_;   // Not answered yet.
   std::vector<std::string> seen_;             // Of the elements of EXEC's reply.
+  std::optional<Workload::Number> last_read_; // Behind a RESET.
   int64_t value_ = 0;                         // That was read before.
   checker::Answer refusal_;                   // Of a command that was not queued.
   bool refused_ = false;

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -68,7 +70,23 @@ class Workload {
     uint64_t unknown = 0;
     uint64_t open = 0;      // Writes that were not answered yet: all may come to be of unknown outcome.
   };
+  // Further operations of a request on several keys; each is answered by its first one's number.
+  struct Group {
+    std::vector<Number> others;
+    uint64_t times = 1;     // So often it names each key.
+  };
+  Slot& draw_slot();
   void renew(size_t slot);
+  std::string huge_value(const std::string& key, std::string value, bool& too_large);
+  std::string draw_value(const Slot& slot, bool& too_large);
+  Asked ask_again(const Who& who);
+  Asked ask_for_several(const checker::Operation& first);
+  Asked flush(const Who& who);
+  void answered_alone(Number number, const checker::Answer& answer);
+  void answered_together(Number number, const Group& group, const checker::Answer& answer);
+  void note_unknown(Number number);
+  void refused_as_too_large(Number number, const checker::Answer& answer);
+  void lost_alone(Number number, bool was_sent);
   void end(Number number, checker::Outcome outcome, const checker::Answer& answer);
   checker::Action draw_action(const Slot& slot, bool reads_only);
 
@@ -78,6 +96,9 @@ class Workload {
   Tally tally_;
   std::vector<Slot> slots_;
   std::set<std::string> all_keys_;
+  std::map<Number, Group> groups_;
+  std::set<Number> too_large_;                       // They must never happen.
+  std::deque<checker::Operation> again_;             // Ended as UNKNOWN, and are asked for again.
   std::unique_ptr<Pairs> pairs_;   // See talk.h.
   uint64_t values_ = 0;
   uint64_t generations_ = 0;
