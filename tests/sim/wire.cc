@@ -100,7 +100,7 @@ void Wire::transmit(std::string bytes) {
 // True if that is all that becomes of it.
 bool Wire::damage(std::string& bytes) {
   const NetworkParameters& usual = setup_.world.parameters.network;
-  if (setup_.world.healing) return false;
+  if (setup_.world.healing || damaged_) return false;
   if (setup_.random.chance(usual.flip, kOutOf)) {
     flip_bit(bytes);
   } else if (setup_.random.chance(usual.oversize, kOutOf)) {
