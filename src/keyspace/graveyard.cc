@@ -20,6 +20,10 @@ void Graveyard::bury(std::unique_ptr<DirtySet> set) {
   if (set != nullptr) sets_.push_back(std::move(set));
 }
 
+void Graveyard::bury(ErasedList list) {
+  if (!list.empty()) lists_.push_back(std::move(list));
+}
+
 void Graveyard::adopt(std::shared_ptr<Graveyard> other) { adopted_.push_back(std::move(other)); }
 
 void Graveyard::dig(size_t count) {
@@ -31,6 +35,12 @@ void Graveyard::dig(size_t count) {
     if (dictionaries_.back()->remove_some(count)) dictionaries_.pop_back();
     return;
   }
+  if (!lists_.empty()) {
+    ErasedList& last = lists_.back();
+    for (; count > 0 && !last.empty(); --count) last.pop_back();
+    if (last.empty()) lists_.pop_back();
+    return;
+  }
   std::erase_if(adopted_, [](const auto& other) { return other.use_count() == 1 && other->is_empty(); });
   const auto waiting =
       std::find_if(adopted_.begin(), adopted_.end(), [](const auto& other) { return !other->is_empty(); });
@@ -38,7 +48,7 @@ void Graveyard::dig(size_t count) {
 }
 
 bool Graveyard::is_empty() const {
-  return sets_.empty() && dictionaries_.empty() &&
+  return sets_.empty() && dictionaries_.empty() && lists_.empty() &&
          std::all_of(adopted_.begin(), adopted_.end(), [](const auto& other) { return other->is_empty(); });
 }
 

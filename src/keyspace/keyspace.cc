@@ -6,20 +6,19 @@
 // FLUSHDB hands the dictionary to the graveyard with all its nodes; what is said of them elsewhere, in the dirty set and
 // the lists of erased nodes, names the namespace, and is passed over once that is gone.
 //
-// Invariants: a node without a value is in `erased` or `erased_before`, once; a node's epoch is that of the
+// Invariants: a node without a value is in `erased`, once; a node's epoch is that of the
 // current dirty set iff its record is in it; a namespace's digest is the sum of its nodes'; `names` are the numbers of
 // `spaces`.
 #include "keyspace/keyspace.h"
 
-#include <deque>
 #include <utility>
-#include <vector>
 
 #include "base/assert.h"
 #include "base/format.h"
 #include "keyspace/dictionary.h"
 #include "keyspace/digest.h"
 #include "keyspace/dirty.h"
+#include "keyspace/erased.h"
 #include "keyspace/graveyard.h"
 
 namespace leto::keyspace {
@@ -89,11 +88,6 @@ void Space::clear(Node* node) {
 }  // namespace
 
 struct Keyspace::State {
-  struct Erased {
-    uint64_t space = 0;
-    Node* node = nullptr;   // Dangling once the namespace is gone.
-  };
-
   State() {
     for (uint32_t database = 0; database < kDatabases; ++database) spaces[database].number = names.spaces[database];
   }
@@ -117,8 +111,8 @@ struct Keyspace::State {
   std::unique_ptr<DirtySet> dirty = std::make_unique<DirtySet>();
   uint64_t epoch = 1;  // Of `dirty`.
   size_t dirty_bytes = 0;
-  std::vector<Erased> erased;                     // In the current epoch.
-  std::deque<std::vector<Erased>> erased_before;  // In earlier ones: may be freed unless they live again.
+  ErasedList erased;
+  size_t erased_before = 0;   // The first so many are of earlier epochs: may be freed unless they live again.
   std::shared_ptr<Graveyard> graveyard = std::make_shared<Graveyard>();
 };
 
@@ -150,30 +144,27 @@ void Keyspace::State::list_erased(const Space& space, Node* node) {
 }
 
 void Keyspace::State::free_erased(size_t count) {
-  for (; count > 0 && !erased_before.empty(); --count) {
-    std::vector<Erased>& oldest = erased_before.front();
-    if (oldest.empty()) {
-      erased_before.pop_front();
-      continue;
-    }
-    const Erased last = oldest.back();
-    oldest.pop_back();
-    Space* const space = find_space(last.space);
+  for (; count > 0 && erased_before > 0; --count) {
+    const Erased first = erased.front();
+    erased.pop_front();
+    --erased_before;
+    Space* const space = find_space(first.space);
     if (space == nullptr) continue;
-    last.node->is_listed = false;
-    if (last.node->item.value != nullptr) continue;
-    if (last.node->epoch == epoch) {
-      list_erased(*space, last.node);
+    first.node->is_listed = false;
+    if (first.node->item.value != nullptr) continue;
+    if (first.node->epoch == epoch) {
+      list_erased(*space, first.node);
       continue;
     }
-    space->memory -= Dictionary::node_bytes(last.node->key_size);
-    space->dictionary->remove(last.node);
+    space->memory -= Dictionary::node_bytes(first.node->key_size);
+    space->dictionary->remove(first.node);
   }
 }
 
 void Keyspace::State::bury_in(Graveyard& other) {
   for (Space& space : spaces) other.bury(std::move(space.dictionary));
   other.bury(std::move(dirty));
+  other.bury(std::move(erased));
   other.adopt(std::move(graveyard));
 }
 
@@ -355,7 +346,7 @@ Cut Keyspace::freeze(StateHeader header) {
   state.dirty = std::make_unique<DirtySet>();
   state.dirty_bytes = 0;
   ++state.epoch;
-  if (!state.erased.empty()) state.erased_before.push_back(std::exchange(state.erased, {}));
+  state.erased_before = state.erased.size();
   return cut;
 }
 
@@ -370,7 +361,7 @@ void Keyspace::on_turn() {
 void Keyspace::seed_tables(uint64_t seed) { Dictionary::set_hash_seed(seed); }
 
 bool Keyspace::work_waits() const {
-  return !state_->erased_before.empty() || !state_->graveyard->is_empty();
+  return state_->erased_before > 0 || !state_->graveyard->is_empty();
 }
 
 }  // namespace leto::keyspace

@@ -55,7 +55,6 @@ void Log::append(Entry entry) {
   if (runs_.empty() || runs_.back().term != entry.id.term)
     runs_.push_back({.first = entry.id.index, .term = entry.id.term});
   last_ = entry.id;
-  cache_bytes_ += entry.size();
   cache_.push_back(std::move(entry));
 }
 
@@ -64,20 +63,14 @@ void Log::truncate_from(Index index) {
               base::format("truncating from %" PRIu64 " in (%" PRIu64 ", %" PRIu64 "]", index, base_.index,
                            last_.index));
   const EntryId new_last = id_at(index - 1);
-  while (!cache_.empty() && cache_.back().id.index >= index) {
-    cache_bytes_ -= cache_.back().size();
-    cache_.pop_back();
-  }
+  cache_.drop_back(std::min<size_t>(cache_.size(), last_.index + 1 - index));
   while (!runs_.empty() && runs_.back().first >= index) runs_.pop_back();
   last_ = new_last;
 }
 
 void Log::compact(Index through) {
   const EntryId new_base = id_at(through);
-  while (!cache_.empty() && cache_.front().id.index <= through) {
-    cache_bytes_ -= cache_.front().size();
-    cache_.pop_front();
-  }
+  if (through >= cache_first()) cache_.drop_front(std::min<size_t>(cache_.size(), through + 1 - cache_first()));
   if (through == last_.index) {
     runs_.clear();
   } else {
@@ -90,20 +83,16 @@ void Log::compact(Index through) {
 void Log::reset(EntryId last) {
   base_ = last_ = last;
   runs_.clear();
-  cache_.clear();
-  cache_bytes_ = 0;
+  cache_.drop_back(cache_.size());
 }
 
 const Entry* Log::cached(Index index) const {
   if (index > last_.index || index < cache_first()) return nullptr;
-  return &cache_[index - cache_first()];
+  return &cache_.at(index - cache_first());
 }
 
 void Log::evict(Index keep_from, size_t bytes_max) {
-  while (cache_bytes_ > bytes_max && !cache_.empty() && cache_.front().id.index < keep_from) {
-    cache_bytes_ -= cache_.front().size();
-    cache_.pop_front();
-  }
+  if (keep_from > cache_first()) cache_.shrink(bytes_max, keep_from - cache_first());
 }
 
 }  // namespace leto::raft

@@ -5,9 +5,9 @@
 // Invariants: runs ascend in index and term; the cache is the consecutive tail [cache_first, last].
 #pragma once
 
-#include <deque>
 #include <vector>
 
+#include "raft/entry_cache.h"
 #include "raft/raft.h"
 
 namespace leto::raft {
@@ -20,7 +20,7 @@ class Log {
   EntryId last() const { return last_; }
   Index first_index() const { return base_.index + 1; }
   Index cache_first() const { return last_.index + 1 - cache_.size(); }
-  size_t cache_bytes() const { return cache_bytes_; }
+  size_t cache_bytes() const { return cache_.bytes(); }   // With what each entry takes beside its payload.
 
   // REQUIRES: base().index <= index <= last().index.
   EntryId id_at(Index index) const;
@@ -45,13 +45,16 @@ class Log {
   const Entry* cached(Index index) const;
   // Drops the oldest cached entries before `keep_from` until at most `bytes_max` bytes are cached.
   void evict(Index keep_from, size_t bytes_max);
+  // Frees a bounded part of the cached entries that were dropped; call it now and then.
+  void free_some() { cache_.free_some(kChunksFreedAtOnce); }
 
  private:
+  static constexpr size_t kChunksFreedAtOnce = 4;
+
   EntryId base_;
   EntryId last_;
   std::vector<TermRun> runs_;
-  std::deque<Entry> cache_;
-  size_t cache_bytes_ = 0;
+  EntryCache cache_;
 };
 
 }  // namespace leto::raft

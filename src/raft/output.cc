@@ -125,6 +125,7 @@ void Raft::State::hand_out() {
 RoleChange Raft::State::role_now() const { return {.role = role, .term = term(), .leader = leader}; }
 
 Output Raft::State::take() {
+  log.free_some();
   replicate();
   hand_out();
   output.writes = writes.take();

@@ -87,6 +87,7 @@ void Raft::State::step_same_term(const Message& message) {
 }
 
 void Raft::State::tick() {
+  log.free_some();
   ++now;
   tick_forwarded_reads();
   if (leads()) {

@@ -36,7 +36,7 @@ struct Options {
   size_t window_messages_max = 64;        // Appends in flight to one peer,
   size_t window_bytes_max = 4 << 20;      // and their bytes. One message always fits.
   size_t uncommitted_bytes_max = 64 << 20;  // propose() answers kBusy beyond it. One entry always fits.
-  size_t cache_bytes_max = 32 << 20;      // Entries kept in memory; undurable and unapplied-own ones always are.
+  size_t cache_bytes_max = 32 << 20;      // Of entries kept in memory, overhead included; undurable and unapplied-own ones always are.
   size_t apply_bytes_max = 1 << 20;       // Of Output::apply per take(); one entry always fits.
   size_t load_bytes_max = 256 << 10;      // Asked for by one Load.
   uint64_t learner_lag_max = 64;          // Entries; a learner this close is promoted, a voter this close keeps up.

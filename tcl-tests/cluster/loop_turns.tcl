@@ -86,6 +86,20 @@ proc compact_log {node} {
     }
 }
 
+test "a flood of DELs, and the end of many small entries, do not hold up the loop" -timeout 200 {
+    set count [fewer [expr {$harness::long ? 2000000 : 100000}]]
+    set nodes [start_cluster 1 {-flush-interval 100000 -flush-bytes 1gb -flush-lag 300000 -flush-lag-bytes 4gb
+        -log-segment 64kb -log-window 0}]
+    set node [lindex $nodes 0]
+    benchmark $node -t set -c 20 -P 100 -d 3 -r $count -n $count
+    reset_turns $nodes
+    benchmark $node -c 20 -P 200 -r $count -n [expr {2 * $count}] DEL key:__rand_int__
+    # Each of them is an entry of its own.
+    benchmark $node -c 1 -r 1000 -n [fewer 20000] SET small:__rand_int__ 1
+    compact_log $node
+    assert_turns_short $nodes "[raft_field $node last_index] entries, $count keys erased"
+}
+
 test "flushing, compacting, sending and installing many keys does not hold up the loop, nor does starting with them" -timeout 400 {
     set count [fewer [expr {$harness::long ? 1600000 : 100000}]]
     if {$harness::long} { set resp::reply_timeout_ms 120000 }   ;# A million keys are not flushed in ten seconds everywhere.

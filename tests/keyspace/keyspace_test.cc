@@ -286,6 +286,18 @@ TEST_CASE("keyspace: one that is replaced is freed in bounded turns, with its cu
   CHECK(value.use_count() == 1);
 }
 
+TEST_CASE("keyspace: erased keys of one that is replaced are forgotten in bounded turns as well") {
+  constexpr size_t kKeys = 100'000;
+  Keyspace keyspace;
+  for (size_t i = 0; i < kKeys; ++i) keyspace.set(0, std::to_string(i), item("1"));
+  for (size_t i = 0; i < kKeys; ++i) keyspace.erase(0, std::to_string(i));
+  keyspace = Keyspace();
+  size_t turns = 0;
+  for (; keyspace.work_waits(); ++turns) keyspace.on_turn();
+  // Records, entries of the list, and nodes: 1024 in a turn.
+  CHECK(turns >= 3 * kKeys / 1024);
+}
+
 TEST_CASE("keyspace: a cut may outlive its keyspace") {
   Cut cut;
   CHECK(cut.size() == 0);

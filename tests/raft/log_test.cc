@@ -57,10 +57,11 @@ TEST_CASE("truncation goes back through runs and beyond what is cached") {
 
 TEST_CASE("eviction drops the oldest entries and keeps what it is told to keep") {
   Log log = make_log();
-  CHECK(log.cache_bytes() == 12);
-  log.evict(3, 4);
+  constexpr size_t kEach = 2 + raft::EntryCache::kOverheadBytes;
+  CHECK(log.cache_bytes() == 6 * kEach);
+  log.evict(3, 2 * kEach);
   CHECK(log.cache_first() == 3);
-  log.evict(7, 4);
+  log.evict(7, 2 * kEach);
   CHECK(log.cache_first() == 5);
   CHECK(log.cached(4) == nullptr);
   CHECK(log.cached(5) != nullptr);
@@ -89,7 +90,7 @@ TEST_CASE("a compacted log knows the terms of what is left, and of its base") {
     CHECK(log.first_index() == through + 1);
     CHECK(log.last() == whole.last());
     for (Index index = through; index <= 6; ++index) CHECK(log.id_at(index) == whole.id_at(index));
-    CHECK(log.cache_bytes() == 2 * (6 - through));
+    CHECK(log.cache_bytes() == (2 + raft::EntryCache::kOverheadBytes) * (6 - through));
     CHECK(log.cached(through) == nullptr);
     CHECK((log.cached(through + 1) != nullptr) == (through < 6));
     CHECK(log.last_at_most(6, 0) == log.base());
