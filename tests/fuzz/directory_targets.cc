@@ -81,7 +81,7 @@ bool opens(storage::TestDisk& disk) {
   return keys.is_ok() && storage::load_keyspace(*keys.value(), keyspace).is_ok();
 }
 
-// A directory on the real disk, in one of its own; both go with the process.
+// A directory on the real file system, in one of its own; both go with the object, as a fuzzer's process ends without destructors.
 class RealDirectory {
  public:
   RealDirectory() {
@@ -90,15 +90,12 @@ class RealDirectory {
     LETO_ASSERT(mkdtemp(pattern.data()) != nullptr, pattern);
     around_ = pattern;
     path_ = around_ + "/data";
+    std::filesystem::create_directory(path_);
   }
   ~RealDirectory() { std::filesystem::remove_all(around_); }
   RealDirectory(const RealDirectory&) = delete;
   RealDirectory& operator=(const RealDirectory&) = delete;
 
-  void clear() const {
-    std::filesystem::remove_all(path_);
-    std::filesystem::create_directory(path_);
-  }
   void write(const std::string& name, std::string_view content) const {
     std::ofstream(path_ + "/" + name, std::ios::binary) << content;
   }
@@ -171,8 +168,7 @@ void check_strange_directory(std::string_view bytes) {
 }
 
 void start_in_strange_directory(std::string_view bytes) {
-  static const RealDirectory directory;
-  directory.clear();
+  const RealDirectory directory;
   write_files(directory, bytes);
   server::Options options;
   check_note(directory.path());
