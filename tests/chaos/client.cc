@@ -107,7 +107,10 @@ void Client::ask_batch() {
 void Client::ask_together() {
   const bool takes_writes = node_ == directory_.leader() || directory_.forwards(node_);
   const bool reads = !takes_writes || random_.chance(1, 4);
-  talk_ = std::make_unique<sim::Talk>(sim::Talk::Setup{world_, workload_, number_, sim::Talk::draw_kind(reads, random_)}, random_);
+  sim::Talk::Kind kind = sim::Talk::draw_kind(reads, random_);
+  // A RESET would forget that the connection has said the password.
+  if (kind == sim::Talk::Kind::kReset) kind = sim::Talk::Kind::kDiscard;
+  talk_ = std::make_unique<sim::Talk>(sim::Talk::Setup{world_, workload_, number_, kind}, random_);
   connection_->send(talk_->begin(random_));
   wait_for_answers();
 }
