@@ -120,9 +120,9 @@ void Chaos::end() {
 Microseconds Chaos::settled_at() const {
   Microseconds last = world_.scheduler.now();
   for (const auto& machine : cluster_.machines()) {
-    last = std::max({last, machine->paused_until(), machine->weather.stalled_until + kSecond});
+    last = std::max({last, machine->paused_until(), machine->weather.stalled_until, machine->busy_until});
   }
-  return last + kSecond;   // For the slow jobs under way.
+  return last;
 }
 
 Machine& Chaos::leader_or_any(Fault& fault) {

@@ -24,7 +24,7 @@ class Chaos {
     if (world_.parameters.damaged) damage_.begin();
   }
   void end();
-  // When the last pause and the last stalled job are over.
+  // When the last pause, the last stall and the jobs under way are over.
   Microseconds settled_at() const;
   // See Operator::restore().
   void restore_members() { operator_.restore(); }

@@ -51,6 +51,26 @@ void Invariants::check(Machine& machine) {
   Seen& seen = seen_[machine.number];
   check_term_and_role(machine, seen);
   check_indexes(machine, seen);
+  check_states();
+  if (std::exchange(machine.touched, false)) check_process(machine);
+}
+
+void Invariants::check_process(Machine& machine) {
+  check_configurations(machine);
+  check_configuration_in_force(machine);
+  check_matches(machine);
+  machine.process()->node().check_bounds();
+}
+
+// I13: what is no key and no digest.
+void Invariants::check_states() {
+  if (states_.empty()) return;
+  for (const auto& [number, header] : std::exchange(states_, {})) {
+    if (header.applied_index > replicated_.committed()) continue;
+    if (const std::string wrong = replicated_.judge(header); !wrong.empty()) {
+      world_.fail("I13", base::format("machine %zu: ", number) + wrong);
+    }
+  }
 }
 
 void Invariants::check_term_and_role(Machine& machine, Seen& seen) {
@@ -168,21 +188,15 @@ void Invariants::commit_first(Machine& machine, raft::Index index) {
     return *theirs == entry;
   };
   const bool changes = entry.kind == raft::EntryKind::kConfiguration;
-  const raft::Configuration& at_entry = changes ? configurations_.at({index, entry.term}) : members_;
+  const raft::EntryId id{.term = entry.term, .index = index};
+  const raft::Configuration& at_entry = changes ? *replicated_.configuration(id) : members_;
   if (!raft.configuration().has_quorum(has_it) && !at_entry.has_quorum(has_it)) {
     world_.fail("I5", base::format("machine %zu holds %s as committed, but no quorum has it durably", machine.number,
                                    entry_name(index, entry).c_str()));
   }
   canonical_.push_back({.entry = entry, .by_term = raft.term()});
+  replicated_.commit(id);
   if (changes) note_members(at_entry);
-}
-
-void Invariants::note_configurations(const storage::LogWrite& write) {
-  for (const raft::Entry& entry : write.append) {
-    if (entry.kind != raft::EntryKind::kConfiguration) continue;
-    raft::Configuration& known = configurations_[{entry.id.index, entry.id.term}];
-    if (!raft::decode_configuration(*entry.payload, known)) world_.fail("I11", "a configuration cannot be read");
-  }
 }
 
 // What came of the operations.
@@ -221,14 +235,12 @@ void Invariants::check_digest(Machine& machine) {
   world_.fail("I13", base::format("machine %zu has another digest at applied %llu", machine.number, Number{applied}));
 }
 
-// --- Now and then ------------------------------------------------------------------------------------
+// --- After its own events ------------------------------------------------------------------------------------
 
 void Invariants::check_all() {
   for (Machine* machine : machines_) {
-    check_configurations(*machine);
-    if (machine->process() == nullptr || machine->dying()) continue;
-    check_matches(*machine);
-    machine->process()->node().check_bounds();
+    if (machine->process() != nullptr && !machine->dying()) check_process(*machine);
+    else check_configurations(*machine);
   }
 }
 
@@ -240,6 +252,28 @@ void Invariants::check_configurations(const Machine& machine) {
   }
   if (open <= 1) return;
   world_.fail("I11", base::format("machine %zu has %zu uncommitted configurations", machine.number, open));
+}
+
+// I11: the configuration in force is the last one of the log, or of what the log has no more. Looked at while nothing is on its
+// way to the disk.
+void Invariants::check_configuration_in_force(Machine& machine) {
+  const raft::Raft& raft = machine.process()->node().raft();
+  Seen& seen = seen_[machine.number];
+  const raft::EntryId last = raft.last();
+  if (last.index == 0 || last == seen.configured || raft.installing() || world_.unnoticed) return;
+  const bool is_durable = raft.durable_index() == last.index && machine.durable.last() == last.index &&
+                          machine.durable.term_at(last.index) == last.term;
+  if (!is_durable) return;
+  seen.configured = last;
+  raft::Index index = last.index;
+  const raft::Configuration* newest = nullptr;
+  for (; newest == nullptr && index > seen.checked && machine.durable.find(index) != nullptr; --index) {
+    newest = replicated_.configuration({.term = machine.durable.term_at(index), .index = index});
+  }
+  if (newest == nullptr) newest = replicated_.configuration_at(index);
+  if (newest == nullptr || *newest == raft.configuration()) return;
+  world_.fail("I11", base::format("the configuration in force at machine %zu is not the last one of its log to %llu", machine.number,
+                                  Number{last.index}));
 }
 
 // I10, from the leader's side: what it counts for a peer is on that peer's disk.
@@ -313,8 +347,8 @@ void Invariants::on_log_durable(Machine& machine, const std::vector<storage::Log
       machine.flushed = std::max(machine.flushed, write.install->last.index);
       seen_[machine.number].installed = write.install->last.index;
     }
-    note_configurations(write);
     for (const raft::Entry& entry : write.append) {
+      replicated_.note(entry);
       const auto before = written.find(entry.id.index - 1);
       const raft::Term term_on_disk = machine.durable.term_at(entry.id.index - 1);
       note_log(entry.id.index, durable_entry(entry), before == written.end() ? term_on_disk : before->second);
@@ -353,6 +387,9 @@ void Invariants::on_send(Machine& machine, const raft::Message& message) {
   }
   if (const auto* reply = std::get_if<raft::AppendEntriesReply>(&message.body)) {
     if (reply->accepted) check_acknowledgement(machine, message, reply->match);
+  }
+  if (const auto* reply = std::get_if<raft::InstallSnapshotReply>(&message.body)) {
+    check_acknowledgement(machine, message, reply->match);
   }
 }
 

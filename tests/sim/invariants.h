@@ -13,6 +13,7 @@
 
 #include "keyspace/keyspace.h"
 #include "tests/sim/machine.h"
+#include "tests/sim/replicated_state.h"
 
 namespace leto::sim {
 
@@ -21,9 +22,9 @@ class Invariants final : public Observer {
   explicit Invariants(World& world) : world_(world) {}
   void set_machines(const std::vector<std::unique_ptr<Machine>>& machines);
 
-  // After each event that concerned the machine.
+  // After each event; what is dearer only if it concerned the machine.
   void check(Machine& machine);
-  // Dearer ones, over all machines; now and then.
+  // Of all machines, whatever they did.
   void check_all();
   raft::Index committed() const { return canonical_.size(); }
   // What was committed last, whoever knows it.
@@ -34,6 +35,7 @@ class Invariants final : public Observer {
   void on_log_durable(Machine& machine, const std::vector<storage::LogWrite>& writes) override;
   void on_compacted(Machine& machine, raft::EntryId base) override;
   void on_send(Machine& machine, const raft::Message& message) override;
+  void on_state(Machine& machine, const keyspace::StateHeader& header) override { states_.emplace_back(machine.number, header); }
   void on_replaced(Machine& machine) override { retired_[machine.node()] = machine.durable; }
 
  private:
@@ -45,6 +47,7 @@ class Invariants final : public Observer {
     raft::Index installed = 0;     // By a snapshot, last.
     raft::Index checked = 0;       // Of its log, against the canonical entries.
     raft::Role role = raft::Role::kFollower;
+    raft::EntryId configured = {}; // Its log's end, when the configuration in force was looked at.
   };
   struct Committed {
     DurableEntry entry;
@@ -66,7 +69,10 @@ class Invariants final : public Observer {
   void check_digest(Machine& machine);
   void check_matches(Machine& machine);
   bool catches_up_from_before(Machine& machine, raft::Index base) const;
+  void check_process(Machine& machine);
   void check_configurations(const Machine& machine);
+  void check_configuration_in_force(Machine& machine);
+  void check_states();
   void note_log(raft::Index index, const DurableEntry& entry, raft::Term previous_term);
   void check_vote(Machine& machine, raft::Term term, raft::NodeId vote);
   void note_vote(const Machine& machine, raft::Term term, raft::NodeId vote);
@@ -75,7 +81,6 @@ class Invariants final : public Observer {
   const Machine* find(raft::NodeId node) const;
   // Of a node that is there, or whose disk was wiped; null: there never was one.
   const DurableLog* log_of(raft::NodeId node) const;
-  void note_configurations(const storage::LogWrite& write);
   void note_members(const raft::Configuration& next);
   static std::string entry_name(raft::Index index, const DurableEntry& entry);
 
@@ -89,7 +94,8 @@ class Invariants final : public Observer {
   std::map<raft::Index, keyspace::Digest> digests_;              // I13
   std::map<raft::Index, keyspace::Databases> databases_;         // I13; not under the digest.
   std::map<raft::NodeId, DurableLog> retired_;                   // When their disks were wiped or replaced.
-  std::map<std::pair<raft::Index, raft::Term>, raft::Configuration> configurations_;
+  ReplicatedState replicated_;
+  std::vector<std::pair<size_t, keyspace::StateHeader>> states_;   // Of machines, to be looked at.
   raft::Configuration members_;
   std::set<std::pair<raft::NodeId, uint64_t>> contexts_;         // Of reads that were asked for.
   raft::NodeId transfer_to_ = raft::kNobody;                     // Whoever was told to lead last.

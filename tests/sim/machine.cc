@@ -1,5 +1,6 @@
 #include "tests/sim/machine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
@@ -202,6 +203,7 @@ bool Machine::bury() {
   }
   world_.trace.text(number, how == Death::kPowerCut ? "loses power" : "is dead");
   paused_until_ = 0;
+  busy_until = 0;
   ++life_;
   take_damage_away();
   if (!comes_back_with.empty()) {
@@ -229,6 +231,7 @@ void Machine::run(uint64_t life, const std::function<void()>& action) {
 
 void Machine::speaks(const std::function<void()>& action) {
   speaking = this;
+  touched = true;
   action();
   speaking = nullptr;
 }
@@ -255,13 +258,14 @@ void Machine::on_fatal(const std::string& text) {
   calling->die(calling->random.chance(1, 2) ? Death::kKill : Death::kPowerCut);
 }
 
-Microseconds Machine::draw_job_time() {
+Microseconds Machine::draw_job_time(uint64_t times) {
   const DiskParameters& usual = world_.parameters.disk;
   Microseconds time = random.between(usual.commit_low, usual.commit_high);
   if (random.chance(usual.hiccup, 10000)) time += random.between(5, 60) * kMillisecond;
   if (weather.slow_high > 0) time += random.between(weather.slow_low, weather.slow_high);
   if (disk_stalls()) time += weather.stalled_until - world_.scheduler.now();
-  return time;
+  busy_until = std::max(busy_until, world_.scheduler.now() + times * time);
+  return times * time;
 }
 
 }  // namespace leto::sim

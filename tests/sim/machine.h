@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "keyspace/keyspace.h"
 #include "server/options.h"
 #include "storage/log_store.h"
 #include "tests/sim/durable_log.h"
@@ -39,6 +40,8 @@ class Observer {
   virtual void on_log_durable(Machine& machine, const std::vector<storage::LogWrite>& writes) = 0;
   virtual void on_compacted(Machine& machine, raft::EntryId base) = 0;
   virtual void on_send(Machine& machine, const raft::Message& message) = 0;
+  // A state that is about to be flushed, or was received as a snapshot.
+  virtual void on_state(Machine& machine, const keyspace::StateHeader& header) = 0;
   // Its disk is empty, or another one, from now on; node() and `durable` are still those before.
   virtual void on_replaced(Machine& machine) = 0;
 };
@@ -148,7 +151,8 @@ class Machine {
     leave_store();
     return result;
   }
-  Microseconds draw_job_time();
+  // Of a job that begins now and takes so many times what one of the log takes.
+  Microseconds draw_job_time(uint64_t times);
   // When a job that would end at `time` really ends, as the disk is today.
   bool disk_stalls() const { return world_.scheduler.now() < weather.stalled_until; }
 
@@ -175,6 +179,8 @@ class Machine {
   uint64_t start_failures = 0;
   Microseconds restart_delay = 0;   // After the next death; 0: whatever.
   Microseconds down_until = 0;      // No process is started before.
+  Microseconds busy_until = 0;      // When the jobs of its disk that were begun are over.
+  bool touched = false;             // Something of its process ran since the invariants were looked at.
 
   World& world() { return world_; }
   Network& network() { return network_; }

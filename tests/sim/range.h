@@ -12,7 +12,7 @@ struct RangeOptions {
   uint64_t first = 1;
   uint64_t seeds = 100;
   uint64_t jobs = 1;
-  bool verify = false;   // Each seed twice: the hashes must be equal. Else the first few only.
+  bool verify = false;   // Each seed twice: the hashes must be equal. Else one of each kind only, in another process.
   ShrinkLimits shrink;         // Of each seed that is shrunk,
   uint64_t shrink_seeds = 3;   // which are no more than so many.
 };

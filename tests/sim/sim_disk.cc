@@ -61,7 +61,7 @@ void SimLogDisk::start_compaction() {
 
 void SimLogDisk::run_job(std::function<void()> work, std::function<void()> done) {
   in_flight_ = true;
-  const Microseconds time = machine_.draw_job_time();
+  const Microseconds time = machine_.draw_job_time(1);
   const Microseconds moment = draw_moment(machine_.random, time);
   machine_.after(moment, [this, rest = time - moment, work = std::move(work), done = std::move(done)] {
     work();
@@ -184,7 +184,7 @@ void SimJobs::run(std::function<void()> work, std::function<void()> done) {
 void SimJobs::start_next() {
   if (under_way_ || jobs_.empty() || machine_.dying()) return;
   under_way_ = true;
-  const Microseconds time = 2 * machine_.draw_job_time();
+  const Microseconds time = machine_.draw_job_time(2);
   const Microseconds moment = draw_moment(machine_.random, time);
   machine_.after(moment, [this, rest = time - moment] {
     work();
@@ -214,6 +214,7 @@ SimKeysDisk::SimKeysDisk(Machine& machine, server::JobRunner& jobs, std::unique_
 
 void SimKeysDisk::flush(keyspace::Cut cut, storage::Witness witness, Flushed done) {
   if (machine_.dying()) return;
+  machine_.observer().on_state(machine_, cut.header);
   KeysFile::flush(std::move(cut), witness, [this, done = std::move(done)](const base::Status& status, keyspace::Cut back) {
     machine_.world().coverage.note(status.is_ok() ? Reached::kFlushed : Reached::kFlushFailed);
     machine_.world().trace.add({.kind = EventKind::kFlushEnds, .machine = machine_.number, .a = status.is_ok(),
@@ -259,6 +260,7 @@ void SimSnapshotDisk::finish(const storage::SnapshotEnd& end, server::LoadDone d
   if (machine_.random.chance(1, 2)) machine_.reaches(Ambush::kInstalling);
   SnapshotFiles::finish(end, [this, done = std::move(done)](base::Result<server::LoadedKeys> result) {
     machine_.world().coverage.note(result.is_ok() ? Reached::kSnapshotInstalled : Reached::kSnapshotRefused);
+    if (result.is_ok()) machine_.observer().on_state(machine_, result.value().header);
     done(std::move(result));
   });
 }

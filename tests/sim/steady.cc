@@ -40,7 +40,7 @@ void Steady::pass(Microseconds length) {
 bool Steady::lost_another_than(const Machine* victim) const {
   const raft::Configuration& members = cluster_.invariants().members();
   return std::any_of(cluster_.machines().begin(), cluster_.machines().end(), [&](const auto& each) {
-    return each.get() != victim && members.find(each->node()) == nullptr;
+    return each.get() != victim && !members.is_voter(each->node());
   });
 }
 

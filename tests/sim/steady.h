@@ -28,7 +28,7 @@ class Steady {
   void set_links(const Machine& victim, bool cut, bool deaf_only);
   void part_all_but_quorum();
   void probe();
-  // A LEAVE that was asked for before the healing came into force only now.
+  // A LEAVE that was asked for before the healing came into force only now; who left may be on its way back.
   bool lost_another_than(const Machine* victim) const;
   void pass(Microseconds length);
   Microseconds election() const { return world_.parameters.options.election_timeout_ms * kMillisecond; }
