@@ -144,8 +144,12 @@ void Raft::State::append_configuration(const Configuration& next) {
 // A peer that the newest configuration drops is still told of it, so that it learns that it was removed.
 void Raft::State::update_peers() {
   std::vector<Progress>& peers = leading.peers;
-  for (Progress& peer : peers)
-    if (!configuration().find(peer.node) && peer.leaves_at == 0) peer.leaves_at = configurations.latest_index();
+  for (Progress& peer : peers) {
+    const bool leaves = !configuration().find(peer.node);
+    // Who comes back while it is still being told goes on as the member that it is.
+    if (!leaves) peer.leaves_at = peer.leaving_ticks = 0;
+    if (leaves && peer.leaves_at == 0) peer.leaves_at = configurations.latest_index();
+  }
   for (const Member& member : configuration().members) {
     if (member.node == self || progress_of(member.node)) continue;
     Progress peer;

@@ -250,6 +250,29 @@ TEST_CASE("a leader that was elected while it leaves finishes the change, and le
   CHECK(solo.raft().role() == raft::Role::kFollower);
 }
 
+TEST_CASE("a member that was removed and is added again before it was told goes on as a member") {
+  const auto solo = ready_leader();
+  REQUIRE(change(*solo, make_configuration({1, 2})) == ChangeResult::kAccepted);
+  solo->sync();
+  solo->accept(2, 1, 2);
+  solo->sync();
+  solo->accept(2, 1, 3);
+  REQUIRE(solo->raft().commit_index() == 3);
+  REQUIRE(solo->raft().configuration() == make_configuration({1, 2}));
+  REQUIRE(change(*solo, make_configuration({1, 2, 3})) == ChangeResult::kAccepted);
+  solo->sync();
+  // Longer than a leader goes on telling one that is gone.
+  for (int i = 0; i < 100; ++i) {
+    solo->tick();
+    solo->accept(2, 1, 4);
+  }
+  REQUIRE(solo->raft().commit_index() == 4);
+  CHECK(solo->raft().peers().size() == 2);
+  solo->accept(3, 1, 4);
+  solo->tick();
+  CHECK(solo->raft().configuration().find(3)->role == MemberRole::kIncoming);
+}
+
 TEST_CASE("answers of a node that was removed raise no term") {
   const auto solo = ready_leader();
   solo->step(9, 50, raft::AppendEntriesReply{});
