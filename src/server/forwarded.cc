@@ -126,6 +126,7 @@ SessionRef Forwarded::session_for(raft::NodeId from, const peer::ForwardedReques
   if (spare_.empty()) {
     session = std::make_shared<Session>();
     session->client.id = next_client_++;
+    session->for_peer = true;
     session->on_output = [this, id = session->client.id] { note_answer(id); };
   } else {
     session = std::move(spare_.back());

@@ -56,10 +56,32 @@ void Forwarder::add(const SessionRef& session, const command::Command& command, 
   if (size > options_.max_entry_bytes) {
     return fail(session, item.sequence, base::format("ERR the command has %zu bytes, more than max-entry-bytes", size));
   }
+  add_to_line(session, item);
+}
+
+void Forwarder::take_over(const SessionRef& session, Session::Sequence sequence) {
+  Request& request = *session->find(sequence);
+  LETO_ASSERT(!request.proposed && request.state != RequestState::kAnswered,
+              base::format("request %llu of client %llu was begun", static_cast<unsigned long long>(sequence),
+                           static_cast<unsigned long long>(session->client.id)));
+  if (request.state != RequestState::kDeferred) request.state = RequestState::kForwarded;
+  add_to_line(session, {.client = session->client.id,
+                        .sequence = sequence,
+                        .bytes = request.arguments.bytes(),
+                        .arrived_us = request.arrived_us});
+}
+
+void Forwarder::add_to_line(const SessionRef& session, const Item& item) {
   Line& line = lines_[item.client];
   line.session = session;
   bytes_ += item.bytes;
-  line.waiting.push_back(item);
+  enqueue(line, item);
+}
+
+// At its place: what came later may be here before it.
+void Forwarder::enqueue(Line& line, const Item& item) {
+  const auto later = [](const Item& a, const Item& b) { return a.sequence < b.sequence; };
+  line.waiting.insert(std::upper_bound(line.waiting.begin(), line.waiting.end(), item, later), item);
   list(item.client, line);
 }
 
@@ -123,7 +145,8 @@ void Forwarder::advance() {
   const bool knows = follow_leader(now_us);
   give_up_overdue_streams(now_us);
   if (replica_.raft().role() == raft::Role::kLeader) {
-    run_waiting_here();
+    // What the replica still has of a connection may come before what is here of it.
+    if (!replica_.writes_wait()) run_waiting_here();
   } else if (knows && !ready_.empty()) {
     send_waiting();
   }

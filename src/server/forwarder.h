@@ -38,6 +38,9 @@ class Forwarder {
   // A request for the leader, whoever that is now or becomes within request-timeout. It is answered by then.
   void add(const SessionRef& session, const command::Command& command, resp::Arguments arguments,
            Replica::Locals locals = {});
+  // The same for a request that this node had taken, and of which it has begun nothing. REQUIRES: the request has its
+  // arguments, and is not answered.
+  void take_over(const SessionRef& session, Session::Sequence sequence);
   // A command of this node's own. `done` is called once, with an empty text if the leader answered OK, else with the
   // error's text.
   using Done = std::function<void(const std::string& error)>;
@@ -88,6 +91,8 @@ class Forwarder {
     Done done;
   };
 
+  void add_to_line(const SessionRef& session, const Item& item);
+  void enqueue(Line& line, const Item& item);
   void list(uint64_t client, Line& line);
   void forget_if_done(uint64_t client);
   Item take_waiting(Line& line);

@@ -123,11 +123,9 @@ void Forwarder::give_back(Item& sent) {
     bytes_ -= sent.bytes;
     return forget_if_done(sent.client);
   }
-  const auto later = [](const Item& a, const Item& b) { return a.sequence < b.sequence; };
   Item again = sent;
   again.settled = false;
-  line.waiting.insert(std::upper_bound(line.waiting.begin(), line.waiting.end(), again, later), again);
-  list(sent.client, line);
+  enqueue(line, again);
   ++stats_.forward_retries;
 }
 

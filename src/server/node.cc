@@ -113,6 +113,11 @@ void Node::make_parts(const NodeStart& start) {
   snapshot_receiver_ = std::make_unique<SnapshotReceiver>(*replica_, parts, identity_.keys_generation);
   compactor_ = std::make_unique<Compactor>(*replica_, parts, *flusher_, *snapshot_sender_);
   replica_->on_output = [this](const SessionRef& session) { note_output(session); };
+  replica_->give_away = [this](const SessionRef& session, Session::Sequence sequence) {
+    if (options_.follower_writes != FollowerWrites::kForward || !goes_to_who_leads(*session)) return false;
+    forwarder_->take_over(session, sequence);
+    return true;
+  };
   replica_->on_configuration_applied = [this] { on_configuration_applied(); };
   replica_->on_role_change = [this] {
     if (replica_->raft().role() == raft::Role::kLeader) return;
@@ -275,6 +280,7 @@ void Node::run_deferred(const SessionRef& session, const command::Command& comma
   const Session::Sequence sequence = session->push({.state = RequestState::kDeferred,
                                                     .command = &command,
                                                     .arrived_us = environment_.clock.monotonic_us()});
+  if ((command.flags & command::kLeaderOnly) != 0) session->find(sequence)->arguments = OwnedArguments(arguments);
   defer(session, sequence, arguments);
 }
 
@@ -302,6 +308,9 @@ void Node::answer(command::Ticket ticket, const std::string& error) {
   tickets_.erase(found);
   Request* request = waiter.session->find(waiter.sequence);
   if (waiter.session->closed() || request == nullptr || request->state != RequestState::kDeferred) return;
+  if (error == Replica::kNotLeader && goes_to_who_leads(*waiter.session)) {
+    return forwarder_->take_over(waiter.session, waiter.sequence);
+  }
   if (!error.empty()) {
     stats_.note_error(error);
     waiter.session->fail(waiter.sequence, error);

@@ -168,6 +168,8 @@ class Node final : public command::Services {
   bool is_forwarded(Session& session, const command::Command& command) const;
   // False: it is known not to know such frames.
   bool leader_takes_forwards() const;
+  // Whether what this node took as the leader, and has not begun, goes to the next one, if that is wanted.
+  bool goes_to_who_leads(const Session& session) const;
   void run_forwarded_here(const SessionRef& session, Session::Sequence sequence);
   void note_output(const SessionRef& session);
   void answer(command::Ticket ticket, const std::string& error);

@@ -32,10 +32,14 @@ bool Node::leader_takes_forwards() const {
   return !abilities.known || (abilities.features & peer::kFeatureForward) != 0;
 }
 
+bool Node::goes_to_who_leads(const Session& session) const {
+  return !session.for_peer && !shutting_down() && leader_takes_forwards();
+}
+
 void Node::run_forwarded_here(const SessionRef& session, Session::Sequence sequence) {
   Request& request = *session->find(sequence);
   if (request.state == RequestState::kForwarded) return replica_->write_here(session, sequence);
-  const OwnedArguments arguments = std::move(request.arguments);
+  const OwnedArguments arguments = request.arguments;   // It keeps them: it may go to another leader yet.
   defer(session, sequence, arguments.views());
 }
 

@@ -124,10 +124,7 @@ void Replica::note_role(const raft::RoleChange& change) {
     // D14: what was proposed may still be committed by another leader.
     lose_pending("UNKNOWN outcome: this node lost leadership before the write was committed");
   }
-  if (change.role != raft::Role::kLeader) {
-    lose_unproposed(change.leader == raft::kNobody ? "CLUSTERDOWN leader lost its majority"
-                                                   : "not leader");
-  }
+  if (change.role != raft::Role::kLeader) lose_unproposed();
   if (on_role_change) on_role_change();
 }
 

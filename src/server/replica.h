@@ -11,9 +11,11 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "command/entry.h"
 #include "command/semantics.h"
 #include "command/table.h"
 #include "keyspace/keyspace.h"
@@ -42,6 +44,8 @@ class Replica {
  public:
   Replica(const ReplicaParts& parts, raft::Options raft_options, raft::Recovered recovered,
           const keyspace::StateHeader& header);
+
+  static constexpr const char* kNotLeader = "not leader";
 
   // Clients. A request is answered now or later, always.
   using Locals = std::shared_ptr<command::LocalCommands>;   // Of an EXEC; else null.
@@ -73,6 +77,8 @@ class Replica {
   size_t pending_bytes() const { return waiting_bytes_ + batch_.bytes() + raft_.uncommitted_bytes(); }
   // The log index that holds or precedes every write accepted so far, once nothing is unproposed.
   bool all_proposed() const { return batch_.empty(); }
+  // There are writes that are in no batch and not answered: one that comes now may not pass them.
+  bool writes_wait() const { return !waiting_writes_.empty() || !lost_.empty(); }
   // Every write that was accepted here is applied, or waits.
   bool drained() const { return batch_.empty() && pending_.empty() && lost_.empty(); }
   // A command was taken in, proposed or applied since the start: this node has, or may have, data.
@@ -109,6 +115,8 @@ class Replica {
   std::function<void()> on_installed;
   // Bytes of the node's own files are rotten: the sentence. Nothing more is to be served from them.
   std::function<void(const std::string&)> on_damage;
+  // Has whoever leads carry out a write that was taken here and not proposed; false: that is not wanted. Not set: it never is.
+  std::function<bool(const SessionRef&, Session::Sequence)> give_away;
   // Called for each session whose output grew.
   std::function<void(const SessionRef&)> on_output;
 
@@ -117,11 +125,14 @@ class Replica {
     raft::EntryId id;
     std::vector<Waiter> waiters;
   };
-  // Writes that are still to be told that they were lost: those before `next` were.
+  // Writes that are still to be told that they were lost, or to be given away: those before `next` were.
   struct LostWrites {
-    std::string error;
+    std::string error;                  // Empty: they were not proposed.
     std::vector<Waiter> waiters;
     size_t next = 0;
+    command::EntryBuilder commands{};   // Of those that were not proposed, one for each waiter;
+    std::string payload{};              // read back from this,
+    std::optional<command::EntryReader> reader{};   // once their turn has come.
   };
   struct WaitingWrite {
     Waiter waiter;
@@ -152,7 +163,9 @@ class Replica {
   // The oldest of them; null if it was answered meanwhile.
   Request* front_waiting_write();
   void forget_waiting_write();
-  void lose_unproposed(const std::string& error);
+  void lose_unproposed();
+  size_t lose_next_unproposed(LostWrites& lost);
+  void send_elsewhere(const Waiter& waiter);
   void lose_pending(const std::string& error);
   void fail_lost();
   std::string write_refusal() const;

@@ -18,7 +18,6 @@ constexpr uint64_t kLingerUsMax = 2000;
 // commands copied into entries. One write, and one entry, always goes.
 constexpr size_t kWritesPerStep = 256;
 constexpr size_t kBytesPerStep = 512 << 10;
-constexpr const char* kNotLeader = "not leader";
 
 }  // namespace
 
@@ -99,15 +98,18 @@ void Replica::forget_waiting_write() {
   waiting_writes_.pop_front();
 }
 
-// Writes that arrived while no leader was known go on once one is. Those that were answered meanwhile go at
-// once: without a leader for long they would be many.
+// Writes that arrived while no leader was known, or leadership was being handed over, go on once it is known who
+// leads. Those that were answered meanwhile go at once: without a leader for long they would be many.
 void Replica::route_waiting_writes() {
   if (!lost_.empty()) return;
+  const bool leads = raft_.role() == raft::Role::kLeader;
+  // Who forwards waits elsewhere.
+  const bool waits_for_leader = raft_.leader() == raft::kNobody && options_.follower_writes != FollowerWrites::kForward;
   size_t bytes = 0;
   for (size_t writes = 0; !waiting_writes_.empty(); ++writes) {
     Request* request = front_waiting_write();
     const std::string refusal = write_refusal();
-    const bool waits_on = raft_.role() != raft::Role::kLeader || writes_held_;
+    const bool waits_on = leads ? writes_held_ : waits_for_leader;
     if (request != nullptr && refusal.empty() && waits_on) return;
     writes_left_ = writes == kWritesPerStep || bytes >= kBytesPerStep;
     if (writes_left_) return;
@@ -115,6 +117,10 @@ void Replica::route_waiting_writes() {
     const Waiter waiter = std::move(waiting_writes_.front().waiter);
     forget_waiting_write();
     if (request == nullptr) continue;
+    if (!leads) {
+      send_elsewhere(waiter);
+      continue;
+    }
     if (!refusal.empty()) {
       fail_write(waiter, refusal);
       continue;
@@ -197,9 +203,10 @@ bool Replica::raise_semantics(uint16_t level) {
          raft::ProposeResult::kAccepted;
 }
 
-void Replica::lose_unproposed(const std::string& error) {
+void Replica::lose_unproposed() {
   while (!batch_.empty()) {
-    lost_.push_back({.error = error, .waiters = std::move(batch_.front().waiters)});
+    ReadyEntry& entry = batch_.front();
+    lost_.push_back({.error = {}, .waiters = std::move(entry.waiters), .commands = std::move(entry.commands)});
     batch_.pop_front();
   }
 }
@@ -211,15 +218,46 @@ void Replica::lose_pending(const std::string& error) {
 }
 
 void Replica::fail_lost() {
-  for (size_t writes = 0; !lost_.empty() && writes < kWritesPerStep;) {
+  size_t bytes = 0;
+  for (size_t writes = 0; !lost_.empty() && writes < kWritesPerStep && bytes < kBytesPerStep;) {
     LostWrites& lost = lost_.front();
-    if (lost.next < lost.waiters.size()) {
-      fail_write(lost.waiters[lost.next++], lost.error);
-      ++writes;
-    } else {
+    if (lost.next == lost.waiters.size()) {
       lost_.pop_front();
+      continue;
+    }
+    ++writes;
+    if (lost.error.empty()) {
+      bytes += lose_next_unproposed(lost);
+    } else {
+      fail_write(lost.waiters[lost.next++], lost.error);
     }
   }
+}
+
+// Returns the bytes of the command, which is taken out of its batch again.
+size_t Replica::lose_next_unproposed(LostWrites& lost) {
+  if (!lost.reader) {
+    lost.payload = lost.commands.finish({.semantics = semantics_level_});
+    lost.reader = command::EntryReader::open(lost.payload, semantics_supported_).value();
+  }
+  command::CommandView view;
+  const bool is_there = lost.reader->next(view);
+  LETO_ASSERT(is_there, "a batch has a command for each that waits for one");
+  const Waiter& waiter = lost.waiters[lost.next++];
+  Request* request = waiter.session->find(waiter.sequence);
+  if (waiter.session->closed() || request == nullptr || request->state == RequestState::kAnswered) return 0;
+  request->arguments = OwnedArguments(view.arguments);
+  const size_t bytes = request->arguments.bytes();
+  send_elsewhere(waiter);
+  return bytes;
+}
+
+// What was taken here, and not proposed: to whoever leads, if that is wanted, else the client hears where that is.
+void Replica::send_elsewhere(const Waiter& waiter) {
+  if (give_away && give_away(waiter.session, waiter.sequence)) return;
+  const Request& request = *waiter.session->find(waiter.sequence);
+  const std::string refusal = refusal_for(*request.command, request.arguments.views());
+  fail_write(waiter, refusal.empty() ? "CLUSTERDOWN leader lost its majority" : refusal);
 }
 
 // The write's error, and the same for the reads that were to see it.

@@ -52,7 +52,7 @@ struct Request {
   uint32_t database = 0;
   const command::Command* command = nullptr;
   uint64_t arrived_us = 0;
-  OwnedArguments arguments{};       // Of reads and of what waits for a leader, or for its answer.
+  OwnedArguments arguments{};       // Of reads, of what waits for a leader or for its answer, of what only a leader can do.
   std::string reply{};
   std::shared_ptr<command::LocalCommands> locals{};   // Of an EXEC.
 };
@@ -95,6 +95,7 @@ class Session : public std::enable_shared_from_this<Session> {
   // The connection is gone: nothing is answered any more.
   void close();
 
+  bool for_peer = false;         // Of another node's client: what cannot be done here goes back there.
   bool in_active_list = false;   // The node's list of sessions with output to flush.
   // Set: nobody reads this session from a socket; it is told whenever the output may have grown.
   std::function<void()> on_output;

@@ -50,6 +50,66 @@ test "a deep pipeline of writes at each follower at once is acknowledged in orde
     assert_same_digest $nodes
 }
 
+# SETs of one key at the leader for as long as it hands over, which its slow disk draws out: their replies.
+proc answers_during_transfer {leader} {
+    call_node $leader DEBUG SYNC-DELAY 50
+    set connection [connect $leader]
+    set transfer [connect $leader]
+    set count 0
+    resp::write $connection [resp::encode [list SET foo [incr count]]]
+    resp::send $transfer TRANSFER
+    while {![resp::reply_waits $transfer 1]} {
+        for {set i 0} {$i < 5} {incr i} { resp::write $connection [resp::encode [list SET foo [incr count]]] }
+    }
+    set answers {}
+    for {set i 0} {$i < $count} {incr i} { lappend answers [resp::text [resp::reply $connection]] }
+    assert_equal [resp::text [resp::reply $transfer]] OK
+    call_node $leader DEBUG SYNC-DELAY 0
+    return $answers
+}
+
+test "writes at a leader that hands over go to the next one: none is refused, none unknown" -timeout 60 {
+    set nodes [start_cluster 3 $::forwarding]
+    set leader [leader_of $nodes]
+    set load [start_load $leader]
+    for {set round 0} {$round < 4} {incr round} {
+        wait_load_progress $load
+        set answers [answers_during_transfer $leader]
+        assert_equal [lsort -unique $answers] OK
+        assert_equal [node_ask $leader GET foo] [llength $answers]
+        wait_for_condition "another one leads" 3000 {[leader_now $nodes] ni [list "" $leader]}
+        wait_load_progress $load
+        # Back to where the load is.
+        assert_equal [node_ask $leader TRANSFER $node::id($leader)] OK
+    }
+    set result [stop_load $load]
+    note "[describe_load $result]; longest pause [dict get $result longest_us] us"
+    assert_equal [dict get $result refused] {}
+    assert_equal [dict get $result unknown] {}
+    assert_equal [dict get $result increments_refused] 0
+    assert_equal [dict get $result increments_unknown] 0
+    assert_load_kept $load $result $nodes
+    assert_same_digest $nodes
+}
+
+test "with follower-writes redirect writes at a leader that hands over are redirected to the next one by their key" -timeout 60 {
+    set nodes [start_cluster 3 {--follower-writes redirect}]
+    for {set round 0} {$round < 3} {incr round} {
+        set leader [leader_of $nodes]
+        set load [start_load $leader]
+        wait_load_progress $load
+        set answers [answers_during_transfer $leader]
+        set next [leader_of $nodes]
+        assert {$next ne $leader}
+        foreach answer [lsort -unique $answers] {
+            assert {$answer in [list OK "-MOVED 12182 127.0.0.1:$node::port($next)"]} $answer
+        }
+        set result [stop_load $load]
+        assert_equal [dict get $result unknown] {}
+        assert_load_kept $load $result $nodes
+    }
+}
+
 test "local reads at a follower see what their own connection wrote" {
     set nodes [start_cluster 3 $::forwarding]
     set connection [connect [lindex [followers_of $nodes] 0]]

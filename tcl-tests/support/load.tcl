@@ -6,7 +6,7 @@
 # Each line of OUT is what became of one request: "a N" acknowledged, "r N" refused (the reply says it did not
 # happen), "u N" unknown (sent, and then the connection was lost, or the reply says perhaps). For increments
 # the same with i: "ai", "ri", "ui". A number is used for one request only, so nothing is ever sent twice.
-# "t MS" notes the longest time without an acknowledgement since the last such line, at each change of server.
+# "t MS" notes each time without an acknowledgement of more than 100 ms; "longest US" at the end the longest one.
 
 source [file join [file dirname [info script]] resp.tcl]
 
@@ -19,7 +19,8 @@ set stopping 0
 set target 0
 set connection ""
 set flight {}        ;# Requests sent and not answered: {kind number}.
-set last_acknowledged [clock milliseconds]
+set last_acknowledged [clock microseconds]
+set longest 0        ;# Microseconds between two acknowledgements.
 set started [clock milliseconds]
 set refused_in_row 0
 
@@ -81,14 +82,16 @@ proc take_reply {} {
     set ::flight [lrange $::flight 1 end]
     if {$type ne "error"} {
         record a$kind $number
-        set now [clock milliseconds]
-        if {$now - $::last_acknowledged > 100} { puts $::out "t [expr {$now - $::last_acknowledged}]" }
+        set now [clock microseconds]
+        set gap [expr {$now - $::last_acknowledged}]
+        if {$gap > 100000} { puts $::out "t [expr {$gap / 1000}]" }
+        if {$gap > $::longest} { set ::longest $gap }
         set ::last_acknowledged $now
         set ::refused_in_row 0
         return 1
     }
     record [expr {[string match "UNKNOWN*" $value] ? "u" : "r"}]$kind $number
-    if {![regexp {^(not leader|CLUSTERDOWN|LOADING|UNKNOWN|MISCONF)} $value]} { puts $::out "! $value" }
+    if {![regexp {^(not leader|CLUSTERDOWN|LOADING|UNKNOWN|MISCONF|MOVED)} $value]} { puts $::out "! $value" }
     return 0
 }
 
@@ -122,5 +125,6 @@ while {!$stopping} {
 }
 if {$connection ne ""} { catch { drain_refusals } }
 lose_connection
+puts $out "longest $longest"
 puts $out "end $next"
 close $out

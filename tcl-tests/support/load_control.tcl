@@ -21,7 +21,7 @@ proc start_load {names args} {
 set load::script [file join [file dirname [file normalize [info script]]] load.tcl]
 
 # Stops the load, waits for its end and returns a dict: acknowledged refused unknown (lists of numbers),
-# increments_acknowledged increments_unknown (counts), sent, outages (ms), complaints.
+# increments_acknowledged increments_unknown increments_refused (counts), sent, outages (ms), longest_us, complaints.
 proc stop_load {load {timeout_ms 20000}} {
     set channel $load::channel($load)
     puts $channel stop
@@ -53,11 +53,13 @@ proc read_load {load} {
             ai - ui - ri { incr increments([lindex [split $line] 0]) }
             t { lappend outages $number }
             ! { lappend complaints $line }
+            longest { dict set result longest_us $number }
             end { dict set result sent $number }
         }
     }
     return [dict merge $result [list acknowledged $acknowledged refused $refused unknown $unknown outages $outages \
-        complaints $complaints increments_acknowledged $increments(ai) increments_unknown $increments(ui)]]
+        complaints $complaints increments_acknowledged $increments(ai) increments_unknown $increments(ui) \
+        increments_refused $increments(ri)]]
 }
 
 # How many requests the load was acknowledged so far, by the size of its record (cheap, never exact).

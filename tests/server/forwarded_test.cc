@@ -54,6 +54,20 @@ TEST_CASE("forwarded requests are carried out in order and answered as from a cl
   CHECK(test.node->stats().forward_served == 4);
 }
 
+TEST_CASE("what waits while leadership is handed over goes back to who forwarded it, whatever follower-writes says here") {
+  for (const FollowerWrites mode : {FollowerWrites::kError, FollowerWrites::kRedirect, FollowerWrites::kForward}) {
+    ServingLeader test;
+    test.options.follower_writes = mode;
+    const SessionRef session = test.node->open_session();
+    test.send(session, {"TRANSFER", "id3"});
+    test.bring(test.frame(1, {{"SET", "k", "1"}, {"LEAVE", "id2"}}));
+    CHECK(test.answers().empty());
+    test.lose_leadership();
+    CHECK(test.answers() == Answers{"1:not taken", "2:not taken"});
+    CHECK(test.network.forwards.empty());
+  }
+}
+
 TEST_CASE("past flush-lag-bytes forwarded writes wait, in their order, until the disk has followed") {
   ServingLeader test;
   test.options.flush_lag_bytes = 1;

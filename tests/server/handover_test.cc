@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "fake_environment.h"
+#include "fake_leader.h"
 #include "fake_peers.h"
 #include "server/membership.h"
 
@@ -96,7 +97,8 @@ TEST_CASE("no change of the members is begun while leadership is handed over") {
   CHECK(it.node->members().members.size() == 3);
   it.lose_leadership_to(2);
   CHECK(it.take(it.session) == "+OK\r\n");
-  CHECK(it.take(other) == "-not leader\r\n");
+  REQUIRE(it.network.forwards.size() == 1);
+  CHECK(FollowerUnderTest::words(it.network.forwards[0]) == "LEAVE id3");
 }
 
 TEST_CASE("TRANSFER says who leads if another one won") {
@@ -125,6 +127,87 @@ TEST_CASE("what was proposed before is answered before leadership goes, and what
   it.lose_leadership_to(3);
   CHECK(it.take(it.session) == "+OK\r\n");
   CHECK(it.take(after) == "-not leader\r\n");
+}
+
+TEST_CASE("what comes while leadership is handed over goes to the next leader with follower-writes forward, in its order") {
+  HandoverTest it;
+  it.options.follower_writes = FollowerWrites::kForward;
+  it.send(it.session, {"TRANSFER", "id3"});
+  const SessionRef client = it.node->open_session();
+  it.send(client, {"SET", "k", "1"});
+  it.send(client, {"GET", "k"});
+  it.send(client, {"SET", "k", "2"});
+  it.turn();
+  CHECK(client->output().empty());
+  it.lose_leadership_to(3);
+  CHECK(it.take(it.session) == "+OK\r\n");
+  it.send(client, {"SET", "k", "3"});   // It came later, and stays behind.
+  it.turn();
+  REQUIRE(it.network.forwards.size() == 1);
+  CHECK(it.network.forwards[0].to == 3);
+  CHECK(FollowerUnderTest::words(it.network.forwards[0]) == "SET k 1");
+  CHECK(client->output().empty());
+  const peer::Forward forward = it.network.forwards[0];
+  peer::ForwardReply reply = FollowerUnderTest::reply_to(forward);
+  reply.answers = {{.number = 1, .taken = true, .reply = "+OK\r\n"}};
+  it.node->on_forward_reply(reply);
+  it.turn();
+  CHECK(it.take(client) == "+OK\r\n");
+  // The others wait for the read between them.
+  CHECK(it.network.forwards.size() == 1);
+}
+
+TEST_CASE("what comes while leadership is handed over hears where to go with follower-writes redirect") {
+  HandoverTest it;
+  it.options.follower_writes = FollowerWrites::kRedirect;
+  it.send(it.session, {"TRANSFER", "id3"});
+  const SessionRef client = it.node->open_session();
+  it.send(client, {"SET", "foo", "1"});
+  it.turn();
+  it.lose_leadership_to(3);
+  CHECK(it.take(client) == "-MOVED 12182 10.0.0.3:5379\r\n");
+}
+
+TEST_CASE("what gathered for the next entry when leadership was lost goes, or is told to go, to the next leader") {
+  for (const FollowerWrites mode : {FollowerWrites::kError, FollowerWrites::kRedirect, FollowerWrites::kForward}) {
+    HandoverTest it;
+    it.options.follower_writes = mode;
+    const SessionRef client = it.node->open_session();
+    it.send(client, {"SET", "foo", "1"});
+    it.turn();
+    REQUIRE(it.disk.busy());
+    it.send(client, {"SET", "foo", "2"});
+    const SessionRef other = it.node->open_session();
+    it.send(other, {"SET", "bar", "3"});
+    it.turn();
+    REQUIRE_FALSE(it.node->raft().last().index > 3);
+    it.lose_leadership_to(2);
+    CHECK(it.take(other) == (mode == FollowerWrites::kError      ? "-not leader\r\n"
+                             : mode == FollowerWrites::kRedirect ? "-MOVED 5061 10.0.0.2:5379\r\n"
+                                                                 : ""));
+    const std::string first = "-UNKNOWN outcome: this node lost leadership before the write was committed\r\n";
+    CHECK(it.take(client) == first + (mode == FollowerWrites::kError      ? "-not leader\r\n"
+                                      : mode == FollowerWrites::kRedirect ? "-MOVED 12182 10.0.0.2:5379\r\n"
+                                                                          : ""));
+    REQUIRE(it.network.forwards.size() == (mode == FollowerWrites::kForward ? 1 : 0));
+    if (mode == FollowerWrites::kForward) CHECK(FollowerUnderTest::words(it.network.forwards[0]) == "SET foo 2; SET bar 3");
+  }
+}
+
+TEST_CASE("what was to be forwarded is done here, in its order, if this node leads again before it left") {
+  HandoverTest it;
+  it.options.follower_writes = FollowerWrites::kForward;
+  it.send(it.session, {"TRANSFER", "id3"});
+  const SessionRef client = it.node->open_session();
+  it.send(client, {"INCR", "k"});
+  it.turn();
+  it.network.forwards_leave = false;
+  it.lose_leadership_to(3);
+  it.send(client, {"INCR", "k"});
+  it.turn();
+  it.peers.elect();
+  it.peers.ticks(5);
+  CHECK(it.take(client) == ":1\r\n:2\r\n");
 }
 
 TEST_CASE("nobody is asked to lead before this node has committed what it proposed, however far the others are") {

@@ -5,6 +5,7 @@
 
 #include "base/format.h"
 #include "fake_environment.h"
+#include "fake_leader.h"
 #include "fake_peers.h"
 
 namespace leto::server::test {
@@ -348,7 +349,7 @@ TEST_CASE("LEAVE beside a voter that catches up within three election timeouts i
   CHECK(it.test.node->members().find_id("id2") == nullptr);
 }
 
-TEST_CASE("when leadership is lost what was begun is unknown, and what waits did not happen") {
+TEST_CASE("when leadership is lost what was begun is unknown, and what waits goes to the next leader") {
   NodeUnderTest test;
   test.lead();
   FakePeers peers(test, {});
@@ -360,10 +361,18 @@ TEST_CASE("when leadership is lost what was begun is unknown, and what waits did
   peers.ticks(2);
   test.lose_leadership_to(9);
   CHECK(test.take(begun) == "-UNKNOWN outcome: this node lost leadership during the change\r\n");
-  CHECK(test.take(waits) == "-not leader\r\n");
-  // The dial ends after all: nobody is answered twice.
+  CHECK(waits->output().empty());
+  REQUIRE(test.network.forwards.size() == 1);
+  CHECK(FollowerUnderTest::words(test.network.forwards[0]) == "JOIN 10.0.0.8:15379 id8");
+  // The dial ends after all: that is of no interest any more.
   answer_dial(test, found(8));
   CHECK(waits->output().empty());
+  const peer::Forward& forward = test.network.forwards[0];
+  peer::ForwardReply reply = FollowerUnderTest::reply_to(forward);
+  reply.answers = {{.number = 1, .taken = true, .reply = "+OK\r\n"}};
+  test.node->on_forward_reply(reply);
+  test.turn();
+  CHECK(test.take(waits) == "+OK\r\n");
 }
 
 TEST_CASE("a JOIN that does not get done holds up no other change for ever") {
