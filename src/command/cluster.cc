@@ -71,13 +71,22 @@ void join_command(Context& context) {
 }
 
 void leave_command(Context& context) {
-  const std::string_view id = context.arguments[1];
-  if (!is_id(id)) {
-    context.reply.error("ERR invalid node id '" + shown(id, kShownMax) + "'");
+  constexpr size_t kWithForce = 3;
+  const Arguments arguments = context.arguments;
+  if (arguments.size() > kWithForce) {
+    context.reply.error(wrong_arity("leave"));
+    return;
+  }
+  if (!is_id(arguments[1])) {
+    context.reply.error("ERR invalid node id '" + shown(arguments[1], kShownMax) + "'");
+    return;
+  }
+  if (arguments.size() == kWithForce && !is_word(arguments.back(), "force")) {
+    context.reply.error("ERR syntax error");
     return;
   }
   context.deferred = true;
-  context.services->leave(context.ticket, id);
+  context.services->leave(context.ticket, {.id = std::string(arguments[1]), .force = arguments.size() == kWithForce});
 }
 
 void snapshot_command(Context& context) {

@@ -49,6 +49,11 @@ struct JoinRequest {
   std::string forwarding_host{};       // The machine on which it was said, if it is another one: loopback addresses are its.
 };
 
+struct LeaveRequest {
+  std::string id{};
+  bool force = false;                  // Also where those who are left may be no majority that answers and keeps up.
+};
+
 // Names a reply that comes later: see Context::defer().
 using Ticket = uint64_t;
 
@@ -73,7 +78,7 @@ class Services {
   virtual std::string digest() = 0;                                 // Recomputed; 40 hex digits.
   // Deferred.
   virtual void join(Ticket ticket, const JoinRequest& request) = 0;
-  virtual void leave(Ticket ticket, std::string_view id) = 0;
+  virtual void leave(Ticket ticket, const LeaveRequest& request) = 0;
   virtual void transfer(Ticket ticket, std::string_view id) = 0;   // An empty id: the best voter.
   virtual void snapshot(Ticket ticket) = 0;
   virtual void shutdown(Ticket ticket, const ShutdownRequest& request) = 0;

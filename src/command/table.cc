@@ -53,7 +53,7 @@ constexpr Command kCommands[] = {
      "Get information and statistics about the server"},
     {"join", join_command, -3, kAdmin | kNoScript | kNoMulti | kDeferred | kLeaderOnly, 0, 0, 0, "server",
      kLetoVersion, "O(1) log entries", "Add the node at a peer address to the cluster"},
-    {"leave", leave_command, 2, kAdmin | kNoScript | kNoMulti | kDeferred | kLeaderOnly, 0, 0, 0, "server",
+    {"leave", leave_command, -2, kAdmin | kNoScript | kNoMulti | kDeferred | kLeaderOnly, 0, 0, 0, "server",
      kLetoVersion, "O(1) log entries", "Remove a node from the cluster"},
     {"multi", multi_command, 1, kNoScript | kLoading | kFast | kUnqueued, 0, 0, 0, "transactions", "1.2.0", "O(1)",
      "Mark the start of a transaction block"},

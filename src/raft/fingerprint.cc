@@ -45,6 +45,14 @@ void put(std::string& bytes, const std::vector<ReadContext>& contexts) {
   }
 }
 
+void put(std::string& bytes, const LiveRound& round, uint64_t now) {
+  put_varint(bytes, round.counter);
+  if (round.counter == 0) return;
+  bytes += encode_configuration(round.wanted);
+  put_varint(bytes, now - round.sent_at);
+  put_varint(bytes, now - round.asked_at);
+}
+
 void put(std::string& bytes, const Leading& leading, uint64_t now) {
   put_varint(bytes, leading.term_start);
   for (const Progress& peer : leading.peers) put(bytes, peer);
@@ -64,6 +72,7 @@ void put(std::string& bytes, const Leading& leading, uint64_t now) {
     put_varint(bytes, now - sent.tick);
   }
   put_varint(bytes, leading.lease_from ? now - *leading.lease_from + 1 : 0);
+  for (const LiveRound* round : {&leading.change_round, &leading.promotion_round}) put(bytes, *round, now);
 }
 
 }  // namespace

@@ -4,6 +4,9 @@
 //   new voter     {.. learner}  ->  caught up: {.. incoming}  ->  committed: {.. voter}
 //   voter leaves  {.. outgoing}  ->  committed: {..}
 //   replacement   a learner under the id of a voter; when it is promoted that voter becomes outgoing
+//
+// A joint configuration is appended only once a majority of the old and one of the new voters have answered a
+// round of heartbeats that was sent after it was wanted, unless it is forced: else nothing might ever be committed again.
 #include <algorithm>
 #include <cinttypes>
 
@@ -80,34 +83,60 @@ Configuration without_joint_roles(const Configuration& joint) {
 
 }  // namespace
 
-ChangeResult Raft::State::change_config(const Configuration& target) {
+ChangeResult Raft::State::change_config(const Configuration& target, ChangeCare care) {
   if (!leads()) return ChangeResult::kNotLeader;
   if (!is_valid_target(target)) return ChangeResult::kInvalid;
   if (configuration().is_joint()) return ChangeResult::kInProgress;
   const std::optional<Configuration> next = first_step(configuration(), target);
   if (!next) return ChangeResult::kInvalid;
   if (*next == configuration()) return ChangeResult::kNothingToDo;
-  const ChangeResult refusal = reason_to_refuse(*next);
+  const ChangeResult refusal = reason_to_refuse(*next, care);
   if (refusal != ChangeResult::kAccepted) return refusal;
   append_configuration(*next);
   return ChangeResult::kAccepted;
 }
 
-// Both majorities of the step must be within reach, else nothing could ever be committed again
-// (scenarios 21 and 31).
-ChangeResult Raft::State::reason_to_refuse(const Configuration& next) const {
+ChangeResult Raft::State::reason_to_refuse(const Configuration& next, ChangeCare care) {
   if (!leads_and_committed_in_term()) return ChangeResult::kNotReady;
   if (configurations.latest_index() > commit || leading.transfer_to != kNobody) return ChangeResult::kInProgress;
-  const bool is_live = next.has_quorum([this](NodeId node) { return is_live_voter(node); });
-  if (!is_live) return ChangeResult::kNoLiveQuorum;
-  if (!can_commit_soon(next)) return ChangeResult::kVotersLag;
+  const ChangeResult wait = care == ChangeCare::kForced ? ChangeResult::kAccepted : reason_to_wait(next);
+  if (wait != ChangeResult::kAccepted) return wait;
   const Member* own = next.find(self);
   return own && own->role == MemberRole::kVoter ? ChangeResult::kAccepted : ChangeResult::kRemovesLeader;
 }
 
+// Both majorities of the step must be within reach, else nothing could ever be committed again
+// (scenarios 21 and 31).
+ChangeResult Raft::State::reason_to_wait(const Configuration& next) {
+  const bool is_live = next.has_quorum([this](NodeId node) { return is_live_voter(node); });
+  if (!is_live) return ChangeResult::kNoLiveQuorum;
+  if (!can_commit_soon(next)) return ChangeResult::kVotersLag;
+  return ask_who_lives(leading.change_round, next);
+}
+
+// Who was heard of a moment ago may have died since. Where other majorities are to decide, they are asked first.
+ChangeResult Raft::State::ask_who_lives(LiveRound& round, const Configuration& next) {
+  if (!next.is_joint()) return ChangeResult::kAccepted;
+  const bool is_forgotten = now - round.asked_at > options.heartbeat_ticks;
+  if (round.counter == 0 || round.wanted != next || is_forgotten) {
+    note_round_sent();
+    round = {.wanted = next, .counter = leading.read_counter, .sent_at = now};
+    for (Progress& peer : leading.peers)
+      if (next.is_voter(peer.node)) peer.heartbeat_due = true;
+  }
+  round.asked_at = now;
+  const bool is_late = now - round.sent_at >= options.election_ticks;
+  const bool have_answered = quorum_answered(next, round.counter);
+  if (!have_answered && !is_late) return ChangeResult::kAsksWhoLives;
+  round = {};
+  return have_answered ? ChangeResult::kAccepted : ChangeResult::kNoLiveQuorum;
+}
+
+// By a heartbeat less than a leader is given that hears from no majority: so it says why it refuses before it steps down.
 bool Raft::State::is_live_voter(NodeId node) const {
+  const uint64_t ticks_max = options.election_ticks - std::min(options.heartbeat_ticks, options.election_ticks / 2);
   const Progress* peer = progress_of(node);
-  return node == self || (peer && peer->answers_lately(options.election_ticks));
+  return node == self || (peer && peer->answers_lately(ticks_max));
 }
 
 // Whose leaving would make a majority of voters that lag would stop all writes until they have caught up. The majority of
@@ -185,7 +214,7 @@ void Raft::State::promote_learners() {
     promoted->role = MemberRole::kIncoming;
     is_changed = true;
   }
-  if (is_changed) append_configuration(next);
+  if (is_changed && ask_who_lives(leading.promotion_round, next) == ChangeResult::kAccepted) append_configuration(next);
 }
 
 void Raft::State::forget_leavers() {

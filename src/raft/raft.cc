@@ -105,7 +105,9 @@ Raft::~Raft() = default;
 void Raft::step(const Message& message) { state_->step(message); }
 void Raft::tick() { state_->tick(); }
 ProposeResult Raft::propose(Payload payload, EntryId* id) { return state_->propose(std::move(payload), id); }
-ChangeResult Raft::change_config(const Configuration& target) { return state_->change_config(target); }
+ChangeResult Raft::change_config(const Configuration& target, ChangeCare care) {
+  return state_->change_config(target, care);
+}
 TransferResult Raft::transfer(NodeId to) { return state_->transfer(to); }
 void Raft::read_index(uint64_t context) { state_->read_index(context); }
 void Raft::durable(WriteSeq seq) { state_->durable(seq); }

@@ -133,11 +133,16 @@ enum class ChangeResult : uint8_t {
   kNotLeader,
   kNotReady,          // No entry of this term is committed yet: try again.
   kInProgress,        // Another change is not finished: try again.
-  kNoLiveQuorum,      // The new voters that were heard of lately would be no majority.
+  kAsksWhoLives,      // The voters were just asked whether they live: try again at each turn, until they have answered.
+  kNoLiveQuorum,      // The voters that answer are no majority, before the change or after it.
   kVotersLag,         // A voter leaves, and the rest that was heard of and keeps up would be no majority: try later.
   kRemovesLeader,     // Nothing but that speaks against it: transfer first.
   kInvalid,           // No voter left, joint roles in the target, or too many members.
 };
+
+// kForced makes a change though it may stop all writes: kAsksWhoLives, kNoLiveQuorum and kVotersLag are not answered then.
+// It is safe all the same: what is committed stays, and nothing is committed without both majorities.
+enum class ChangeCare : uint8_t { kCareful, kForced };
 
 enum class TransferResult : uint8_t { kAccepted, kNotLeader, kNotVoter, kInProgress };
 
@@ -170,7 +175,7 @@ class Raft {
   // `target` is the wanted final configuration: roles kVoter, kLearner, kObserver only. New voters are
   // added as learners first and promoted once caught up; removals go through a joint configuration.
   // Address-only differences are one simple entry.
-  ChangeResult change_config(const Configuration& target);
+  ChangeResult change_config(const Configuration& target, ChangeCare care = ChangeCare::kCareful);
   TransferResult transfer(NodeId to);
   // Asks for an index at which a read that arrived before this call is linearizable. Contexts are the
   // caller's, each used once; each comes back exactly once in Output::reads.

@@ -72,15 +72,15 @@ void Raft::State::note_round_sent() {
     leading.lease_rounds.push_back({.counter = leading.read_counter, .tick = now});
 }
 
-bool Raft::State::quorum_answered(uint64_t counter) const {
-  return configuration().has_quorum([&](NodeId node) {
+bool Raft::State::quorum_answered(const Configuration& voters, uint64_t counter) const {
+  return voters.has_quorum([&](NodeId node) {
     const Progress* peer = progress_of(node);
     return node == self || (peer && peer->read_counter >= counter);
   });
 }
 
 void Raft::State::serve_rounds() {
-  while (!leading.rounds.empty() && quorum_answered(leading.rounds.front().counter)) {
+  while (!leading.rounds.empty() && quorum_answered(configuration(), leading.rounds.front().counter)) {
     const ReadRound round = std::move(leading.rounds.front());
     leading.rounds.pop_front();
     LETO_ASSERT(leads_and_committed_in_term() && round.index >= leading.term_start && round.index <= commit,
@@ -88,7 +88,7 @@ void Raft::State::serve_rounds() {
     leading.contexts -= round.contexts.size();
     for (const ReadContext& context : round.contexts) answer_read(context, true, round.index);
   }
-  while (!leading.lease_rounds.empty() && quorum_answered(leading.lease_rounds.front().counter)) {
+  while (!leading.lease_rounds.empty() && quorum_answered(configuration(), leading.lease_rounds.front().counter)) {
     const CounterSent& sent = leading.lease_rounds.front();
     if (sent.counter >= leading.lease_counter_min) leading.lease_from = sent.tick;
     leading.lease_rounds.pop_front();

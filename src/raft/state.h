@@ -53,6 +53,14 @@ struct CounterSent {
   uint64_t tick = 0;
 };
 
+// A round of heartbeats that was sent because a configuration with other majorities is wanted.
+struct LiveRound {
+  Configuration wanted;
+  uint64_t counter = 0;    // 0: there is none.
+  uint64_t sent_at = 0;    // Ticks.
+  uint64_t asked_at = 0;   // When it was last wanted.
+};
+
 // What only a leader knows; made anew for each term it leads.
 struct Leading {
   Index term_start = 0;              // Its first entry: the kNothing of its term.
@@ -72,6 +80,9 @@ struct Leading {
 
   NodeId transfer_to = kNobody;
   uint64_t transfer_ticks = 0;
+
+  LiveRound change_round;      // For change_config(),
+  LiveRound promotion_round;   // and for learners that have caught up: neither takes the other's away.
 };
 
 struct Raft::State {
@@ -236,7 +247,7 @@ struct Raft::State {
   bool round_is_due() const;
   void start_round();
   void serve_rounds();
-  bool quorum_answered(uint64_t counter) const;
+  bool quorum_answered(const Configuration& voters, uint64_t counter) const;
   void note_round_sent();
   bool lease_holds() const;
   void drop_lease();
@@ -254,8 +265,10 @@ struct Raft::State {
   void leave_to_healthy_peer();
 
   // membership.cc (section 6)
-  ChangeResult change_config(const Configuration& target);
-  ChangeResult reason_to_refuse(const Configuration& next) const;
+  ChangeResult change_config(const Configuration& target, ChangeCare care);
+  ChangeResult reason_to_refuse(const Configuration& next, ChangeCare care);
+  ChangeResult reason_to_wait(const Configuration& next);
+  ChangeResult ask_who_lives(LiveRound& round, const Configuration& next);
   bool is_live_voter(NodeId node) const;
   bool can_commit_soon(const Configuration& next) const;
   bool is_near_the_end(Index index) const;

@@ -88,14 +88,14 @@ void Membership::dial_again() {
   }
 }
 
-void Membership::leave(command::Ticket ticket, std::string_view id) {
-  if (replica_.raft().configuration().find_id(id) == nullptr) {
-    answer_(ticket, base::format("ERR no member is called '%.*s'", static_cast<int>(id.size()), id.data()));
+void Membership::leave(command::Ticket ticket, const command::LeaveRequest& request) {
+  if (replica_.raft().configuration().find_id(request.id) == nullptr) {
+    answer_(ticket, base::format("ERR no member is called '%s'", request.id.c_str()));
     return;
   }
   if (!admits(ticket)) return;
-  Change change{.ticket = ticket, .arrived_us = environment_.clock.monotonic_us()};
-  change.member.id = std::string(id);
+  Change change{.ticket = ticket, .forced = request.force, .arrived_us = environment_.clock.monotonic_us()};
+  change.member.id = request.id;
   changes_.push_back(std::move(change));
   advance();
 }
@@ -164,9 +164,10 @@ void Membership::advance() {
   }
   handover_.advance();
   if (departure_ != 0 && replica_.raft().committed_configuration().find(self_) == nullptr) answer_departure({});
+  drop_overdue();
   // What is proposed now would be lost with the leadership.
   if (handover_.under_way()) return;
-  drop_overdue();
+  give_waiting_away();
   dial_again();
   advance_changes();
   if (changes_.empty() && !said_.empty()) propose_said();
@@ -215,7 +216,8 @@ void Membership::advance_changes() {
     } else if (change.stage == Stage::kProposing) {
       propose(change);
     }
-    if (changes_.size() == waiting) return;
+    // Those behind it would be lost with the leadership.
+    if (changes_.size() == waiting || handover_.under_way()) return;
   }
 }
 
@@ -288,14 +290,16 @@ void Membership::propose(Change& change) {
   }
   raft::Configuration configuration;
   if (!target(change, configuration)) return;
-  switch (replica_.raft().change_config(configuration)) {
+  const raft::ChangeCare care = change.forced ? raft::ChangeCare::kForced : raft::ChangeCare::kCareful;
+  switch (replica_.raft().change_config(configuration, care)) {
     case raft::ChangeResult::kAccepted:
     case raft::ChangeResult::kNothingToDo:
       change.stage = Stage::kCommitting;
       return;
     case raft::ChangeResult::kNotReady:
     case raft::ChangeResult::kInProgress:
-      return;  // Again at the next tick.
+    case raft::ChangeResult::kAsksWhoLives:
+      return;  // Again at the next turn.
     case raft::ChangeResult::kNotLeader:
       finish("not leader");
       return;
@@ -340,15 +344,19 @@ std::string Membership::who_lags(const std::string& leaver, const raft::Configur
 
 // The core said that those who are left can go on without it; so does the next leader when it is asked.
 void Membership::leave_as_leader() {
+  if (departure_ != 0) return;   // The one before it is not answered yet.
   const Change change = changes_.front();
   if (!forward_to_leader) {
     return finish(base::format("ERR %s is the leader; let another node lead first", change.member.id.c_str()));
   }
   changes_.pop_front();
   departure_ = change.ticket;
-  handover_.begin(raft::kNobody, [this, id = change.member.id](const std::string& error) {
-    if (!error.empty()) return answer_departure(error);
-    forward_to_leader({"LEAVE", id}, [this](const std::string& result) { answer_departure(result); });
+  std::vector<std::string> request = {"LEAVE", change.member.id};
+  if (change.forced) request.push_back("FORCE");
+  handover_.begin(raft::kNobody, [this, request](const std::string& error) {
+    if (replica_.raft().role() == raft::Role::kLeader) return answer_departure(error);
+    // Whoever it is that leads.
+    forward_to_leader(request, [this](const std::string& result) { answer_departure(result); });
   });
 }
 
@@ -366,11 +374,16 @@ void Membership::finish(const std::string& error) {
 
 void Membership::leadership_lost() {
   led_since_us_ = 0;
-  for (const Change& change : std::exchange(changes_, {})) {
-    answer_(change.ticket, change.stage == Stage::kCommitting
-                               ? "UNKNOWN outcome: this node lost leadership during the change"
-                               : "not leader");
+  if (!changes_.empty() && changes_.front().stage == Stage::kCommitting) {
+    finish("UNKNOWN outcome: this node lost leadership during the change");
   }
+  give_waiting_away();
+}
+
+// While leadership is being handed over it is not known to whom, and this node's own LEAVE may have to be there first.
+void Membership::give_waiting_away() {
+  if (replica_.raft().role() == raft::Role::kLeader || handover_.under_way()) return;
+  for (const Change& change : std::exchange(changes_, {})) answer_(change.ticket, "not leader");
 }
 
 }  // namespace leto::server

@@ -24,7 +24,7 @@ class Membership {
 
   void join(command::Ticket ticket, const command::JoinRequest& request);
   // Of this node itself: it hands leadership over, and asks the new leader to remove it.
-  void leave(command::Ticket ticket, std::string_view id);
+  void leave(command::Ticket ticket, const command::LeaveRequest& request);
   // An empty id: to the best voter.
   void transfer(command::Ticket ticket, std::string_view id);
   // Set by the owner: has the leader carry out a command, and says how it ended; an empty error means OK. Not
@@ -39,7 +39,8 @@ class Membership {
   // Takes the next step of the first change; call it once per turn. A change that is not done within
   // request-timeout is answered and forgotten, so that it holds up no other; what is in the log goes on.
   void advance();
-  // Leadership was lost: what was begun ends as UNKNOWN, what waits as refused.
+  // Leadership was lost: what was begun ends as UNKNOWN; what waits is answered `not leader`, upon which the owner may ask
+  // who leads now. If this node itself is leaving, that is asked for first.
   void leadership_lost();
 
  private:
@@ -47,6 +48,7 @@ class Membership {
   struct Change {
     command::Ticket ticket = 0;
     bool joins = false;
+    bool forced = false;
     Stage stage = Stage::kProposing;
     uint64_t arrived_us = 0;
     uint64_t dial_at_us = 0; // kDialsAgain: not before.
@@ -74,6 +76,7 @@ class Membership {
   // The refusal, for voters of `left` that have to catch up before `leaver` goes.
   std::string who_lags(const std::string& leaver, const raft::Configuration& left) const;
   void leave_as_leader();
+  void give_waiting_away();
   void answer_departure(const std::string& error);
   bool is_done(const Change& change) const;
   bool is_alive(raft::NodeId node) const;

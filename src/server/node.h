@@ -135,7 +135,7 @@ class Node final : public command::Services {
   void debug_sync_delay(uint64_t milliseconds) override;
   std::string digest() override;
   void join(command::Ticket ticket, const command::JoinRequest& request) override;
-  void leave(command::Ticket ticket, std::string_view id) override;
+  void leave(command::Ticket ticket, const command::LeaveRequest& request) override;
   void transfer(command::Ticket ticket, std::string_view id) override;
   void snapshot(command::Ticket ticket) override;
   void shutdown(command::Ticket ticket, const command::ShutdownRequest& request) override;

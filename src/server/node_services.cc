@@ -120,7 +120,7 @@ void Node::join(command::Ticket ticket, const command::JoinRequest& request) {
   membership_->join(ticket, request);
 }
 
-void Node::leave(command::Ticket ticket, std::string_view id) { membership_->leave(ticket, id); }
+void Node::leave(command::Ticket ticket, const command::LeaveRequest& request) { membership_->leave(ticket, request); }
 
 void Node::transfer(command::Ticket ticket, std::string_view id) { membership_->transfer(ticket, id); }
 

@@ -55,7 +55,7 @@ test "TRANSFER goes from node to node under load, and no write ends as unknown" 
         if {$i < 5} { assert_equal [leader_of $nodes] $next }
     }
     set result [stop_load $load]
-    note "[describe_load $result]; pauses [dict get $result outages]"
+    note "[describe_load $result]; longest pause [dict get $result longest_us] us"
     assert_equal [dict get $result unknown] {}
     assert_equal [dict get $result increments_unknown] 0
     assert_same_digest $nodes
@@ -84,10 +84,90 @@ test "LEAVE of the leader hands over, and then it is out, under load" -timeout 6
     wait_members $rest
     wait_load_progress $load
     set result [stop_load $load]
-    note "[describe_load $result]; pauses [dict get $result outages]"
+    note "[describe_load $result]; longest pause [dict get $result longest_us] us"
     assert_equal [dict get $result unknown] {}
+    assert_equal [dict get $result increments_unknown] 0
     assert_load_kept $load $result $rest
     assert_match [node_ask $leader GET a] "-CLUSTERDOWN *removed*"
+}
+
+# How long the pause may be is asserted in virtual time: tests/sim/handover_test.cc. Here it is the machine's, too.
+test "LEAVE of the leader refuses no write at the others that forward, and loses none" -timeout 60 {
+    set nodes [start_cluster 3 {--follower-writes forward}]
+    set leader [leader_of $nodes]
+    set rest [others $nodes $leader]
+    set load [start_load $rest]
+    wait_load_progress $load
+    assert_equal [node_ask $leader LEAVE $node::id($leader)] OK
+    wait_members $rest
+    wait_load_progress $load
+    set result [stop_load $load]
+    note "[describe_load $result]; longest pause [dict get $result longest_us] us"
+    assert_equal [dict get $result refused] {}
+    assert_equal [dict get $result unknown] {}
+    assert_equal [dict get $result increments_refused] 0
+    assert_equal [dict get $result increments_unknown] 0
+    assert_load_kept $load $result $rest
+}
+
+test "kill -9 of one of three and LEAVE of another one at once: refused, and writes go on" -timeout 60 {
+    set nodes [start_cluster 3]
+    set leader [leader_of $nodes]
+    lassign [others $nodes $leader] dead other
+    kill9 $dead
+    foreach leaver [list $other $leader] {
+        assert_match [node_ask $leader LEAVE $node::id($leaver)] "-ERR refused: the members that are left and answer would be no majority"
+        assert_equal [node_ask $leader SET a $leaver] OK
+        assert_equal [leader_of [list $leader $other]] $leader
+    }
+    assert_equal [raft_field $leader members] 3
+    # The dead one may go.
+    assert_equal [node_ask $leader LEAVE $node::id($dead)] OK
+    wait_members [list $leader $other]
+    # Of two the dead one may not.
+    kill9 $other
+    assert_match [node_ask $leader LEAVE $node::id($other)] "-ERR refused: the members that are left and answer would be no majority"
+}
+
+test "LEAVE with FORCE beside a dead node begins at once, and is done when that is back" -timeout 60 {
+    set nodes [start_cluster 3]
+    set leader [leader_of $nodes]
+    lassign [others $nodes $leader] dead leaver
+    assert_equal [node_ask $leader SET a b] OK
+    kill9 $dead
+    assert_match [node_ask $leader LEAVE $node::id($leaver)] "-ERR refused: *"
+    set connection [connect $leader]
+    resp::send $connection LEAVE $node::id($leaver) FORCE
+    wait_for_condition "writes wait" 5000 {[string match -CLUSTERDOWN* [node_ask $leader SET a c]]}
+    restart $dead
+    set rest [list $leader $dead]
+    wait_members $rest
+    assert_equal [node_ask [leader_of $rest] SET a d] OK
+    assert_same_digest $rest
+    note "the answer was [resp::text [resp::reply $connection]]"
+}
+
+test "nodes that join at once, and LEAVE of the leader among them: all is done, in whatever order" -timeout 90 {
+    set nodes [start_cluster 3]
+    set leader [leader_of $nodes]
+    set rest [others $nodes $leader]
+    set load [start_load $rest]
+    wait_load_progress $load
+    set leaving [connect $leader]
+    set also [connect $leader]
+    lappend joiners [start_node -join [lindex $rest 0] -nowait]
+    resp::send $leaving LEAVE $node::id($leader)
+    resp::send $also LEAVE $node::id([lindex $rest 1])
+    lappend joiners [start_node -join [lindex $rest 0] -nowait] [start_node -join [lindex $rest 0] -nowait]
+    assert_equal [resp::text [resp::reply $leaving 10000]] OK
+    assert_equal [resp::text [resp::reply $also 10000]] OK
+    set left [concat [lindex $rest 0] $joiners]
+    wait_members $left 30000
+    wait_load_progress $load
+    set result [stop_load $load]
+    note "[describe_load $result]; longest pause [dict get $result longest_us] us"
+    assert_equal [dict get $result unknown] {}
+    assert_load_kept $load $result $left
 }
 
 test "LEAVE of the only node is refused" {

@@ -59,6 +59,11 @@ TEST_CASE("cluster: LEAVE and SNAPSHOT are answered later") {
   CHECK(f.run({"leave", "id2"}) == "(later)");
   CHECK(f.run({"snapshot"}) == "(later)");
   CHECK(f.services.calls == Calls{"#7 leave id2", "#7 snapshot"});
+  f.services.calls.clear();
+  CHECK(f.run({"leave", "id2", "FORCE"}) == "(later)");
+  CHECK(f.services.calls == Calls{"#7 leave id2 force"});
+  CHECK(f.run({"leave", "id2", "now"}) == "-ERR syntax error\r\n");
+  CHECK(f.run({"leave", "id2", "force", "id3"}) == "-ERR wrong number of arguments for 'leave' command\r\n");
   CHECK(f.run({"leave", ""}) == "-ERR invalid node id ''\r\n");
   CHECK(f.run({"leave"}) == "-ERR wrong number of arguments for 'leave' command\r\n");
   CHECK(f.run({"snapshot", "x"}) == "-ERR wrong number of arguments for 'snapshot' command\r\n");

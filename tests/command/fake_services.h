@@ -63,8 +63,8 @@ class FakeServices : public Services {
     calls.push_back(called(ticket) + "join " + request.raft_address + " " + request.id + " " +
                     std::to_string(request.node) + " " + request.client_address + (request.learner ? " learner" : ""));
   }
-  void leave(Ticket ticket, std::string_view id) override {
-    calls.push_back(called(ticket) + "leave " + std::string(id));
+  void leave(Ticket ticket, const LeaveRequest& request) override {
+    calls.push_back(called(ticket) + "leave " + request.id + (request.force ? " force" : ""));
   }
   void transfer(Ticket ticket, std::string_view id) override {
     calls.push_back(called(ticket) + "transfer " + std::string(id));

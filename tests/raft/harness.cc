@@ -229,6 +229,7 @@ void Cluster::crash(NodeId id, size_t writes_kept) {
   node.receiving.reset();
   node.received.reset();
   node.switched.reset();
+  node.wanted.reset();
   node.raft.reset();
   note(format("%" PRIu64 " dies", id));
 }
@@ -289,8 +290,24 @@ raft::TransferResult Cluster::transfer(NodeId id, NodeId to) {
 
 raft::ChangeResult Cluster::change(NodeId id, const Configuration& target) {
   const raft::ChangeResult result = raft(id).change_config(target);
+  node(id).wanted.reset();
+  if (result == raft::ChangeResult::kAsksWhoLives) node(id).wanted = target;
   pump(id);
   return result;
+}
+
+void Cluster::change_again(Node& node) {
+  if (!node.wanted) return;
+  const raft::ChangeResult result = node.raft->change_config(*node.wanted);
+  if (result == raft::ChangeResult::kAsksWhoLives) return;
+  node.wanted.reset();
+  note(format("the change that %" PRIu64 " is to make: %s", node.id, name_of(result)));
+}
+
+const char* name_of(raft::ChangeResult result) {
+  constexpr const char* kNames[] = {"accepted",       "nothing to do", "not the leader",     "not ready", "in progress",
+                                    "asks who lives", "no live quorum", "voters lag", "removes the leader", "invalid"};
+  return kNames[static_cast<size_t>(result)];
 }
 
 void Cluster::stall_disk(NodeId id, bool stalled) {
@@ -317,6 +334,7 @@ void Cluster::step(NodeId id, const Message& message) {
 
 void Cluster::pump(NodeId id) {
   Node& node = this->node(id);
+  change_again(node);
   while (node.raft->has_output()) {
     raft::Output output = node.raft->take();
     if (output.empty()) {

@@ -112,8 +112,11 @@ struct Node {
   std::optional<raft::SnapshotInstall> received;  // Verified and durable, not yet offered to the core.
   std::optional<uint64_t> switched;               // The generation that is current and not swapped in.
   uint64_t generation = 0;
+  std::optional<Configuration> wanted;            // Asked for, while the core asks who lives.
   std::map<uint64_t, std::shared_ptr<const Snapshot>> keys_files;
 };
+
+const char* name_of(raft::ChangeResult result);
 
 class Cluster {
  public:
@@ -137,6 +140,7 @@ class Cluster {
   raft::ProposeResult propose(NodeId id, const std::string& text);
   void read(NodeId id, uint64_t context);
   raft::TransferResult transfer(NodeId id, NodeId to);
+  // While the core asks who lives it is asked again at each turn of the node; what it answers then is an event.
   raft::ChangeResult change(NodeId id, const Configuration& target);
   void stall_disk(NodeId id, bool stalled);
   void unreachable(NodeId id, NodeId peer);
@@ -190,6 +194,7 @@ class Cluster {
  private:
   void take_in(NodeId id, const Message& message);
   void pump(NodeId id);
+  void change_again(Node& node);
   void carry_out(Node& node, raft::Output output);
   void send(Node& node, const Message& message);
   void store(Node& node, const raft::Write& write);

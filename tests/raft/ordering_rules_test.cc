@@ -639,7 +639,7 @@ TEST_CASE("D18 a change of the configuration ends the lease until a round was se
   const uint64_t counter = counter_of(solo);
   solo.accept(2, 1, 1, counter);
   REQUIRE(solo.raft().lease_holds());
-  REQUIRE(solo.raft().change_config(make_configuration({1, 2})) == raft::ChangeResult::kAccepted);
+  REQUIRE(solo.change(make_configuration({1, 2}), {2, 3}) == raft::ChangeResult::kAccepted);
   CHECK_FALSE(solo.raft().lease_holds());
   solo.accept(3, 1, 1, counter);
   CHECK_FALSE(solo.raft().lease_holds());

@@ -199,7 +199,8 @@ class RandomRun {
     }
     for (raft::Member& other : target.members) other.role = MemberRole::kVoter;
     const raft::ChangeResult result = cluster_.change(leader, target);
-    if (member && result == raft::ChangeResult::kAccepted) removed_.insert(node);
+    const bool may_happen = result == raft::ChangeResult::kAccepted || result == raft::ChangeResult::kAsksWhoLives;
+    if (member && may_happen) removed_.insert(node);
   }
 
   void complain(const std::string& text) { complaint_ += text + "\n"; }

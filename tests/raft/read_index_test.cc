@@ -96,8 +96,7 @@ TEST_CASE("a round on its way is served when the configuration leaves nobody to 
   Solo solo({.configuration = make_configuration({1, 2})});
   solo.lead();
   solo.accept(2, 1, 1);
-  REQUIRE(solo.raft().change_config(make_configuration({1})) == raft::ChangeResult::kAccepted);
-  solo.take();
+  REQUIRE(solo.change(make_configuration({1}), {2}) == raft::ChangeResult::kAccepted);
   solo.sync();
   solo.read(5);
   CHECK(solo.reads().empty());

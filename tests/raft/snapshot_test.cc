@@ -255,6 +255,8 @@ TEST_CASE("a learner that needs a snapshot is not caught up, however short the l
   CHECK(solo.raft().configuration() == options.configuration);
   solo.step(4, 2, answer_of(SnapshotAnswer::kInstalled, 7, 10));
   solo.tick();
+  solo.answer({2, 4});
+  solo.tick();
   CHECK(solo.raft().configuration().is_joint());
 }
 

@@ -102,6 +102,20 @@ raft::ProposeResult Solo::propose(const std::string& text) {
   return result;
 }
 
+raft::ChangeResult Solo::change(const Configuration& target, const std::vector<NodeId>& living) {
+  raft::ChangeResult result = raft_->change_config(target);
+  take();
+  if (result != raft::ChangeResult::kAsksWhoLives) return result;
+  answer(living);
+  result = raft_->change_config(target);
+  take();
+  return result;
+}
+
+void Solo::answer(const std::vector<NodeId>& living) {
+  for (const NodeId node : living) accept(node, raft_->term(), peer(node).match, counter_sent_);
+}
+
 void Solo::read(uint64_t context) {
   raft_->read_index(context);
   take();
@@ -122,6 +136,8 @@ void Solo::take() {
   while (raft_->has_output()) {
     raft::Output output = raft_->take();
     sent_.insert(sent_.end(), output.send_now.begin(), output.send_now.end());
+    for (const Message& message : output.send_now)
+      if (const auto* append = std::get_if<raft::AppendEntries>(&message.body)) counter_sent_ = append->read_counter;
     writes_.insert(writes_.end(), output.writes.begin(), output.writes.end());
     applied_.insert(applied_.end(), output.apply.begin(), output.apply.end());
     reads_.insert(reads_.end(), output.reads.begin(), output.reads.end());

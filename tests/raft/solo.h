@@ -53,6 +53,10 @@ class Solo {
   // Makes it the leader of the next term, by the votes of 2 and 3, with its disk in order.
   void lead();
   raft::ProposeResult propose(const std::string& text);
+  // Asks for it, and once more if the core asks who lives: when `living` have answered that.
+  raft::ChangeResult change(const Configuration& target, const std::vector<NodeId>& living);
+  // They accept what they have, and give back the newest counter that was sent.
+  void answer(const std::vector<NodeId>& living);
   void read(uint64_t context);
   bool install(raft::SnapshotInstall install);
   void loaded();
@@ -83,6 +87,7 @@ class Solo {
   SoloOptions options_;
   std::unique_ptr<raft::Raft> raft_;
   std::vector<Message> sent_;
+  uint64_t counter_sent_ = 0;
   std::deque<raft::Write> writes_;
   std::vector<Entry> applied_;
   std::vector<raft::ReadReady> reads_;

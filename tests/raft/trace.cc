@@ -46,12 +46,6 @@ const char* name_of(raft::ProposeResult result) {
   return kNames[static_cast<size_t>(result)];
 }
 
-const char* name_of(raft::ChangeResult result) {
-  constexpr const char* kNames[] = {"accepted",  "nothing to do", "not the leader", "not ready",
-                                    "in progress", "no live quorum", "voters lag", "removes the leader", "invalid"};
-  return kNames[static_cast<size_t>(result)];
-}
-
 const char* name_of(raft::TransferResult result) {
   constexpr const char* kNames[] = {"accepted", "not the leader", "not a voter", "in progress"};
   return kNames[static_cast<size_t>(result)];

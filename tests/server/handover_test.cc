@@ -272,6 +272,9 @@ TEST_CASE("LEAVE of the leader hands over, and has the new leader remove it") {
   };
   it.send(it.session, {"LEAVE", "id1"});
   it.turn();
+  CHECK(asked_to_lead(it) == raft::kNobody);   // Who is left is asked first whether it lives.
+  it.peers.answer();
+  it.turn();
   CHECK(asked_to_lead(it) != raft::kNobody);
   CHECK(forwarded.empty());
   it.lose_leadership_to(asked_to_lead(it));
@@ -305,18 +308,57 @@ TEST_CASE("LEAVE of the leader hands over, and has the new leader remove it") {
   }
 }
 
+TEST_CASE("behind a LEAVE of the leader no change is begun: the new leader is asked for it, and for the rest, in their order") {
+  HandoverTest it;
+  const SessionRef next = it.node->open_session();
+  const SessionRef last = it.node->open_session();
+  it.send(it.session, {"LEAVE", "id1"});
+  it.send(next, {"LEAVE", "id2"});
+  it.send(last, {"JOIN", "10.0.0.9:15379", "id9"});
+  it.peers.exchange();
+  it.turn();
+  CHECK(asked_to_lead(it) == raft::kNobody);   // peers.exchange() took the message.
+  CHECK(it.node->raft().transferring_to() != raft::kNobody);
+  CHECK(it.node->members().members.size() == 3);
+  CHECK_FALSE(it.node->members().is_joint());
+  it.lose_leadership_to(3);
+  REQUIRE(it.network.forwards.size() == 1);
+  CHECK(FollowerUnderTest::words(it.network.forwards[0]) == "LEAVE id1; LEAVE id2; JOIN 10.0.0.9:15379 id9");
+  for (const SessionRef& session : {it.session, next, last}) CHECK(session->output().empty());
+}
+
+TEST_CASE("a second LEAVE of the leader takes nothing from the first one: both are answered") {
+  HandoverTest it;
+  const SessionRef second = it.node->open_session();
+  it.send(it.session, {"LEAVE", "id1"});
+  it.send(second, {"LEAVE", "id1", "FORCE"});
+  it.peers.exchange();
+  it.turn();
+  it.lose_leadership_to(3);
+  REQUIRE(it.network.forwards.size() == 1);
+  CHECK(FollowerUnderTest::words(it.network.forwards[0]) == "LEAVE id1; LEAVE id1 FORCE");
+  peer::ForwardReply reply = FollowerUnderTest::reply_to(it.network.forwards[0]);
+  reply.answers = {{.number = 1, .taken = true, .reply = "+OK\r\n"}, {.number = 2, .taken = true, .reply = "-ERR gone\r\n"}};
+  it.node->on_forward_reply(reply);
+  it.turn();
+  CHECK(it.take(it.session) == "+OK\r\n");
+  CHECK(it.take(second) == "-ERR gone\r\n");
+}
+
 TEST_CASE("LEAVE of the leader of two voters, of which the other is dead, does not happen") {
   NodeUnderTest test(2);
   FakePeers peers(test, {2});
   peers.elect();
   test.node->membership().forward_to_leader = [](const auto&, const auto&) { FAIL("it was forwarded"); };
   const SessionRef session = test.node->open_session();
+  peers.ticks(ticks_in(test.options.election_timeout_ms));
   peers.answering = {};
   peers.ticks(ticks_in(test.options.election_timeout_ms) - 2);
   test.send(session, {"LEAVE", "id1"});
-  peers.ticks(ticks_in(test.options.request_timeout_ms) + 20);
-  CHECK(test.take(session).starts_with("-UNKNOWN outcome: "));
+  peers.ticks(1);
+  CHECK(test.take(session) == "-ERR refused: the members that are left and answer would be no majority\r\n");
   CHECK(test.node->members().members.size() == 2);
+  peers.ticks(ticks_in(test.options.election_timeout_ms));
   test.send(session, {"LEAVE", "id1"});
   CHECK(test.take(session) == "-CLUSTERDOWN no leader\r\n");
 }

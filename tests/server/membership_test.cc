@@ -38,7 +38,7 @@ TEST_CASE("JOIN dials the address, adds who is there, and is answered when it vo
   CHECK(!is_voter(test, 9));
   CHECK(session->output().empty());
   peers.answering = {9};
-  peers.ticks(20);
+  peers.ticks(22);
   CHECK(is_voter(test, 9));
   CHECK(test.take(session) == "+OK\r\n");
   CHECK(test.network.members.find(9) != nullptr);
@@ -305,6 +305,66 @@ TEST_CASE("LEAVE that would leave no live majority is refused") {
   CHECK(test.take(session) == "-ERR refused: the members that are left and answer would be no majority\r\n");
 }
 
+TEST_CASE("beside a voter that died just now no other one leaves: it is refused within an election timeout, and writes go on") {
+  for (const char* leaver : {"id2", "id1"}) {
+    LeaderUnderTest test;
+    test.node->membership().forward_to_leader = [](const auto&, const auto&) { FAIL("it was forwarded"); };
+    test.peers.answering = {2};
+    const SessionRef session = test.node->open_session();
+    test.send(session, {"LEAVE", leaver});
+    test.peers.ticks(5);
+    CHECK(session->output().empty());
+    test.peers.ticks(ticks_in(test.options.election_timeout_ms) - 5);
+    CHECK(test.take(session) == "-ERR refused: the members that are left and answer would be no majority\r\n");
+    test.send(session, {"SET", "k", "v"});
+    test.peers.ticks(2);
+    CHECK(test.take(session) == "+OK\r\n");
+    CHECK(test.node->members().members.size() == 3);
+    test.send(session, {"LEAVE", "id3"});
+    test.peers.ticks(10);
+    CHECK(test.take(session) == "+OK\r\n");
+  }
+}
+
+TEST_CASE("LEAVE of the other one of two, which died just now, is refused with the reason, before leadership is lost") {
+  for (const uint64_t silent_ms : {0, 50, 200}) {
+    NodeUnderTest test(2);
+    FakePeers peers(test, {2});
+    peers.elect();
+    peers.ticks(ticks_in(test.options.election_timeout_ms));
+    peers.answering = {};
+    peers.ticks(ticks_in(silent_ms));
+    const SessionRef session = test.node->open_session();
+    test.send(session, {"LEAVE", "id2"});
+    peers.ticks(ticks_in(test.options.election_timeout_ms));
+    CHECK(test.take(session) == "-ERR refused: the members that are left and answer would be no majority\r\n");
+    CHECK(test.node->members().members.size() == 2);
+  }
+}
+
+TEST_CASE("LEAVE with FORCE is begun though those who are left and answer are no majority, and done when one is back") {
+  LeaderUnderTest test;
+  test.peers.answering = {2};
+  test.peers.ticks(ticks_in(test.options.election_timeout_ms));
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"LEAVE", "id2"});
+  test.peers.ticks(1);
+  CHECK(test.take(session).starts_with("-ERR refused"));
+  test.send(session, {"LEAVE", "id2", "FORCE"});
+  test.turn();
+  CHECK(test.node->members().is_joint());
+  CHECK(session->output().empty());
+  // Nobody leads until then.
+  test.peers.ticks(1);
+  CHECK(test.node->raft().role() != raft::Role::kLeader);
+  CHECK(test.take(session) == "-UNKNOWN outcome: this node lost leadership during the change\r\n");
+  test.peers.answering = {2, 3};
+  test.peers.elect();
+  test.peers.ticks(5);
+  CHECK(test.node->members().members.size() == 2);
+  CHECK_FALSE(test.node->members().is_joint());
+}
+
 // Node 3 answers, but takes no more of what the leader has to say than it has; the others have many entries more.
 struct ThirdLags {
   explicit ThirdLags(int entries) : test(3), peers(test, {2, 3}) {
@@ -335,6 +395,13 @@ TEST_CASE("LEAVE beside a voter that lags is refused after three election timeou
                        "in INFO raft is small\r\n", leaver));
     CHECK(it.test.node->members().members.size() == 3);
   }
+}
+
+TEST_CASE("LEAVE with FORCE does not wait for members that lag") {
+  ThirdLags it(200);
+  it.test.send(it.session, {"LEAVE", "id2", "FORCE"});
+  it.test.turn();
+  CHECK(it.test.node->members().is_joint());
 }
 
 TEST_CASE("LEAVE beside a voter that catches up within three election timeouts is carried out") {
@@ -373,6 +440,39 @@ TEST_CASE("when leadership is lost what was begun is unknown, and what waits goe
   test.node->on_forward_reply(reply);
   test.turn();
   CHECK(test.take(waits) == "+OK\r\n");
+}
+
+TEST_CASE("what waits when leadership is lost is asked of one leader after the other, and not beyond request-timeout") {
+  for (const bool one_takes_it : {true, false}) {
+    LeaderUnderTest test;
+    const SessionRef first = test.node->open_session();
+    const SessionRef waits = test.node->open_session();
+    test.send(first, {"JOIN", "10.0.0.9:15379", "id9"});   // Nobody answers there.
+    test.send(waits, {"LEAVE", "id3", "FORCE"});
+    test.lose_leadership_to(2);
+    REQUIRE(test.network.forwards.size() == 1);
+    CHECK(FollowerUnderTest::words(test.network.forwards[0]) == "JOIN 10.0.0.9:15379 id9; LEAVE id3 FORCE");
+    // That one says that it leads no more.
+    peer::ForwardReply reply = FollowerUnderTest::reply_to(test.network.forwards[0]);
+    reply.closed_from = 1;
+    test.node->on_forward_reply(reply);
+    test.turn();
+    test.network.forwards.clear();
+    CHECK(waits->output().empty());
+    const raft::Term term = test.node->raft().term() + 1;
+    test.network.forwards_leave = one_takes_it;
+    for (uint64_t passed = 0; passed < test.options.request_timeout_ms + 200; passed += 10 * kTickMs) {
+      test.follow(3, term);
+      test.ticks(10);
+    }
+    if (one_takes_it) {
+      REQUIRE(test.network.forwards.size() == 1);
+      CHECK(test.network.forwards[0].to == 3);
+      CHECK(test.take(waits) == "-UNKNOWN outcome: the leader did not answer within request-timeout\r\n");
+    } else {
+      CHECK(test.take(waits) == "-CLUSTERDOWN no leader took it within request-timeout\r\n");
+    }
+  }
 }
 
 TEST_CASE("a JOIN that does not get done holds up no other change for ever") {
