@@ -1,0 +1,161 @@
+// How long writes stop when the leader hands over, in virtual time: what of it is Leto's own, and not the machine's that the test
+// runs on. Three nodes with disks of up to 2 ms and links of up to half a millisecond, and writers that never pause.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "tests/sim/cluster.h"
+#include "tests/sim/workload.h"
+
+using namespace leto;
+using namespace leto::sim;
+
+namespace {
+
+constexpr uint64_t kSeeds = 12;
+constexpr Microseconds kPauseMax = 20 * kMillisecond;
+constexpr Microseconds kBootLength = 30 * kSecond;
+constexpr Microseconds kBefore = 300 * kMillisecond, kAfter = 300 * kMillisecond;
+
+Parameters parameters_for(uint64_t seed, server::FollowerWrites mode) {
+  Parameters parameters = make_parameters(seed);
+  parameters.machines = 3;
+  parameters.faultless = true;
+  parameters.founded_by_join = parameters.damaged = parameters.upgrade = false;
+  parameters.options = {};
+  parameters.options.follower_writes = mode;
+  parameters.network = {.delay_low = 50, .delay_high = 500};
+  parameters.disk.commit_low = 200;
+  parameters.disk.commit_high = 2 * kMillisecond;
+  parameters.disk.hiccup = 0;
+  parameters.rate_low = parameters.rate_high = 1000;
+  return parameters;
+}
+
+// What the writers of one run were told.
+struct Told {
+  std::vector<Microseconds> acknowledged_at;
+  std::vector<std::string> errors;
+
+  Microseconds longest_pause() const {
+    Microseconds longest = 0;
+    for (size_t i = 1; i < acknowledged_at.size(); ++i) longest = std::max(longest, acknowledged_at[i] - acknowledged_at[i - 1]);
+    return longest;
+  }
+};
+
+// Writes at the leader, or where it is told; when it is refused it asks who leads now.
+class Writer final : public ClosedLoop {
+ public:
+  Writer(World& world, Directory& directory, uint64_t number, Told& told)
+      : ClosedLoop(world, directory, 0x77726974 + number), number_(number), told_(told) {}
+  Machine* stays_at = nullptr;
+
+ private:
+  Microseconds draw_pause() override { return 1; }
+  void act() override {
+    if (!is_connected()) {
+      Machine* machine = stays_at != nullptr ? stays_at : directory_.leader();
+      if (machine == nullptr || !connect_to(*machine)) return think();
+    }
+    connection_->send({{"SET", base::format("k%llu", static_cast<unsigned long long>(number_)), "v"}}, random_);
+  }
+  void on_reply(const checker::Answer& answer) override {
+    if (answer.kind == checker::Answer::Kind::kStatus) {
+      told_.acknowledged_at.push_back(world_.scheduler.now());
+    } else {
+      told_.errors.push_back(answer.text);
+      connection_->close();
+    }
+    think();
+  }
+  void on_closed() override {
+    told_.errors.emplace_back("UNKNOWN: the connection was lost");
+    think();
+  }
+
+  const uint64_t number_;
+  Told& told_;
+};
+
+// A command that moves the leadership, said to a leader that takes writes. `at_followers`: the writers are there, and stay.
+Told moved_by(const Parameters& parameters, bool leaves, bool at_followers) {
+  World world(parameters, false);
+  Cluster cluster(world);
+  cluster.begin();
+  REQUIRE(cluster.run(kBootLength, [&] { return cluster.is_whole(); }));
+  Machine* const leader = cluster.leader();
+  Told told;
+  std::vector<std::unique_ptr<Writer>> writers;
+  for (uint64_t number = 0; number < 6; ++number) {
+    writers.push_back(std::make_unique<Writer>(world, cluster, number, told));
+    if (at_followers) writers.back()->stays_at = cluster.machines()[(leader->number + number % 2) % 3].get();
+    writers.back()->start();
+  }
+  const auto pass = [&](Microseconds length) {
+    const Microseconds end = world.scheduler.now() + length;
+    cluster.run(length, [&] { return world.scheduler.now() >= end; });
+  };
+  pass(kBefore);
+  REQUIRE(told.errors.empty());
+  REQUIRE(cluster.leader() == leader);
+  told.acknowledged_at.erase(told.acknowledged_at.begin(), told.acknowledged_at.end() - 1);
+  std::string answer;
+  const Request request = leaves ? Request{"LEAVE", leader->id} : Request{"TRANSFER"};
+  cluster.command(*leader, request, [&](const checker::Answer& given) { answer = given.text; });
+  pass(kAfter);
+  for (const auto& writer : writers) writer->stop();
+  pass(kAfter);
+  CHECK(world.violation == "");
+  CHECK(answer == "OK");
+  CHECK(cluster.leader() != leader);
+  CHECK((cluster.invariants().members().find(leader->node()) == nullptr) == leaves);
+  return told;
+}
+
+struct QuietLog {
+  QuietLog() { base::set_log_sink([](base::LogLevel, std::string_view) {}); }
+  ~QuietLog() { base::set_log_sink(nullptr); }
+};
+
+// The longest pause of all seeds, in microseconds. Nothing is unknown or lost; refused is only what the mode refuses.
+Microseconds longest_pause(server::FollowerWrites mode, bool leaves, bool at_followers) {
+  const QuietLog quiet;
+  Microseconds longest = 0;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    CAPTURE(seed);
+    const Parameters parameters = parameters_for(seed, mode);
+    const Told told = moved_by(parameters, leaves, at_followers);
+    for (const std::string& error : told.errors) {
+      CHECK_MESSAGE(is_refusal(error), error);
+      CHECK_MESSAGE((mode != server::FollowerWrites::kForward || (leaves && error.ends_with("removed from its cluster"))), error);
+      CHECK_FALSE(at_followers);
+    }
+    CHECK(told.longest_pause() < kPauseMax);
+    longest = std::max(longest, told.longest_pause());
+  }
+  return longest;
+}
+
+}  // namespace
+
+TEST_CASE("LEAVE of the leader stops writes for less than 20 ms and loses none: writers that ask the next leader") {
+  MESSAGE("at most " << longest_pause(server::FollowerWrites::kError, true, false) << " us");
+}
+
+TEST_CASE("LEAVE of the leader stops writes for less than 20 ms and loses none: writers at the followers") {
+  MESSAGE("at most " << longest_pause(server::FollowerWrites::kForward, true, true) << " us");
+}
+
+TEST_CASE("LEAVE of the leader stops writes for less than 20 ms and loses none: writers at the leader, which forwards") {
+  MESSAGE("at most " << longest_pause(server::FollowerWrites::kForward, true, false) << " us");
+}
+
+TEST_CASE("TRANSFER stops writes for less than 20 ms, and none is refused where they are forwarded") {
+  MESSAGE("at most " << longest_pause(server::FollowerWrites::kForward, false, false) << " us");
+}
