@@ -69,6 +69,7 @@ class Run {
   void disturb();
   void heal();
   void expect_leader(Microseconds bound);
+  void pass_until(Microseconds end);
   void stay_steady();
   void calm_down();
   void read_moved();
@@ -209,14 +210,18 @@ void Run::expect_leader(Microseconds bound) {
   expect(cluster_.anyone_needs_snapshot() ? converge_length() : 0, led, "a leader after the healing");
 }
 
+void Run::pass_until(Microseconds end) {
+  cluster_.run(end, [this, end] { return world_.scheduler.now() >= end; });
+}
+
 // I16: the faults are over; a leader within ten election timeouts, then everyone agrees.
 void Run::heal() {
   world_.healing = true;
   chaos_->end();
   stop_clients();
-  const Microseconds settled = chaos_->settled_at();
+  const Microseconds settled = chaos_->settled_at();   // Who is started does jobs of its own.
   cluster_.start_all();
-  cluster_.run(settled, [this, settled] { return world_.scheduler.now() >= settled; });
+  pass_until(settled);
   // One that was told to shut down before goes on with it.
   expect(kEndLength, [this] { return !cluster_.anyone_leaves(); }, "whoever shuts down has done so");
   const Microseconds bound = kHealingElections * parameters_.options.election_timeout_ms * kMillisecond + kStartAndWrite;
@@ -235,6 +240,7 @@ void Run::stay_steady() {
   chaos_->hold_members(true);
   steady_.go();
   chaos_->hold_members(false);
+  pass_until(chaos_->settled_at());   // A pause of steady.cc may still go on.
   expect(kRestoreLength, [this] { return cluster_.is_whole(); }, "every machine is a member again");
   expect(converge_length(), [this] { return cluster_.has_converged(); }, "everyone has applied the same again");
 }
