@@ -292,7 +292,10 @@ TEST_CASE("a learner that was caught up but is silent is not promoted") {
     for (const NodeId peer : {2u, 3u}) solo->accept(peer, 1, 1);
   }
   solo->accept(2, 1, 2);
-  solo->tick();
+  for (int i = 0; i < 2; ++i) {
+    solo->tick();
+    solo->answer({2, 3});
+  }
   CHECK(solo->raft().configuration().find(4)->role == MemberRole::kLearner);
   solo->accept(4, 1, 2);
   solo->tick();
@@ -310,7 +313,10 @@ TEST_CASE("a learner that lags is not promoted") {
   solo.sync();
   solo.accept(2, 1, 7);
   solo.accept(4, 1, 4);
-  solo.tick();
+  for (int i = 0; i < 2; ++i) {
+    solo.tick();
+    solo.answer({2, 4});
+  }
   CHECK(solo.raft().configuration().find(4)->role == MemberRole::kLearner);
   solo.accept(4, 1, 5);
   solo.tick();

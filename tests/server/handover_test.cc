@@ -313,7 +313,7 @@ TEST_CASE("behind a LEAVE of the leader no change is begun: the new leader is as
   const SessionRef next = it.node->open_session();
   const SessionRef last = it.node->open_session();
   it.send(it.session, {"LEAVE", "id1"});
-  it.send(next, {"LEAVE", "id2"});
+  it.send(next, {"LEAVE", "id2", "FORCE"});   // Which asks nobody before it begins.
   it.send(last, {"JOIN", "10.0.0.9:15379", "id9"});
   it.peers.exchange();
   it.turn();
@@ -323,7 +323,7 @@ TEST_CASE("behind a LEAVE of the leader no change is begun: the new leader is as
   CHECK_FALSE(it.node->members().is_joint());
   it.lose_leadership_to(3);
   REQUIRE(it.network.forwards.size() == 1);
-  CHECK(FollowerUnderTest::words(it.network.forwards[0]) == "LEAVE id1; LEAVE id2; JOIN 10.0.0.9:15379 id9");
+  CHECK(FollowerUnderTest::words(it.network.forwards[0]) == "LEAVE id1; LEAVE id2 FORCE; JOIN 10.0.0.9:15379 id9");
   for (const SessionRef& session : {it.session, next, last}) CHECK(session->output().empty());
 }
 
