@@ -54,6 +54,7 @@ class Writer final : public ClosedLoop {
  public:
   Writer(World& world, Directory& directory, uint64_t number, Told& told)
       : ClosedLoop(world, directory, 0x77726974 + number), number_(number), told_(told) {}
+  bool idle() const override { return !asks_; }
   Machine* stays_at = nullptr;
 
  private:
@@ -63,9 +64,11 @@ class Writer final : public ClosedLoop {
       Machine* machine = stays_at != nullptr ? stays_at : directory_.leader();
       if (machine == nullptr || !connect_to(*machine)) return think();
     }
+    asks_ = true;
     connection_->send({{"SET", base::format("k%llu", static_cast<unsigned long long>(number_)), "v"}}, random_);
   }
   void on_reply(const checker::Answer& answer) override {
+    asks_ = false;
     if (answer.kind == checker::Answer::Kind::kStatus) {
       told_.acknowledged_at.push_back(world_.scheduler.now());
     } else {
@@ -75,12 +78,14 @@ class Writer final : public ClosedLoop {
     think();
   }
   void on_closed() override {
+    asks_ = false;
     told_.errors.emplace_back("UNKNOWN: the connection was lost");
     think();
   }
 
   const uint64_t number_;
   Told& told_;
+  bool asks_ = false;
 };
 
 // A command that moves the leadership, said to a leader that takes writes. `at_followers`: the writers are there, and stay.
