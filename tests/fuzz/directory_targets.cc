@@ -144,7 +144,7 @@ void scan_strange_wal(std::string_view bytes) {
   const std::string wal = make_wal(bytes);
   disk.set_contents(kLog, golden("raft-v1.db"));
   disk.set_contents(kWal, wal);
-  base::Result<storage::WalScan> scan = storage::scan_wal(disk.name(), kWal);
+  base::Result<storage::WalScan> scan = storage::scan_wal(disk.name(), kLog);
   LETO_ASSERT(scan.is_ok(), scan.status().text());
   LETO_ASSERT(disk.contents(kWal) == wal, "looking changed it");
   constexpr size_t kFrameBytesMin = 512;
