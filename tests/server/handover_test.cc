@@ -157,6 +157,20 @@ TEST_CASE("what comes while leadership is handed over goes to the next leader wi
   CHECK(it.network.forwards.size() == 1);
 }
 
+TEST_CASE("what is forwarded before what waited is given away stays behind it") {
+  HandoverTest it;
+  it.options.follower_writes = FollowerWrites::kForward;
+  it.send(it.session, {"TRANSFER", "id3"});
+  const SessionRef client = it.node->open_session();
+  it.send(client, {"SET", "k", "1"});
+  it.turn();
+  it.node->on_message(heartbeat_of(3, it.node->raft().term() + 1));
+  it.send(client, {"SET", "k", "2"});   // In the turn in which another one leads.
+  it.finish_all_disk();
+  REQUIRE(it.network.forwards.size() == 1);
+  CHECK(FollowerUnderTest::words(it.network.forwards[0]) == "SET k 1; SET k 2");
+}
+
 TEST_CASE("what comes while leadership is handed over hears where to go with follower-writes redirect") {
   HandoverTest it;
   it.options.follower_writes = FollowerWrites::kRedirect;
