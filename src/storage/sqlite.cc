@@ -180,10 +180,16 @@ base::Status Database::connect() {
                                : sqlite3_open_v2(options_.path.c_str(), &handle_, flags, vfs);
   if (code != SQLITE_OK) return error("open it", code);
   sqlite3_extended_result_codes(handle_, 1);
-  if (!options_.read_only) return {};
-  sqlite3_busy_timeout(handle_, options_.exclusive ? 0 : kPatienceMs);
-  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  keep_wal_on_close();
+  if (options_.read_only) sqlite3_busy_timeout(handle_, options_.exclusive ? 0 : kPatienceMs);
   return {};
+}
+
+// From the first moment on: an opening that fails midway closes, too.
+void Database::keep_wal_on_close() {
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+  int persist_wal = 1;
+  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_PERSIST_WAL, &persist_wal);
 }
 
 // Locking must be decided before the first access, and what the file is before anything is written.
@@ -254,10 +260,8 @@ base::Status Database::set_up() {
 // What SQLite offers as calls instead of pragmas.
 base::Status Database::set_switches() {
   int no_checkpoint_on_close = 0;
-  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &no_checkpoint_on_close);
-  int persist_wal = 1;
-  sqlite3_file_control(handle_, "main", SQLITE_FCNTL_PERSIST_WAL, &persist_wal);
-  persist_wal = -1;
+  sqlite3_db_config(handle_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, -1, &no_checkpoint_on_close);
+  int persist_wal = -1;
   sqlite3_file_control(handle_, "main", SQLITE_FCNTL_PERSIST_WAL, &persist_wal);
   if (no_checkpoint_on_close != 1 || persist_wal != 1) {
     return base::Status::error(base::format("%s: SQLite refused NO_CKPT_ON_CLOSE (%d) or PERSIST_WAL (%d)",

@@ -159,6 +159,7 @@ class Database {
  private:
   Database() = default;
   base::Status connect();
+  void keep_wal_on_close();
   sqlite3_file* wal_file();
   base::Status look();
   base::Status set_pragma(const char* name, const std::string& value, const std::string& expected);

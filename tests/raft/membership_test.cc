@@ -378,6 +378,9 @@ TEST_CASE("a member that was removed and is added again before it was told goes 
   CHECK(solo->raft().peers().size() == 2);
   solo->accept(3, 1, 4);
   solo->tick();
+  // It is asked who lives before a joint configuration begins.
+  solo->answer({2, 3});
+  solo->tick();
   CHECK(solo->raft().configuration().find(3)->role == MemberRole::kIncoming);
 }
 

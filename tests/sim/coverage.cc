@@ -53,6 +53,7 @@ constexpr uint64_t kSeedsForRare = 3000;
 
 // Branches that may not be taken in some hundred seeds.
 constexpr Reached kRare[] = {
+    Reached::kPartsCutOff,    // Few messages come in parts, and a link is rarely cut between two.
     Reached::kFoundRunning,   // SQLite holds the few pages in its cache: who rots is read only by who lags.
     Reached::kFoundChecking,  // Almost all is found by the start before it.
     Reached::kFoundByLeader,  // It takes a loss without a trace.

@@ -110,7 +110,7 @@ std::vector<Request> Talk::over_databases() {
   ask(Action::kIncr, pair_->left);
   ask(Action::kIncr, pair_->right);
   add_transaction(requests,
-                  {{"SELECT", "1"}, {"INCR", pair_->left}, {"SELECT", "0"}, {"INCR", pair_->left}, {"INCR", pair_->right}},
+                  {{"SELECT", "4"}, {"INCR", pair_->left}, {"SELECT", "0"}, {"INCR", pair_->left}, {"INCR", pair_->right}},
                   {Reply::kOk, Reply::kNumber, Reply::kOk, Reply::kElement, Reply::kElement});
   return requests;
 }

@@ -16,9 +16,10 @@
 
 namespace leto::sim {
 
-// What docs/raft.md does not claim when a node came back with less than it had promised and no trace of that was left.
+// What docs/raft.md does not claim when a node came back with less than it had promised and no trace of that was left. Such a
+// node may be found out by its leader at any later time, then ends and joins again, and refuses meanwhile ("availability").
 inline bool follows_from_damage(const std::string& invariant) {
-  static const std::set<std::string> kOff = {"I1", "I2", "I3", "I4", "I5", "I6", "I8", "I10", "I13", "I14", "I16"};
+  static const std::set<std::string> kOff = {"I1", "I2", "I3", "I4", "I5", "I6", "I8", "I10", "I13", "I14", "I16", "availability"};
   return kOff.contains(invariant);
 }
 

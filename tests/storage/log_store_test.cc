@@ -428,7 +428,7 @@ TEST_CASE("damage in the rows is named") {
       {"INSERT INTO terms VALUES(22, 1)", "term 1 starts at entry 22, after term 2"},
       {"UPDATE terms SET first = 19 WHERE term = 2", "entry 18 has term 2, table terms says otherwise"},
       {"INSERT INTO configurations VALUES(12)",
-       "entry 12 is no configuration, table configurations says it is"},
+       "entry 12 is no configuration, table configurations says otherwise"},
       {"UPDATE meta SET value = '9' WHERE name = 'term'",
        "the row 'term' of table meta has a wrong checksum"},
       {"DELETE FROM meta WHERE name = 'format'",
@@ -643,7 +643,7 @@ TEST_CASE("a log that was reset begins at its first entry again") {
 TEST_CASE("a base that the log does not meet is refused") {
   const std::pair<const char*, const char*> damages[] = {
       {"UPDATE meta SET value = '7' WHERE name = 'base_index'", "base_index"},
-      {"DELETE FROM meta WHERE name = 'base_index'", "the segment after entry 0 starts at 9"},
+      {"DELETE FROM meta WHERE name = 'base_index'", "table meta has a row 'base_term', but none 'base_index'"},
       {"UPDATE terms SET first = 10 WHERE first = 9", "terms does not cover the first entry"},
       {"UPDATE terms SET term = 1 WHERE first = 9", "term 1 starts at entry 9, after term 3 at 8"},
   };

@@ -59,7 +59,7 @@ TEST_CASE("a pragma that cannot be had refuses the file and says which") {
   REQUIRE(database.is_ok());
   const base::Status status = database.value()->set_up();
   REQUIRE_FALSE(status.is_ok());
-  CHECK(status.text() == "/disk/a.db: PRAGMA page_size is '8192' and not '4096'");
+  CHECK(status.text() == "/disk/a.db: damaged: PRAGMA page_size is '8192' and not '4096'");
 }
 
 TEST_CASE("memory statistics are off, and the WAL stays when the last connection closes") {

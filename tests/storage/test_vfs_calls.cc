@@ -24,7 +24,7 @@ struct Handle {
   std::string path;
   uint64_t epoch = 0;
   int flags = 0;
-  bool syncs_directory = false;   // Made by this open: its first sync is the directory's, too.
+  bool syncs_directory = false;   // A journal that might be made by this open: its first sync is the directory's, too, as on Unix.
   bool persist_wal = false;
   bool maps = false;
   std::array<int, 8> held = {};   // Slots of shared memory: 1 shared, -1 exclusive.
@@ -278,7 +278,7 @@ int open_file(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags,
                               .path = path,
                               .epoch = state.epoch,
                               .flags = flags,
-                              .syncs_directory = made && journal};
+                              .syncs_directory = (flags & SQLITE_OPEN_CREATE) != 0 && journal};
   if (opened->handle->owns() && ++found->writers > 1) state.two_writers = true;
   opened->base.pMethods = &kMethods;
   ++state.open_files;
