@@ -147,8 +147,6 @@ Status go_on_in_cluster(const Options& options, OpenedDirectory& opened) {
 // Whether this node founds a cluster, joins one, or goes on in its own.
 Status settle_cluster(const Options& options, OpenedDirectory& opened) {
   NodeStart& start = opened.start;
-  find_targets(options, opened);
-  if (Status status = judge_mark(options, opened); !status.is_ok()) return status;
   if (!start.identity.cluster_id.empty()) return go_on_in_cluster(options, opened);
   if (opened.targets.empty()) return found_cluster(options, opened);
   opened.joins = true;
@@ -201,6 +199,8 @@ Status open_stores(const Options& options, OpenedDirectory& opened) {
   opened.start.recovered = opened.log->recovered();
   opened.start.seed = secure_random_number();
   if (Status status = settle_identity(options, opened); !status.is_ok()) return status;
+  find_targets(options, opened);
+  if (Status status = judge_mark(options, opened); !status.is_ok()) return status;
   // What is there is judged before anything is made up beside it.
   if (Status status = open_keys(opened); !status.is_ok()) return status;
   return settle_cluster(options, opened);
