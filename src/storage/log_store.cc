@@ -167,8 +167,9 @@ base::Status SqliteLogStore::note_wal_bytes(uint64_t bytes) {
 base::Status SqliteLogStore::close() {
   if (dead_) return dead();
   // All is in the file then: who removes the WAL of a node that ended in order, as any other program that writes does, loses
-  // nothing. If it cannot be written the row stays, which only says more than must be.
-  within_transaction("forget how long its WAL is", [&] { return meta_->erase(kWalBytes); });
+  // nothing. On a full disk the row stays, which only says more than must be.
+  transaction("forget how long its WAL is", [&] { return meta_->erase(kWalBytes); });
+  if (dead_) return dead();
   base::Status status = database_->checkpoint_whole();
   writer_.close();
   sql_ = {};
