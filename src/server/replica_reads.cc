@@ -30,6 +30,13 @@ bool is_unapplied_write(const Request& request) {
          request.state == RequestState::kForwarded;
 }
 
+bool has_unapplied_write_before(Session& session, Session::Sequence end) {
+  for (Session::Sequence at = session.front_sequence(); at < end; ++at) {
+    if (is_unapplied_write(*session.find(at))) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 void Replica::read(const SessionRef& session, const command::Command& command,
@@ -69,6 +76,8 @@ void Replica::start_read(const SessionRef& session, Session::Sequence sequence) 
 }
 
 void Replica::start_reads_after(const SessionRef& session, Session::Sequence sequence) {
+  // A refusal may overtake the answers of writes before it: these start the reads, then.
+  if (has_unapplied_write_before(*session, sequence)) return;
   for (Session::Sequence at = sequence + 1;; ++at) {
     at = std::max(at, session->front_sequence());   // What was answered meanwhile has left.
     const Request* request = session->find(at);
@@ -166,8 +175,7 @@ void Replica::serve_waiter(const Waiter& waiter) {
   Session& session = *waiter.session;
   Request* request = session.find(waiter.sequence);
   if (session.closed() || request == nullptr || request->state != RequestState::kWaitsIndex) return;
-  for (Session::Sequence sequence = session.front_sequence(); sequence < waiter.sequence; ++sequence) {
-    if (!is_unapplied_write(*session.find(sequence))) continue;
+  if (has_unapplied_write_before(session, waiter.sequence)) {
     request->state = RequestState::kReady;
     return;
   }

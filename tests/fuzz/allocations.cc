@@ -13,7 +13,10 @@
 #define LETO_SANITIZER 1
 #endif
 #ifdef LETO_SANITIZER
-#include <sanitizer/allocator_interface.h>
+// As in sanitizer/allocator_interface.h, which does not come with g++.
+extern "C" size_t __sanitizer_get_allocated_size(const volatile void* place);
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*allocated)(const volatile void*, size_t),
+                                                         void (*freed)(const volatile void*));
 #endif
 
 namespace leto::fuzz {
@@ -31,7 +34,7 @@ constinit thread_local Count count;
 #ifdef LETO_SANITIZER
 void allocated(const volatile void*, size_t bytes) { count_allocation(static_cast<int64_t>(bytes)); }
 void freed(const volatile void* place) {
-  if (place != nullptr) count_allocation(-static_cast<int64_t>(__sanitizer_get_allocated_size(const_cast<const void*>(place))));
+  if (place != nullptr) count_allocation(-static_cast<int64_t>(__sanitizer_get_allocated_size(place)));
 }
 #endif
 
