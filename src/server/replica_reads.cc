@@ -25,11 +25,6 @@ bool is_unserved_read(const Request& request) {
          request.state == RequestState::kReady;
 }
 
-bool is_unapplied_write(const Request& request) {
-  return request.state == RequestState::kPending || request.state == RequestState::kWaitsLeader ||
-         request.state == RequestState::kForwarded;
-}
-
 bool has_unapplied_write_before(Session& session, Session::Sequence end) {
   for (Session::Sequence at = session.front_sequence(); at < end; ++at) {
     if (is_unapplied_write(*session.find(at))) return true;

@@ -30,9 +30,7 @@ std::vector<std::string_view> OwnedArguments::views() const {
 }
 
 Session::Sequence Session::push(Request request) {
-  const bool writes = request.state == RequestState::kPending ||
-                      request.state == RequestState::kWaitsLeader ||
-                      request.state == RequestState::kForwarded;
+  const bool writes = is_unapplied_write(request);
   request.protocol = client.protocol;
   outstanding_.push_back(std::move(request));
   const Sequence sequence = first_ + outstanding_.size() - 1;
@@ -40,9 +38,12 @@ Session::Sequence Session::push(Request request) {
   return sequence;
 }
 
+// The last one may have been refused before those ahead of it were answered.
 Request* Session::last_write() {
-  Request* request = find(last_write_);
-  return request == nullptr || request->state == RequestState::kAnswered ? nullptr : request;
+  for (Request* request = find(last_write_); request != nullptr; request = find(--last_write_)) {
+    if (is_unapplied_write(*request)) return request;
+  }
+  return nullptr;
 }
 
 Request* Session::find(Sequence sequence) {

@@ -57,6 +57,12 @@ struct Request {
   std::shared_ptr<command::LocalCommands> locals{};   // Of an EXEC.
 };
 
+// It was taken and is neither applied nor answered.
+inline bool is_unapplied_write(const Request& request) {
+  return request.state == RequestState::kPending || request.state == RequestState::kWaitsLeader ||
+         request.state == RequestState::kForwarded;
+}
+
 class Session : public std::enable_shared_from_this<Session> {
  public:
   using Sequence = uint64_t;
@@ -74,7 +80,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Request* front() { return outstanding_.empty() ? nullptr : &outstanding_.front(); }
   Request* back() { return outstanding_.empty() ? nullptr : &outstanding_.back(); }
   Sequence front_sequence() const { return first_; }
-  // The youngest write, or null if it was answered. Writes are answered in order: then all were.
+  // The youngest write that is neither applied nor answered, or null. One behind it may have been refused at once.
   Request* last_write();
   // Whether the youngest request, answered or not, was a write.
   bool wrote_last() const { return last_write_ != 0 && last_write_ + 1 == first_ + outstanding_.size(); }

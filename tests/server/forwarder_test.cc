@@ -94,6 +94,21 @@ TEST_CASE("a read starts only after the write before it was answered") {
   CHECK(test.take(session) == "$-1\r\n");
 }
 
+TEST_CASE("a read behind a write that is refused at once starts only after the writes before that were answered") {
+  FollowerUnderTest test;
+  test.options.max_entry_bytes = 100;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.send(session, {"SET", "k", std::string(200, 'x')});
+  test.send(session, {"GET", "k"});
+  const Frames frames = test.taken();
+  CHECK(test.confirm_reads() == 0);
+  test.answer(frames.at(0), 1, "+OK\r\n");
+  CHECK(test.take(session).starts_with("+OK\r\n-ERR the command has "));
+  CHECK(test.confirm_reads() == 1);
+  CHECK(test.take(session) == "$-1\r\n");
+}
+
 TEST_CASE("a write is sent only after the reads before it were served") {
   FollowerUnderTest test;
   const SessionRef session = test.node->open_session();
