@@ -109,6 +109,21 @@ TEST_CASE("a read behind a write that is refused at once starts only after the w
   CHECK(test.take(session) == "$-1\r\n");
 }
 
+TEST_CASE("a refusal that comes before the answer to an earlier write starts no read") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.send(session, {"INCR", "k"});
+  test.send(session, {"GET", "k"});
+  const Frames frames = test.taken();
+  test.answer(frames.at(0), 2, "-ERR no\r\n");
+  CHECK(test.confirm_reads() == 0);
+  test.answer(frames.at(0), 1, "+OK\r\n");
+  CHECK(test.take(session) == "+OK\r\n-ERR no\r\n");
+  CHECK(test.confirm_reads() == 1);
+  CHECK(test.take(session) == "$-1\r\n");
+}
+
 TEST_CASE("a write is sent only after the reads before it were served") {
   FollowerUnderTest test;
   const SessionRef session = test.node->open_session();
