@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/format.h"
+#include "tests/sim/leaks.h"
 #include "tests/sim/parameters.h"
 #include "tests/sim/run.h"
 #include "tests/sim/verdict.h"
@@ -60,9 +61,8 @@ void print_failure(const SeedResult& result, const NumberSet& without) {
 // Runs a seed, twice if wanted.
 SeedResult run_checked(const RunOptions& options, bool twice) {
   SeedResult result = run_seed(options);
-  if (!twice || !result.violation.empty()) return result;
-  const SeedResult again = run_seed(options);
-  if (again.hash != result.hash) result.violation = kOtherHash;
+  if (result.violation.empty() && twice && run_seed(options).hash != result.hash) result.violation = kOtherHash;
+  if (result.violation.empty() && has_leaked()) result.violation = "it leaked memory; the sanitizer's report is above";
   return result;
 }
 
