@@ -154,6 +154,16 @@ TEST_CASE("parts: totals beyond their bounds are refused with the first part") {
   CHECK(assembler.held() == 0);
 }
 
+TEST_CASE("parts: the largest message there may be is taken, and what is held of it is what came") {
+  const std::string bytes(kPartBytes, 'x');
+  PartAssembler assembler;
+  Part part = good_part();
+  part.head_size = kPartedHeadBytesMax;
+  part.body_size = kPartedBodyBytesMax;
+  CHECK(error_of(assembler, part_payload(part, bytes)) == "accepted");
+  CHECK(assembler.held() == kPartBytes);
+}
+
 TEST_CASE("parts: a part of any size but the agreed one is refused") {
   for (const size_t size : {size_t{0}, size_t{1}, kPartBytes - 1, kPartBytes + 1}) {
     PartAssembler assembler;

@@ -70,6 +70,17 @@ TEST_CASE("the second process is told who holds the directory") {
   CHECK(refusal(scratch.path) == "");
 }
 
+TEST_CASE("who only reads a directory needs no LOCK in it and makes none, but gives way to its holder") {
+  const Scratch scratch;
+  CHECK(DirectoryLock::acquire_to_read(scratch.path).is_ok());
+  CHECK(std::filesystem::is_empty(scratch.path));
+  CHECK_FALSE(DirectoryLock::acquire_to_read(scratch.path + "/none").is_ok());
+  REQUIRE(DirectoryLock::acquire_to_change(scratch.path).is_ok());
+  const base::Result<DirectoryLock> holder = DirectoryLock::acquire(scratch.path, "id1");
+  REQUIRE(holder.is_ok());
+  CHECK_FALSE(DirectoryLock::acquire_to_read(scratch.path).is_ok());
+}
+
 TEST_CASE("a directory that is a file, has no parent or is locked away is refused by name") {
   const Scratch scratch;
   std::ofstream(scratch.path + "/file") << "text";

@@ -190,6 +190,7 @@ TEST_CASE("no more is written than was announced, and no size is believed that n
   CHECK_FALSE(target->append("c").is_ok());
   target->discard();
   CHECK_FALSE(disk.exists("/other/keys-2.db"));
+  CHECK(disk.open_files() == 0);   // A file that is open takes up its room although it is removed.
 }
 
 TEST_CASE("bytes that a full disk did not take may be appended again") {
