@@ -1,6 +1,11 @@
 #include "raft/log.h"
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <utility>
 
 #include "raft/harness.h"
 
@@ -78,6 +83,34 @@ TEST_CASE("a log may begin behind a base") {
   CHECK_FALSE(log.has({.term = 3, .index = 99}));
   CHECK(log.last_at_most(102, 3) == EntryId{.term = 3, .index = 101});
   CHECK(log.last_at_most(102, 1) == EntryId{.term = 3, .index = 100});
+}
+
+// In a process of its own, which an assertion ends.
+bool is_refused(std::vector<raft::TermRun> terms) {
+  raft::Recovered recovered;
+  recovered.last = {.term = 4, .index = 6};
+  recovered.terms = std::move(terms);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::signal(SIGABRT, SIG_DFL);   // Not the handler of the tests.
+    close(STDERR_FILENO);
+    const Log log(recovered);
+    _exit(0);
+  }
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+TEST_CASE("runs of terms that overlap, fall, leave a gap at the front or end elsewhere are no log") {
+  CHECK_FALSE(is_refused({{.first = 1, .term = 3}, {.first = 2, .term = 4}}));
+  CHECK(is_refused({{.first = 1, .term = 3}, {.first = 1, .term = 4}}));
+  CHECK(is_refused({{.first = 1, .term = 5}, {.first = 2, .term = 4}}));
+  CHECK(is_refused({{.first = 2, .term = 4}}));
+  CHECK(is_refused({{.first = 1, .term = 4}, {.first = 7, .term = 4}}));
+  CHECK(is_refused({{.first = 1, .term = 3}}));
+  CHECK(is_refused({}));
 }
 
 TEST_CASE("a compacted log knows the terms of what is left, and of its base") {
