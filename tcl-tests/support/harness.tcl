@@ -12,6 +12,10 @@ namespace eval harness {
     variable root ""         ;# The temp directory of the whole run.
     variable file ""
     variable tick 0
+    variable blocks 12           ;# Of ports.
+    variable block_size 1000
+    variable ports ""        ;# The first one of this worker's block.
+    variable port_given 0    ;# The last one, counted from there.
 }
 
 # test "sentence" ?-long? ?-timeout seconds? body
@@ -157,17 +161,30 @@ proc timed {script} {
     return [list [expr {[clock milliseconds] - $started}] $result]
 }
 
-# A port that was free a moment ago, never given twice by this worker.
+# A port that nobody listens on. Of a block of ports that is this worker's alone for as long as it lives, and below those that the
+# system gives to connections (from 32768 on, as a rule): a node that is down finds its port free when it is started again.
 proc free_port {} {
-    while 1 {
-        set channel [socket -server {apply {args {}}} -myaddr 127.0.0.1 0]
-        set port [lindex [chan configure $channel -sockname] 2]
+    if {$harness::ports eq ""} { set harness::ports [block_of_ports] }
+    for {set tried 1} {$tried < $harness::block_size} {incr tried} {
+        set harness::port_given [expr {$harness::port_given % ($harness::block_size - 1) + 1}]
+        set port [expr {$harness::ports + $harness::port_given}]
+        if {[catch {listen_on $port} channel]} continue
         chan close $channel
-        if {![info exists harness::given($port)]} {
-            set harness::given($port) 1
-            return $port
-        }
+        return $port
     }
+    error "no port is free from $harness::ports on"
+}
+
+proc listen_on {port} { socket -server {apply {args {}}} -myaddr 127.0.0.1 $port }
+
+# The first port of a block that no other worker or program of the tests has (tests/chaos/stream.cc does the same): who listens
+# on that port has the block.
+proc block_of_ports {} {
+    for {set tried 0} {$tried < $harness::blocks} {incr tried} {
+        set first [expr {20000 + $harness::block_size * (([pid] + $tried) % $harness::blocks)}]
+        if {![catch {listen_on $first}]} { return $first }
+    }
+    error "no block of ports is free; how many tests run here?"
 }
 
 # True if something accepts connections there.

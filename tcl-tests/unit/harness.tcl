@@ -76,6 +76,17 @@ test "what a sanitizer finds in a process fails its test, a leak at its end too"
     check_no_report
 }
 
+test "a port that was given is of this worker's block alone, and is not given while somebody listens there" {
+    set port [free_port]
+    assert {$port > $harness::ports && $port < $harness::ports + $harness::block_size}
+    assert {[catch {listen_on $harness::ports}]} "another worker can have the block"
+    set channel [listen_on $port]
+    for {set i 1} {$i < $harness::block_size} {incr i} { assert {[free_port] != $port} }
+    chan close $channel
+    for {set i 1} {$i < $harness::block_size && [free_port] != $port} {incr i} {}
+    assert {$i < $harness::block_size} "it is given again"
+}
+
 test "waiting for a condition ends when it holds, and tells the last error when it does not" {
     set ::counter 0
     wait_for_condition "the counter reaches 3" 1000 {[incr ::counter] >= 3}

@@ -161,12 +161,36 @@ Listener::~Listener() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+namespace {
+
+constexpr uint16_t kFirstPort = 20000, kBlockSize = 1000, kBlocks = 12;
+
+// The first port of a block that no other program of the tests has (tcl-tests/support/harness.tcl does the same): this process has it
+// for as long as it listens on that port, which is until it ends. 0: none was free.
+uint16_t block_of_ports() {
+  for (int tried = 0; tried < kBlocks; ++tried) {
+    const auto first = static_cast<uint16_t>(kFirstPort + kBlockSize * ((getpid() + tried) % kBlocks));
+    const int descriptor = new_socket();
+    if (descriptor >= 0 && bind_local(descriptor, first) == first && listen(descriptor, 1) == 0) return first;
+    ::close(descriptor);
+  }
+  return 0;
+}
+
+}  // namespace
+
 uint16_t free_port() {
-  const int descriptor = new_socket();
-  if (descriptor < 0) return 0;
-  const uint16_t port = bind_local(descriptor, 0);
-  ::close(descriptor);
-  return port;
+  static const uint16_t block = block_of_ports();
+  static uint16_t given = 0;
+  for (int tried = 1; block != 0 && tried < kBlockSize; ++tried) {
+    given = static_cast<uint16_t>(given % (kBlockSize - 1) + 1);
+    const auto port = static_cast<uint16_t>(block + given);
+    const int descriptor = new_socket();
+    const bool is_free = descriptor >= 0 && bind_local(descriptor, port) == port;
+    ::close(descriptor);
+    if (is_free) return port;
+  }
+  return 0;
 }
 
 }  // namespace leto::chaos

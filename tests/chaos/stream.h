@@ -81,7 +81,8 @@ class Listener {
   uint16_t port_ = 0;
 };
 
-// A port of 127.0.0.1 that nobody listens on now.
+// A port of 127.0.0.1 that nobody listens on, and that neither the system gives to a connection nor another program of the tests to a
+// node: a node that is down finds it free when it is started again. 0: there is none.
 uint16_t free_port();
 
 }  // namespace leto::chaos
