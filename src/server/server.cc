@@ -77,10 +77,10 @@ base::Status Server::start() {
   LETO_LOG(kNotice, "raftdir is %s", lock.value().path().c_str());
   say_hello();
   keyspace::Keyspace::seed_tables(secure_random_number());
+  end_on_broken_disk(lock.value().path());
   base::Result<OpenedDirectory> opened = open_directory(options_, std::move(lock.value()));
   if (!opened.is_ok()) return opened.take_status();
   directory_ = std::move(opened.value());
-  end_on_broken_disk();
   if (directory_.joins && !options_.join.is_set()) options_.join = directory_.targets.front();
   if (directory_.joins && directory_.learner) options_.role = NodeRole::kLearner;
   raise_file_limit();
@@ -133,8 +133,8 @@ void Server::say_hello() const {
 }
 
 // As by default, and damage is remembered. In the thread of the job.
-void Server::end_on_broken_disk() const {
-  storage::set_fatal_handler([directory = directory_.lock.path(), repairs = options_.repair](const std::string& text) {
+void Server::end_on_broken_disk(const std::string& directory) const {
+  storage::set_fatal_handler([directory, repairs = options_.repair](const std::string& text) {
     const bool damaged = storage::is_damage(text);
     const base::Status marked = damaged ? mark_damaged(directory, text) : base::Status();
     storage::end_process(marked.is_ok() ? text : text + "; " + marked.text(),

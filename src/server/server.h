@@ -46,7 +46,7 @@ class Server {
   base::Status bind_ports();
   base::Status open_log();
   void say_hello() const;
-  void end_on_broken_disk() const;
+  void end_on_broken_disk(const std::string& directory) const;
   void raise_file_limit() const;
   base::Status listen();
   base::Status listen_to_clients();

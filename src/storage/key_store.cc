@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "base/format.h"
-#include "storage/fatal.h"
 #include "storage/key_tables.h"
 #include "storage/meta.h"
 #include "storage/namespaces.h"
@@ -78,7 +77,7 @@ class SqliteKeyStore : public KeyStore {
   FlushStep step_flush(size_t bytes_max) override;
   base::Status write_witness(const Witness& witness) override;
   base::Status checkpoint() override;
-  bool has_garbage() const override { return !dead_ && namespaces_.has_garbage(); }
+  bool has_garbage() const override { return !database_->is_dead() && namespaces_.has_garbage(); }
   base::Status close() override;
 
  private:
@@ -86,7 +85,6 @@ class SqliteKeyStore : public KeyStore {
   base::Status add_what_is_new();
   base::Status reopen_tables();
   base::Status transaction(const char* action, const Step& change);
-  base::Status fail(const std::string& text, int code);
   base::Status dead() const { return base::Status::error(path_ + ": a sync failed before"); }
   base::Status check_idle() const;
   base::Status end_flush(int code);
@@ -104,7 +102,6 @@ class SqliteKeyStore : public KeyStore {
   StateRows state_;
   std::optional<Flush> flush_;
   size_t flushed_bytes_ = 0;   // Since the last checkpoint().
-  bool dead_ = false;   // A sync failed, and the process lives on (fatal.h).
 };
 
 // --- Start and end -----------------------------------------------------------------------------------
@@ -137,7 +134,7 @@ base::Status SqliteKeyStore::add_what_is_new() {
 }
 
 base::Status SqliteKeyStore::close() {
-  if (dead_) return dead();
+  if (database_->is_dead()) return dead();
   flush_.reset();
   database_->roll_back();
   base::Status status;
@@ -152,24 +149,16 @@ base::Status SqliteKeyStore::close() {
 
 // --- Transactions ------------------------------------------------------------------------------------
 
-base::Status SqliteKeyStore::fail(const std::string& text, int code) {
-  if (is_sync_failure(code)) {
-    dead_ = true;
-    fatal(text);
-  }
-  return base::Status::error(text);
-}
-
 base::Status SqliteKeyStore::transaction(const char* action, const Step& change) {
-  if (dead_) return dead();
+  if (database_->is_dead()) return dead();
   std::string failure;
   const int code = database_->transaction(action, change, failure);
-  return code == SQLITE_OK ? base::Status() : fail(failure, code);
+  return code == SQLITE_OK ? base::Status() : base::Status::error(std::move(failure));
 }
 
 base::Status SqliteKeyStore::check_idle() const {
   LETO_ASSERT(!flush_, path_ + ": a flush is under way");
-  return dead_ ? dead() : base::Status();
+  return database_->is_dead() ? dead() : base::Status();
 }
 
 base::Status SqliteKeyStore::write_witness(const Witness& witness) {
@@ -184,8 +173,7 @@ base::Status SqliteKeyStore::checkpoint() {
   if (base::Status status = sweep(); !status.is_ok()) return status;
   bool whole = false;
   const int code = database_->checkpoint(whole);
-  if (code == SQLITE_OK) return {};
-  return fail(database_->failure("checkpoint it", code), code);
+  return code == SQLITE_OK ? base::Status() : database_->error("checkpoint it", code);
 }
 
 base::Status SqliteKeyStore::sweep() {
@@ -196,7 +184,7 @@ base::Status SqliteKeyStore::sweep() {
     const int code = namespaces_.sweep(*database_, kSweptBytesMax);
     return code == SQLITE_OK ? namespaces_.bury(*database_, bytes) : code;
   });
-  if (status.is_ok() || dead_) return status;
+  if (status.is_ok() || database_->is_dead()) return status;
   if (base::Status again = reopen_tables(); !again.is_ok()) return again;
   return status;
 }
@@ -213,7 +201,7 @@ base::Status SqliteKeyStore::begin_flush(const Cut& cut, const Witness& witness)
 }
 
 FlushStep SqliteKeyStore::step_flush(size_t bytes_max) {
-  if (dead_) return {.status = dead()};
+  if (database_->is_dead()) return {.status = dead()};
   LETO_ASSERT(flush_.has_value(), path_ + ": a step of no flush");
   int code = put_some(bytes_max);
   if (code != SQLITE_OK) return {.status = end_flush(code)};
@@ -225,11 +213,10 @@ FlushStep SqliteKeyStore::step_flush(size_t bytes_max) {
 
 // The end of a flush that failed: as if it had never been begun.
 base::Status SqliteKeyStore::end_flush(int code) {
-  const std::string text = database_->failure("flush keys", code);
+  base::Status status = database_->error("flush keys", code);
   flush_.reset();
+  if (database_->is_dead()) return status;
   database_->roll_back();
-  base::Status status = fail(text, code);
-  if (dead_) return status;
   if (base::Status again = reopen_tables(); !again.is_ok()) return again;
   return status;
 }
@@ -300,7 +287,7 @@ int SqliteKeyStore::finish_flush() {
 // --- Loading -----------------------------------------------------------------------------------------
 
 uint64_t SqliteKeyStore::count_keys(uint32_t database) {
-  KeyTables* const tables = dead_ ? nullptr : namespaces_.find_database(database);
+  KeyTables* const tables = database_->is_dead() ? nullptr : namespaces_.find_database(database);
   return tables ? tables->count(*database_) : 0;
 }
 

@@ -11,7 +11,6 @@
 
 #include "base/format.h"
 #include "storage/ballast.h"
-#include "storage/fatal.h"
 #include "storage/first_look.h"
 #include "storage/log_tables.h"
 #include "storage/meta.h"
@@ -110,7 +109,6 @@ class SqliteLogStore : public LogStore {
   uint64_t commits_ = 0;
   uint64_t checkpoints_ = 0;
   std::string failure_; // Of the last transaction that failed.
-  bool dead_ = false;   // A write or fsync failed, and the process lives on (fatal.h).
 };
 
 // --- Start and end -----------------------------------------------------------------------------------
@@ -120,6 +118,7 @@ base::Status SqliteLogStore::start() {
       Database::open({.path = options_.directory + "/raft.db",
                       .vfs = options_.vfs,
                       .exclusive = true,
+                      .must_write = true,
                       .cache_bytes = kCacheBytes});
   if (!opened.is_ok()) return opened.take_status();
   database_ = std::move(opened.value());
@@ -165,11 +164,11 @@ base::Status SqliteLogStore::note_wal_bytes(uint64_t bytes) {
 }
 
 base::Status SqliteLogStore::close() {
-  if (dead_) return dead();
+  if (database_->is_dead()) return dead();
   // All is in the file then: who removes the WAL of a node that ended in order, as any other program that writes does, loses
   // nothing. On a full disk the row stays, which only says more than must be.
   transaction("forget how long its WAL is", [&] { return meta_->erase(kWalBytes); });
-  if (dead_) return dead();
+  if (database_->is_dead()) return dead();
   base::Status status = database_->checkpoint_whole();
   writer_.close();
   sql_ = {};
@@ -191,7 +190,7 @@ int SqliteLogStore::within_transaction(const char* action, const Change& change)
 }
 
 WriteResult SqliteLogStore::transaction(const char* action, const Change& change) {
-  if (dead_) return WriteResult::kFull;
+  if (database_->is_dead()) return WriteResult::kFull;
   int code = within_transaction(action, change);
   if (is_full(code) && ballast_.give_away()) code = within_transaction(action, change);
   if (code == SQLITE_OK) {
@@ -199,8 +198,7 @@ WriteResult SqliteLogStore::transaction(const char* action, const Change& change
     return WriteResult::kDurable;
   }
   if (is_full(code)) return WriteResult::kFull;
-  dead_ = true;
-  fatal(failure_);
+  database_->die(failure_);
   return WriteResult::kFull;
 }
 
@@ -223,7 +221,7 @@ base::Status SqliteLogStore::change(const char* action, const Change& change) {
 }
 
 base::Result<raft::EntryId> SqliteLogStore::compact(raft::Index through, uint64_t bytes_kept) {
-  if (dead_) return dead();
+  if (database_->is_dead()) return dead();
   const size_t count = segments_through(through, bytes_kept);
   if (count == 0) return shape_.base;
   if (base::Status status = change("drop log", [&] { return drop_front(count); }); !status.is_ok()) return status;
@@ -245,7 +243,7 @@ base::Status SqliteLogStore::reset(const Identity& identity) {
 }
 
 base::Status SqliteLogStore::checkpoint() {
-  if (dead_) return dead();
+  if (database_->is_dead()) return dead();
   bool whole = false;
   int code = database_->checkpoint(whole);
   if (is_full(code) && ballast_.give_away()) code = database_->checkpoint(whole);
@@ -255,10 +253,7 @@ base::Status SqliteLogStore::checkpoint() {
     return {};
   }
   const std::string text = database_->failure("checkpoint it", code);
-  if (!is_full(code)) {
-    dead_ = true;
-    fatal(text);
-  }
+  if (!is_full(code)) database_->die(text);
   return base::Status::error(text);
 }
 
@@ -478,7 +473,7 @@ int SqliteLogStore::drop_everything(const Identity& identity) {
 base::Result<std::vector<raft::Entry>> SqliteLogStore::read(raft::Index from, raft::Index last,
                                                             size_t max_bytes) {
   std::vector<raft::Entry> entries;
-  if (dead_) return dead();
+  if (database_->is_dead()) return dead();
   ReadRange range{.from = from, .last = std::min(last, shape_.last.index), .bytes_max = max_bytes};
   auto segment =
       std::upper_bound(shape_.segments.begin(), shape_.segments.end(), from,

@@ -102,7 +102,6 @@ base::Status open_or_make(Database& database, Meta& meta, FileKind kind, int (*m
     return status.is_ok() ? database.set_up() : std::move(status);
   }
   if (base::Status status = database.set_up(); !status.is_ok()) return status;
-  // Nothing was promised yet: a failed sync is an error like any other.
   std::string failure;
   const auto make = [&] {
     const int code = make_tables(database);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/format.h"
+#include "storage/fatal.h"
 #include "storage/vfs_file.h"
 
 namespace leto::storage {
@@ -20,6 +21,11 @@ constexpr size_t kGrowStepBytes = 64 << 10;  // SQLite writes less than 128 KiB 
 
 // How long a database with readers waits for one of them that recovers the WAL's index.
 constexpr int kPatienceMs = 1000;
+
+// What is on the disk is unknown from then on.
+bool is_sync_failure(int code) { return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC; }
+
+bool is_write_failure(int code) { return code == SQLITE_IOERR_WRITE || code == SQLITE_IOERR_TRUNCATE; }
 
 // The files this process has open for writing. Guarded, as jobs on different files run side by side.
 class Claims {
@@ -76,10 +82,6 @@ std::string immutable_uri(const std::string& path) {
 }
 
 bool is_full(int code) { return (code & 0xff) == SQLITE_FULL; }
-
-bool is_sync_failure(int code) {
-  return code == SQLITE_IOERR_FSYNC || code == SQLITE_IOERR_DIR_FSYNC;
-}
 
 // --- Statement ---------------------------------------------------------------------------------------
 
@@ -357,7 +359,22 @@ uint64_t Database::changes() const { return static_cast<uint64_t>(sqlite3_change
 
 int Database::last_code() const { return sqlite3_extended_errcode(handle_); }
 
-std::string Database::failure(const std::string& action, int code) const {
+bool Database::is_the_end(int code) const {
+  return is_sync_failure(code) || (options_.must_write && is_write_failure(code));
+}
+
+void Database::die(const std::string& text) {
+  if (std::exchange(is_dead_, true)) return;
+  fatal(text);
+}
+
+std::string Database::failure(const std::string& action, int code) {
+  std::string text = words(action, code);
+  if (is_the_end(code)) die(text);
+  return text;
+}
+
+std::string Database::words(const std::string& action, int code) const {
   const char* path = options_.path.c_str();
   // A call of the VFS leaves SQLite's own words as they were.
   const bool is_last = handle_ != nullptr && (sqlite3_errcode(handle_) & 0xff) == (code & 0xff);
@@ -371,7 +388,7 @@ std::string Database::failure(const std::string& action, int code) const {
   }
 }
 
-base::Status Database::error(const std::string& action, int code) const {
+base::Status Database::error(const std::string& action, int code) {
   return base::Status::error(failure(action, code));
 }
 

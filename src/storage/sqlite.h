@@ -2,7 +2,8 @@
 // be different from SQLite's defaults is set here, and read back.
 //
 // Invariants: a database file has at most one Database in this process that is not read-only (the owner, which
-// alone writes and checkpoints it); nothing but PASSIVE checkpoints are run; a commit that has returned is synced.
+// alone writes and checkpoints it); nothing but PASSIVE checkpoints are run; a commit that has returned is synced; a sync that
+// failed is never tried again, by this process or by one that reads its cache: it ends there and then (fatal.h), from open() on.
 // Refuses to know of tables and rows, and of threads: one call at a time, from any thread.
 #pragma once
 
@@ -29,8 +30,6 @@ base::Status configure_sqlite();
 
 // SQLITE_FULL in any of its forms: the transaction was rolled back, the connection is sound.
 bool is_full(int code);
-// A sync that failed: what is on the disk is unknown from then on.
-bool is_sync_failure(int code);
 
 // A prepared statement. Parameters count from 1, columns from 0.
 class Statement {
@@ -82,6 +81,7 @@ struct DatabaseOptions {
   std::string path;         // Absolute.
   std::string vfs;          // Empty: the default one.
   bool exclusive = false;   // Nobody else may open the file; its WAL index is in memory.
+  bool must_write = false;  // A write that fails ends the process (fatal.h), as a sync that fails does anyway; but not a full disk.
   bool read_only = false;   // Beside the owner, or with `exclusive` in its absence: nothing of it is made, written, set up or owned.
   size_t cache_bytes = 2 << 20;  // A transaction larger than it costs speed only.
 };
@@ -133,9 +133,13 @@ class Database {
 
   // Of the call that failed last: SQLite's extended result code.
   int last_code() const;
-  // "FILE: cannot ACTION: SQLite's words (code)". To be called before anything else runs on the connection.
-  std::string failure(const std::string& action, int code) const;
-  base::Status error(const std::string& action, int code) const;
+  // "FILE: cannot ACTION: SQLite's words (code)". To be called for every code that says failure, before anything else runs on
+  // the connection: it is the end, die(), if what failed must not be tried again.
+  std::string failure(const std::string& action, int code);
+  base::Status error(const std::string& action, int code);
+  // Calls fatal() with `text`, the first time. If that returns, the owner must not touch the file any more.
+  void die(const std::string& text);
+  bool is_dead() const { return is_dead_; }
 
   // Copies what it can from the WAL to the file. Sets `whole` if all of it was, and is synced.
   int checkpoint(bool& whole);
@@ -162,6 +166,8 @@ class Database {
   void keep_wal_on_close();
   sqlite3_file* wal_file();
   base::Status look();
+  bool is_the_end(int code) const;
+  std::string words(const std::string& action, int code) const;
   base::Status set_pragma(const char* name, const std::string& value, const std::string& expected);
   base::Status set_switches();
   static int count_frames(void* self, sqlite3*, const char*, int frames);
@@ -171,6 +177,7 @@ class Database {
   sqlite3* handle_ = nullptr;
   Statement begin_, commit_;
   bool is_new_ = false;
+  bool is_dead_ = false;
   size_t wal_frames_ = 0;
 };
 

@@ -7,6 +7,7 @@ namespace eval node {
     variable count 0
     variable binary [expr {[info exists ::env(LETO_BIN)] ? [file normalize $::env(LETO_BIN)]
         : [file normalize [file join [file dirname [info script]] .. .. bin leto]]}]
+    variable launcher {}    ;# What stands before the binary; see bad_disk.tcl.
     variable port; variable raft_port; variable id; variable dir
     variable command; variable pid; variable control
     variable expected_end   ;# True once the test itself ended the node.
@@ -50,7 +51,7 @@ proc launch {name} {
     if {![file executable $node::binary]} { error "$node::binary is not there; build it with make" }
     set node::expected_end($name) 0
     set base [file join $harness::directory $name]
-    set node::pid($name) [process::start $node::command($name) $harness::directory $base.log $base.err]
+    set node::pid($name) [process::start [concat $node::launcher $node::command($name)] $harness::directory $base.log $base.err]
 }
 
 # Until the node answers PING with PONG, whether it knows a leader or not.
@@ -313,7 +314,8 @@ proc node::logs_to_show {} {
 
 proc node::forget_all {} {
     variable port; variable raft_port; variable id; variable dir
-    variable command; variable pid; variable control; variable expected_end; variable count
+    variable command; variable pid; variable control; variable expected_end; variable count; variable launcher
     foreach name {port raft_port id dir command pid control expected_end} { array unset $name }
     set count 0
+    set launcher {}
 }

@@ -511,6 +511,23 @@ TEST_CASE("a failed sync or write ends the process, and the store does nothing m
   }
 }
 
+TEST_CASE("a write that cannot read what it changes ends the process, too") {
+  TestDisk disk("log_unreadable");
+  {
+    const auto store = open_log(small_log(disk));
+    LogWrite write;
+    for (raft::Index index = 1; index <= 40; ++index) write.append.push_back(make_entry(1, index, std::string(3000, 'x')));
+    must_write(*store, {write});
+    REQUIRE(store->close().is_ok());
+  }
+  const FatalThrows throws;
+  const auto store = open_log(small_log(disk));
+  LogWrite write;
+  write.truncate_from = 3;   // Whose segment no start reads whole.
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kRead), .effect = Effect::kIoError, .sticky = true, .path_part = "raft.db"});
+  CHECK_THROWS_AS((void)store->write({write}), DiskDied);
+}
+
 // --- Compaction and snapshots ---------------------------------------------------------------------------
 
 TEST_CASE("compaction drops whole segments that end at or before an index, and never the last one") {

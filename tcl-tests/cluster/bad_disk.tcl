@@ -1,0 +1,83 @@
+# A disk that fails or stands still under a member of three: the others go on, and whatever a client was told is true (D15, D17).
+
+set election_timeout [scaled 400]
+set options [list -election-timeout $election_timeout]
+
+proc assert_all_kept {load nodes} {
+    set result [stop_load $load]
+    wait_members $nodes
+    wait_caught_up $nodes
+    note "[describe_load $result]; pauses over 100 ms: [dict get $result outages]"
+    assert_same_digest $nodes
+    assert_load_kept $load $result $nodes
+}
+
+# The disk of a member fails under load; it ends, the others go on without it, and it comes back when its disk is sound.
+proc fail_disk {nodes member load} {
+    bad_disk $member {sync fails raft.db-wal}
+    wait_disk_end $member "$node::dir($member)/raft.db: cannot write the log: disk I/O error (1034)"
+    leader_of [others $nodes $member]
+    wait_load_progress $load
+    bad_disk $member
+    restart $member
+    wait_members $nodes
+    wait_load_progress $load
+}
+
+test "D15: a member whose disk fails ends with 70, follower or leader; the others go on, and nothing acknowledged is lost" -timeout 90 {
+    bad_disk::prepare
+    set nodes [start_cluster 3 $::options]
+    set load [start_load $nodes]
+    wait_load_progress $load
+    fail_disk $nodes [lindex [followers_of $nodes] 0] $load
+    fail_disk $nodes [leader_of $nodes] $load
+    assert_all_kept $load $nodes
+}
+
+test "D15: a member whose disk fails while it starts ends with 70, and is a follower again on a sound disk" -timeout 60 {
+    bad_disk::prepare
+    set nodes [start_cluster 3 $::options]
+    set load [start_load $nodes]
+    wait_load_progress $load
+    set member [leader_of $nodes]
+    kill9 $member
+    leader_of [others $nodes $member]
+    wait_load_progress $load
+    bad_disk $member {sync fails raft.db-wal}
+    restart $member -nowait
+    wait_disk_end $member "$node::dir($member)/raft.db: cannot sync its WAL: disk I/O error (1034)"
+    bad_disk $member
+    restart $member
+    assert_all_kept $load $nodes
+}
+
+test "D17: a leader whose disk stands still hands over; its clients are told the truth, and it follows when its disk goes on" -timeout 90 {
+    bad_disk::prepare
+    set nodes [start_cluster 3 $::options]
+    set leader [leader_of $nodes]
+    set left [others $nodes $leader]
+    set load [start_load $nodes]
+    wait_load_progress $load
+    bad_disk $leader {sync stalls raft.db-wal}
+    # disk-stall-timeout is two election timeouts, an election one or two, and what two more are for is the machine.
+    set took [wait_for_condition "one of {$left} leads" [expr {6 * $::election_timeout}] {[leader_now $left] ne ""}]
+    note "a new leader $took ms after the disk of the old one stopped"
+    assert {$took >= $::election_timeout} "it was in no haste: $took ms"
+    set successor [leader_now $left]
+    set term [raft_field $successor term]
+    assert {[raft_field $leader role] ne "leader"} "$leader, in its old term"
+    # Nobody needs that disk, and in the time of some elections its node calls none.
+    wait_load_progress $load
+    set least [node_ask $successor GET $load:count]
+    set reader [connect $leader]
+    resp::send $reader GET $load:count
+    pause [expr {3 * $::election_timeout}]
+    assert_equal [list [leader_now $left] [raft_field $successor term]] [list $successor $term]
+    bad_disk $leader
+    wait_for_condition "$leader follows $successor" 10000 {[raft_field $leader role] eq "follower"
+        && [dict get [info_of $leader raft] leader] eq $node::id($successor)}
+    set read [resp::text [resp::reply $reader]]
+    assert {[string match -* $read] || $read >= $least} "a read at the node whose disk stood still saw $read after $least"
+    wait_load_progress $load
+    assert_all_kept $load $nodes
+}
