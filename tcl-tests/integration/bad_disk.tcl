@@ -73,6 +73,20 @@ test "a sync of the keys file that fails ends a running node with 70; a write th
     assert_equal [node_ask $node SNAPSHOT] OK
 }
 
+test "a sync that fails while a node ends in order ends it with 70, and loses nothing" {
+    set node [start_with_keys]
+    foreach file {raft.db keys-1.db} {
+        assert_equal [node_ask $node SET before $file] OK
+        bad_disk $node "sync fails $file"
+        process::signal TERM $node::pid($node)
+        wait_disk_end $node "$node::dir($node)/$file: cannot checkpoint it: disk I/O error (1034)"
+        bad_disk $node
+        restart $node
+        assert_keys $node kept 100
+        assert_equal [node_ask $node GET before] $file
+    }
+}
+
 test "a write or sync that fails while a node starts ends it with 70, as often as it is tried; on a sound disk it starts" {
     set node [start_with_keys]
     foreach {bad pattern} {
