@@ -3,15 +3,6 @@
 set election_timeout [scaled 400]
 set options [list -election-timeout $election_timeout]
 
-proc assert_all_kept {load nodes} {
-    set result [stop_load $load]
-    wait_members $nodes
-    wait_caught_up $nodes
-    note "[describe_load $result]; pauses over 100 ms: [dict get $result outages]"
-    assert_same_digest $nodes
-    assert_load_kept $load $result $nodes
-}
-
 # The disk of a member fails under load; it ends, the others go on without it, and it comes back when its disk is sound.
 proc fail_disk {nodes member load} {
     bad_disk $member {sync fails raft.db-wal}

@@ -84,10 +84,7 @@ test "writes at a leader that hands over go to the next one: none is refused, no
     }
     set result [stop_load $load]
     note "[describe_load $result]; longest pause [dict get $result longest_us] us"
-    assert_equal [dict get $result refused] {}
-    assert_equal [dict get $result unknown] {}
-    assert_equal [dict get $result increments_refused] 0
-    assert_equal [dict get $result increments_unknown] 0
+    assert_nothing_refused_or_unknown $result
     assert_load_kept $load $result $nodes
     assert_same_digest $nodes
 }
@@ -105,7 +102,7 @@ test "with follower-writes redirect writes at a leader that hands over are redir
             assert {$answer in [list OK "-MOVED 12182 127.0.0.1:$node::port($next)"]} $answer
         }
         set result [stop_load $load]
-        assert_equal [dict get $result unknown] {}
+        assert_nothing_unknown $result
         assert_load_kept $load $result $nodes
     }
 }
@@ -197,8 +194,7 @@ test "when leadership is handed over under load at a follower nothing is lost, r
     foreach load $loads result $results {
         note [describe_load $result]
         assert_load_kept $load $result $nodes
-        assert_equal [dict get $result unknown] {}
-        assert_equal [dict get $result refused] {}
+        assert_nothing_refused_or_unknown $result
     }
 }
 

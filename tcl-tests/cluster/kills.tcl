@@ -3,15 +3,6 @@
 
 set rounds [expr {$harness::long ? 25 : 6}]
 
-# After the load: all that it was told is so on all nodes, and the nodes are equal.
-proc assert_all_kept {load nodes} {
-    set result [stop_load $load]
-    wait_members $nodes
-    note "[describe_load $result]; pauses over 100 ms: [dict get $result outages]"
-    assert_same_digest $nodes
-    assert_load_kept $load $result $nodes
-}
-
 test "kill -9 of the leader under a pipelined load, again and again" -timeout 120 {
     set nodes [start_cluster 3]
     set load [start_load $nodes -depth 32]

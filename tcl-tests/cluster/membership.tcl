@@ -82,7 +82,7 @@ test "a cluster grows to three under load by -join, and shrinks to one by LEAVE"
     set result [stop_load $load]
     wait_members $nodes
     note [describe_load $result]
-    assert_equal [dict get $result unknown] {}
+    assert_nothing_unknown $result
     assert_load_kept $load $result $nodes
     set leader [leader_of $nodes]
     foreach node [others $nodes $leader] {

@@ -56,8 +56,7 @@ test "TRANSFER goes from node to node under load, and no write ends as unknown" 
     }
     set result [stop_load $load]
     note "[describe_load $result]; longest pause [dict get $result longest_us] us"
-    assert_equal [dict get $result unknown] {}
-    assert_equal [dict get $result increments_unknown] 0
+    assert_nothing_unknown $result
     assert_same_digest $nodes
     assert_load_kept $load $result $nodes
 }
@@ -85,8 +84,7 @@ test "LEAVE of the leader hands over, and then it is out, under load" -timeout 6
     wait_load_progress $load
     set result [stop_load $load]
     note "[describe_load $result]; longest pause [dict get $result longest_us] us"
-    assert_equal [dict get $result unknown] {}
-    assert_equal [dict get $result increments_unknown] 0
+    assert_nothing_unknown $result
     assert_load_kept $load $result $rest
     assert_match [node_ask $leader GET a] "-CLUSTERDOWN *removed*"
 }
@@ -103,10 +101,7 @@ test "LEAVE of the leader refuses no write at the others that forward, and loses
     wait_load_progress $load
     set result [stop_load $load]
     note "[describe_load $result]; longest pause [dict get $result longest_us] us"
-    assert_equal [dict get $result refused] {}
-    assert_equal [dict get $result unknown] {}
-    assert_equal [dict get $result increments_refused] 0
-    assert_equal [dict get $result increments_unknown] 0
+    assert_nothing_refused_or_unknown $result
     assert_load_kept $load $result $rest
 }
 
@@ -166,7 +161,7 @@ test "nodes that join at once, and LEAVE of the leader among them: all is done, 
     wait_load_progress $load
     set result [stop_load $load]
     note "[describe_load $result]; longest pause [dict get $result longest_us] us"
-    assert_equal [dict get $result unknown] {}
+    assert_nothing_unknown $result
     assert_load_kept $load $result $left
 }
 
@@ -337,7 +332,7 @@ test "from one node to five and back to one under load" -timeout 300 {
             wait_load_progress $load
         }
         set result [stop_load $load]
-        assert_equal [dict get $result unknown] {}
+        assert_nothing_unknown $result
         assert_load_kept $load $result $nodes
         foreach name $nodes { assert {[known_at $nodes $name]} "$name is known to all" }
         set load [start_load $nodes]
@@ -355,7 +350,7 @@ test "from one node to five and back to one under load" -timeout 300 {
         wait_load_progress $load
         set result [stop_load $load]
         note [describe_load $result]
-        assert_equal [dict get $result unknown] {}
+        assert_nothing_unknown $result
         assert_load_kept $load $result $nodes
         set first [lindex $nodes 0]
     }

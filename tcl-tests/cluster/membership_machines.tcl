@@ -65,6 +65,16 @@ proc addresses_at {machine port} {
     return [lsort $found]
 }
 
+# A cluster of id1 on machine a and id2 on b, both at port 5379. Returns what addresses_at says once both know it, and the name
+# of id2's node.
+proc found_on_both {a b} {
+    start_at $a id1 5379
+    set second [start_at $b id2 5379 -join 10.88.0.1:5379]
+    set expected [list "id1 10.88.0.1:15379 10.88.0.1:5379" "id2 10.88.0.2:15379 10.88.0.2:5379"]
+    wait_for_condition "both are there" 10000 {[addresses_at $b 5379] eq $expected}
+    return [list $expected $second]
+}
+
 proc with_machines {script} {
     needs_namespaces
     set machines [make_machines]
@@ -95,11 +105,8 @@ test "nodes that began on one machine are known by its real address once a node 
 
 test "a node whose machine got another address is known by it when it is started again" -timeout 60 {
     with_machines {{a b} {
-        start_at $a id1 5379
-        set moved [start_at $b id2 5379 -join 10.88.0.1:5379]
         # The founder's own move from loopback too: who has not heard of it and moves away finds nobody, and nobody finds it.
-        set expected [list "id1 10.88.0.1:15379 10.88.0.1:5379" "id2 10.88.0.2:15379 10.88.0.2:5379"]
-        wait_for_condition "both are there" 10000 {[addresses_at $b 5379] eq $expected}
+        lassign [found_on_both $a $b] expected moved
         stop $moved
         give_address $b 10.88.0.2 10.88.0.22
         launch $moved
@@ -126,10 +133,7 @@ test "a founder of another machine that is taken in by hand is known by the addr
 
 test "a node that joins by the loopback address of a neighbour is known by a real one, whoever leads" -timeout 60 {
     with_machines {{a b} {
-        start_at $a id1 5379
-        start_at $b id2 5379 -join 10.88.0.1:5379
-        set expected [list "id1 10.88.0.1:15379 10.88.0.1:5379" "id2 10.88.0.2:15379 10.88.0.2:5379"]
-        wait_for_condition "both are there" 10000 {[addresses_at $b 5379] eq $expected}
+        lassign [found_on_both $a $b] expected
         # The leader is on the other machine, then on this one.
         foreach {leader id port} {id1 id3 6379 id2 id4 7379} {
             if {$leader ne "id1"} {
@@ -146,10 +150,7 @@ test "a node that joins by the loopback address of a neighbour is known by a rea
 
 test "a JOIN of a loopback address is one of the machine where it is said" -timeout 60 {
     with_machines {{a b} {
-        start_at $a id1 5379
-        start_at $b id2 5379 -join 10.88.0.1:5379
-        set expected [list "id1 10.88.0.1:15379 10.88.0.1:5379" "id2 10.88.0.2:15379 10.88.0.2:5379"]
-        wait_for_condition "both are there" 10000 {[addresses_at $b 5379] eq $expected}
+        lassign [found_on_both $a $b] expected
         start_at $b id3 6379
         wait_for_condition "it leads itself" 5000 {[string match "*role:leader*" [ask_at $b 6379 INFO raft]]}
         wait_for_condition "it is taken in" 10000 {[string match "*OK*OK*OK*" [ask_at $b 5379 JOIN 127.0.0.1:16379 id3]]}

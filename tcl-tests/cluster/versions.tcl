@@ -67,8 +67,7 @@ test "an upgrade node by node under load: the level rises with the last one, at 
         set result [stop_load $load]
         note "$name, [expr {$led ? {leader} : {follower}}]: [describe_load $result]; pauses [dict get $result outages]"
         if {!$led} {
-            assert_equal [dict get $result unknown] {}
-            assert_equal [dict get $result increments_unknown] 0
+            assert_nothing_unknown $result
         }
         assert_load_kept $load $result $nodes
         # Not all at one moment: the entry that raises the level comes by itself.

@@ -76,6 +76,19 @@ proc describe_load {result} {
         [llength [dict get $result unknown]] unknown, [llength [dict get $result refused]] refused"
 }
 
+# Of a result: the outcome of every write was told.
+proc assert_nothing_unknown {result} {
+    assert_equal [dict get $result unknown] {} "SETs whose outcome is unknown"
+    assert_equal [dict get $result increments_unknown] 0 "INCRs whose outcome is unknown"
+}
+
+# Of a result: every write was acknowledged.
+proc assert_nothing_refused_or_unknown {result} {
+    assert_nothing_unknown $result
+    assert_equal [dict get $result refused] {} "SETs that were refused"
+    assert_equal [dict get $result increments_refused] 0 "INCRs that were refused"
+}
+
 # Every acknowledged SET is on every node with its value; refused ones nowhere; the counter between the
 # acknowledged increments and those plus the unknown. `names` must have caught up.
 proc assert_load_kept {load result names} {
@@ -92,6 +105,15 @@ proc assert_load_kept {load result names} {
         assert {$value >= $least && $value <= $most} "$name: counter $value, acknowledged $least, with unknown $most"
         resp::close $connection
     }
+}
+
+# Ends the load: all that it was told is so on all nodes, which are one cluster, and the nodes are equal.
+proc assert_all_kept {load nodes} {
+    set result [stop_load $load]
+    wait_members $nodes
+    note "[describe_load $result]; pauses over 100 ms: [dict get $result outages]"
+    assert_same_digest $nodes
+    assert_load_kept $load $result $nodes
 }
 
 proc check_numbers {connection load numbers expected what} {
