@@ -244,6 +244,22 @@ TEST_CASE("nobody is asked to lead before this node has committed what it propos
   CHECK(asked_to_lead(it) == 3);
 }
 
+TEST_CASE("what waits for a hand-over is refused at once when the disk turns out to be full") {
+  HandoverTest it;
+  const SessionRef other = it.node->open_session();
+  it.send(it.session, {"SET", "k", "1"});
+  it.turn();
+  REQUIRE(it.disk.busy());
+  it.send(other, {"TRANSFER", "id3"});
+  it.turn();
+  const SessionRef held = it.node->open_session();
+  it.send(held, {"SET", "k", "2"});
+  it.turn();
+  CHECK(held->output().empty());
+  it.finish_disk(storage::WriteResult::kFull);
+  CHECK(it.take(held).starts_with("-MISCONF "));
+}
+
 TEST_CASE("a TRANSFER while writes cannot be committed is given up, and they are not disturbed") {
   HandoverTest it;
   it.peers.accept_entries = false;

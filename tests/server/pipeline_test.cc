@@ -301,6 +301,20 @@ TEST_CASE("a follower whose disk is full still says where writes go") {
   CHECK(test.take(session) == "-not leader\r\n");
 }
 
+TEST_CASE("the reads of a turn share a round, which is counted") {
+  LeaderUnderTest test;
+  const SessionRef one = test.node->open_session(), other = test.node->open_session();
+  const uint64_t rounds = test.node->stats().read_rounds;
+  test.send(one, {"GET", "k"});
+  test.send(one, {"GET", "k"});
+  test.send(other, {"GET", "k"});
+  test.turn();
+  CHECK(test.node->stats().read_rounds == rounds + 1);
+  test.peers.exchange();
+  CHECK(test.take(one) == "$-1\r\n$-1\r\n");
+  CHECK(test.take(other) == "$-1\r\n");
+}
+
 TEST_CASE("a local read behind a write takes no read along whose index nobody confirmed") {
   LeaderUnderTest test;
   const SessionRef session = test.node->open_session();

@@ -15,6 +15,9 @@ Answer ok() { return {.kind = Answer::Kind::kStatus, .text = "OK"}; }
 Answer integer(uint64_t value) { return {.kind = Answer::Kind::kInteger, .text = std::to_string(value)}; }
 Answer no_such_key() { return {.kind = Answer::Kind::kError, .text = "ERR no such key"}; }
 
+// Of a request that names it by one digit.
+uint32_t database_of(const std::string& name) { return static_cast<uint32_t>(name[0] - '0'); }
+
 uint32_t place_of(uint32_t database, const std::string& key) {
   return database * MoverModel::kKeys + static_cast<uint32_t>(key[1] - '0');
 }
@@ -44,8 +47,8 @@ Answer MoverModel::apply(Values& values, uint32_t database, const Request& reque
   if (name == "SET") values[place_of(database, request[1])] = numbers_.at(request[2]);
   if (name == "FLUSHDB") std::fill_n(begin, kKeys, 0U);
   if (name == "SWAPDB" && request[1] != request[2]) {
-    std::swap_ranges(values.begin() + (request[1][0] - '0') * kKeys, values.begin() + (request[1][0] - '0' + 1) * kKeys,
-                     values.begin() + (request[2][0] - '0') * kKeys);
+    const auto one = values.begin() + database_of(request[1]) * kKeys;
+    std::swap_ranges(one, one + kKeys, values.begin() + database_of(request[2]) * kKeys);
   }
   if (name == "DEL") return integer(std::exchange(values[place_of(database, request[1])], 0U) != 0 ? 1 : 0);
   if (name == "DBSIZE") return integer(kKeys - static_cast<uint64_t>(std::count(begin, begin + kKeys, 0U)));
