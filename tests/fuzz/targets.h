@@ -50,7 +50,7 @@ inline constexpr Target kTargets[] = {
     {"requests", parse_requests, 192 << 10, 128},
     {"conf", parse_conf_file, 16 << 10, 64},
     {"entry", read_entry, 4 << 10, 64},
-    {"exec", take_exec, 128 << 10, 256},
+    {"exec", take_exec, (16 * 32 + 64) << 10, 256},   // Each database of which it sets a key has a table of 32 KiB.
     {"configuration", read_configuration, 4 << 10, 64},
     {"frames", read_frames, 16 << 10, 160},
     {"handshake", shake_hands, 16 << 10, 16},
