@@ -246,6 +246,19 @@ TEST_CASE("other keys files stay while the one that counts is not there, or does
   CHECK(std::filesystem::exists(kept));
 }
 
+TEST_CASE("other keys files stay while the one that counts is made anew from the log") {
+  Survivor survivor;
+  survivor.make();
+  const std::string current = survivor.path + "/keys-1.db", kept = survivor.path + "/keys-5.db";
+  std::filesystem::copy_file(current, kept);
+  std::filesystem::remove(current);
+  std::filesystem::remove(current + "-wal");
+  REQUIRE(survivor.open().is_ok());
+  CHECK(std::filesystem::exists(kept));
+  REQUIRE(survivor.open().is_ok());
+  CHECK_FALSE(std::filesystem::exists(kept));
+}
+
 TEST_CASE("it is not repaired where that would lose what is there") {
   Survivor survivor;
   SUBCASE("repair no") {
