@@ -20,6 +20,7 @@ constexpr size_t kSummedHeaderBytes = 24;       // Of the file's header: all bef
 constexpr size_t kSummedFrameHeaderBytes = 8;   // Of a frame's: page number and size after the commit.
 constexpr uint32_t kMagic = 0x377f0682;         // Its last bit: the checksum's words are big-endian.
 constexpr uint32_t kPageBytesMax = 65536;
+constexpr uint64_t kSectorBytes = 512;          // What a power cut leaves whole, at least.
 
 uint32_t big_endian(std::string_view bytes, size_t at) {
   uint32_t value = 0;
@@ -49,7 +50,8 @@ class Walker {
   bool fits_itself();
   void add(std::string_view bytes, Sum& sum) const;
   Sum summed(std::string_view frame, Sum before) const;
-  void count_lost(std::string_view frame, WalScan& scan);
+  bool follows(std::string_view frame) const;
+  void count_lost(uint64_t at, std::string_view frame, WalScan& scan);
 
   VfsFile& file_;
   std::string header_;
@@ -102,28 +104,38 @@ Sum Walker::summed(std::string_view frame, Sum before) const {
   return before;
 }
 
-// Behind the first frame that does not fit. What crashes left of several commits, at one place after the other, does not fit
-// together; a commit that fits the one before was begun when that one was synced.
-void Walker::count_lost(std::string_view frame, WalScan& scan) {
+// Whether it was written behind the last frame, one of which may have rotted since.
+bool Walker::follows(std::string_view frame) const {
   const Sum written = written_in(frame);
-  const Sum sum = summed(frame, written_);
-  if (sum != written && summed(frame, sum_) != written) in_a_row_ = 0;
-  if (big_endian(frame, 4) != 0) ++in_a_row_;
+  return summed(frame, sum_) == written || (sum_ != written_ && summed(frame, written_) == written);
+}
+
+// Behind the first frame that does not fit. What crashes left of several commits, at one place after the other, does not fit
+// together; a commit that fits the one before was begun when that one was synced. A power cut may leave the first bytes of a
+// frame, which say whether it ends a commit, as they were in the run before, and write the rest: what was read of one that is
+// cut in two there says nothing.
+void Walker::count_lost(uint64_t at, std::string_view frame, WalScan& scan) {
+  const bool fits = follows(frame);
+  if (!fits) in_a_row_ = 0;
+  const bool is_cut = (at + kSummedFrameHeaderBytes) % kSectorBytes == 0;
+  if (big_endian(frame, 4) != 0 && (fits || !is_cut)) ++in_a_row_;
   scan.commits_lost = std::max(scan.commits_lost, in_a_row_);
-  sum_ = sum;
-  written_ = written;
+  sum_ = summed(frame, written_);
+  written_ = written_in(frame);
 }
 
 base::Status Walker::walk(uint64_t size, WalScan& scan) {
   std::string frame(kFrameHeaderBytes + page_bytes_, '\0');
-  bool fits = true;
+  bool fits = true, of_this_run = true;
+  written_ = sum_;
   for (uint64_t at = kHeaderBytes; at + frame.size() <= size; at += frame.size()) {
     if (base::Status status = file_.read(at, frame); !status.is_ok()) return status;
-    // Another salt: from a run before, or never written.
-    const bool of_this_run = frame.compare(8, 8, header_, 16, 8) == 0;
-    fits = fits && of_this_run && summed(frame, sum_) == written_in(frame);
+    // Another salt: from a run before, or never written; or rotten, as no checksum covers it.
+    const bool salt_fits = frame.compare(8, 8, header_, 16, 8) == 0;
+    of_this_run = salt_fits || (of_this_run && follows(frame));
+    fits = fits && salt_fits && follows(frame);
     if (!fits) {
-      if (of_this_run) count_lost(frame, scan);
+      if (of_this_run) count_lost(at, frame, scan);
       continue;
     }
     sum_ = written_ = written_in(frame);

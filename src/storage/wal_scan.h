@@ -24,7 +24,8 @@ struct WalScan {
 };
 
 // The WAL of the database `path`. An error if it cannot be read. A power cut may leave one lost commit, which nobody was
-// told of; two or more are damage, as a commit is only begun when the one before is synced. It may also leave a header of
+// told of; two or more are damage, as a commit is only begun when the one before is synced. (Rot that hits several fields of
+// the frame that ends the last commit but one makes the two look like one: nothing is left that could tell.) It may also leave a header of
 // which half is written: SQLite begins a WAL anew only when all of it is in the database, synced; so such a WAL counts as
 // without frames if that is so, and as damaged if not.
 base::Result<WalScan> scan_wal(const std::string& vfs, const std::string& path);

@@ -171,7 +171,7 @@ class Machine {
   // Outside the model; see damage.h.
   bool suspect = false;              // Synced bytes were lost or changed, by `damage`, and nobody has found it yet.
   Reached damage = Reached::kEnd;
-  DurableLog before_last;            // `durable`, without the last write. Only in runs with damage.
+  DurableLog before_last, before_last_two;   // `durable`, without the last write, or two. Only in runs with damage.
   bool copy_is_summed = false;       // Of its keys, for others: what changes from now on is noticed.
   bool checked_before_start = false;   // By --check, which then has the last word.
   std::map<std::string, std::string> comes_back_with;   // In the place of its disk, after the next death; unless empty.

@@ -95,7 +95,9 @@ storage::WriteResult SimLogDisk::call_store(const std::vector<storage::LogWrite>
     machine_.world().fail("I9", "raft.db said that a write is durable, and its WAL is not synced");
   }
   machine_.observer().on_log_durable(machine_, writes);
-  if (machine_.world().parameters.damaged) machine_.before_last = machine_.durable;
+  if (machine_.world().parameters.damaged) {
+    machine_.before_last_two = std::exchange(machine_.before_last, machine_.durable);
+  }
   machine_.durable.apply(writes);
   return result;
 }

@@ -269,6 +269,63 @@ TEST_CASE("a flipped bit in the middle of a WAL is named, with the commits that 
   CHECK(contains(damages(disk), "/disk/raft.db-wal: damaged: frame "));
 }
 
+TEST_CASE("a flipped bit in the head of the last commit but one is told from a commit that was broken off") {
+  TestDisk disk("check_wal_head");
+  {
+    LogStoreOptions options = small_log(disk);
+    options.checkpoint_frames = 1000;
+    const auto log = open_log(options);
+    REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
+    for (raft::Index i = 1; i <= 6; ++i) REQUIRE(log->write({entries(2, i, i)}) == WriteResult::kDurable);
+    disk.kill();
+  }
+  constexpr size_t kFrameBytes = 24 + 4096;
+  const std::string wal = disk.contents("/disk/raft.db-wal");
+  std::vector<size_t> commits;   // Where their last frames begin.
+  for (size_t at = 32; at + kFrameBytes <= 32 + scan_wal(disk.name(), kLog).value().frames_read * kFrameBytes; at += kFrameBytes) {
+    if (wal.substr(at + 4, 4) != std::string(4, '\0')) commits.push_back(at);
+  }
+  REQUIRE(commits.size() > 2);
+  const size_t begin = commits[commits.size() - 2];
+  for (size_t bit = 0; bit < 24 * 8; ++bit) {
+    CAPTURE(bit);
+    disk.flip_bit("/disk/raft.db-wal", begin + bit / 8, static_cast<unsigned>(bit % 8));
+    CHECK(scan_wal(disk.name(), kLog).value().commits_lost == 2);
+    disk.flip_bit("/disk/raft.db-wal", begin + bit / 8, static_cast<unsigned>(bit % 8));
+  }
+}
+
+TEST_CASE("a frame of a commit that was broken off may begin as one of the run before, which ended a commit") {
+  TestDisk disk("check_wal_cut_frame");
+  constexpr size_t kFrameBytes = 24 + 4096, kCutFrame = 41;   // The first frame whose sectors part behind its first 8 bytes.
+  constexpr size_t kBegin = 32 + kCutFrame * kFrameBytes;
+  static_assert((kBegin + 8) % kSectorBytes == 0);
+  {
+    LogStoreOptions options = small_log(disk);
+    options.checkpoint_frames = 1000;
+    const auto log = open_log(options);
+    REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
+    raft::Index last = 0;
+    while (scan_wal(disk.name(), kLog).value().frames_read + 5 < kCutFrame) {
+      ++last;
+      REQUIRE(log->write({entries(2, last, last)}) == WriteResult::kDurable);
+    }
+    LogWrite large = entries(2, last + 1, last + 1);
+    large.append[0].payload = std::make_shared<const std::string>(std::string(60000, 'x'));
+    REQUIRE(log->write({large}) == WriteResult::kDurable);
+    disk.kill();
+  }
+  std::string wal = disk.contents("/disk/raft.db-wal");
+  REQUIRE(scan_wal(disk.name(), kLog).value().frames_read > kCutFrame + 1);
+  REQUIRE(wal.substr(kBegin + 4, 4) == std::string(4, '\0'));
+  wal.replace(kBegin, 8, std::string("\0\0\0\3\0\0\0\5", 8));
+  disk.set_contents("/disk/raft.db-wal", wal);
+  const WalScan scan = scan_wal(disk.name(), kLog).value();
+  CHECK(scan.frames_read == kCutFrame);
+  CHECK(scan.commits_lost == 1);
+  CHECK(look_at_log_files("/disk", disk.name()).is_ok());
+}
+
 TEST_CASE("no power cut makes a WAL look damaged") {
   for (uint64_t seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
