@@ -114,6 +114,7 @@ void Raft::durable(WriteSeq seq) { state_->durable(seq); }
 void Raft::loaded(NodeId peer, std::vector<Entry> entries) { state_->loaded(peer, std::move(entries)); }
 void Raft::applied(Index index) { state_->set_applied(index); }
 void Raft::disk_stalled(bool stalled) { state_->set_disk_stalled(stalled); }
+void Raft::refuse_transfers(bool refused) { state_->transfers_refused = refused; }
 void Raft::peer_unreachable(NodeId node) { state_->set_peer_unreachable(node); }
 void Raft::send_snapshot(NodeId to, InstallSnapshot chunk) { state_->send_snapshot(to, std::move(chunk)); }
 void Raft::snapshot_failed(NodeId peer) { state_->set_snapshot_failed(peer); }

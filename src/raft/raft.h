@@ -186,6 +186,7 @@ class Raft {
   // The state machine has applied everything up to `index`, of what take() handed out.
   void applied(Index index);
   void disk_stalled(bool stalled);          // D17.
+  void refuse_transfers(bool refused);      // While set, this node does not take over when it is told to.
   void peer_unreachable(NodeId node);       // Its connection broke: what was in flight is to be sent again.
   // Snapshots and compaction (section 7, D9, D10) ---------------------------------------------
   // At the leader: one chunk to a peer that needs a snapshot; dropped if it needs none any more.

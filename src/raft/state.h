@@ -119,6 +119,7 @@ struct Raft::State {
   uint64_t leader_heard_at = 0;      // The tick of the last append of whoever led then.
   bool leader_heard = false;
   bool disk_stalled = false;
+  bool transfers_refused = false;
   std::vector<NodeId> granted;       // Votes or pre-votes for this candidacy.
   Leading leading;
 

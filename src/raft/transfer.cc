@@ -50,6 +50,7 @@ void Raft::State::tick_transfer() {
 void Raft::State::on_timeout_now(const Message& message) {
   if (message.from != leader) return drop(message, "it is not the leader's");
   if (!may_campaign() || !configuration().is_voter(self)) return drop(message, "this node may not campaign (D16, D17)");
+  if (transfers_refused && !is_only_voter()) return drop(message, "this node takes no leadership over just now");
   campaign(true);
 }
 

@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "server/tick.h"
 
 namespace leto::server {
 namespace {
@@ -23,8 +24,18 @@ Compactor::Compactor(Replica& replica, const ReplicaParts& parts, const Flusher&
       flusher_(flusher),
       sender_(sender) {}
 
+// What every follower has that was heard within an election timeout. The others would not be back soon.
+raft::Index Compactor::had_by_followers() const {
+  raft::Index had = replica_.raft().last().index;
+  for (const raft::PeerView& peer : replica_.raft().peers()) {
+    if (peer.ticks_since_heard <= options_.election_timeout_ms / kTickMs) had = std::min(had, peer.match);
+  }
+  return had;
+}
+
 raft::Index Compactor::may_drop_through() const {
-  const raft::Index durable = flusher_.flushed_index();
+  const raft::Index flushed = flusher_.flushed_index();
+  const raft::Index durable = keeps_least_ ? std::min(flushed, had_by_followers()) : flushed;
   const bool too_much = environment_.log_disk.counters().log_bytes > kPinnedBytesMax;
   const std::optional<raft::Index> pinned = sender_.keeps_log_after();
   return pinned && !too_much ? std::min(durable, *pinned) : durable;
@@ -33,7 +44,7 @@ raft::Index Compactor::may_drop_through() const {
 void Compactor::advance() {
   if (compacting_ || replica_.raft().installing()) return;
   const raft::Index through = may_drop_through();
-  const bool is_new = through > tried_through_ || options_.log_window != tried_window_;
+  const bool is_new = through > tried_through_ || window() != tried_window_;
   if (!is_new || environment_.clock.monotonic_us() < retry_us_) return;
   LETO_ASSERT(through <= flusher_.flushed_index() && through <= replica_.raft().applied_index(),
               base::format("D10: dropping log through %llu, durable in the keys file is %llu",
@@ -41,8 +52,8 @@ void Compactor::advance() {
                            static_cast<unsigned long long>(flusher_.flushed_index())));
   compacting_ = true;
   tried_through_ = through;
-  tried_window_ = options_.log_window;
-  environment_.log_disk.compact(through, options_.log_window, [this](base::Result<raft::EntryId> base) {
+  tried_window_ = window();
+  environment_.log_disk.compact(through, window(), [this](base::Result<raft::EntryId> base) {
     compacting_ = false;
     compacted(std::move(base));
   });

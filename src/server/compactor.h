@@ -23,9 +23,19 @@ class Compactor {
 
   // Once per turn: drops what may go, a bounded part at a time.
   void advance();
+  // While set, the disk is short of room and there is no window: only what a follower that answers has not got yet, and
+  // what snapshots need, is kept.
+  void keep_least(bool is_short) {
+    if (is_short != keeps_least_) tried_through_ = 0;
+    keeps_least_ = is_short;
+  }
+  // Nothing more can be dropped just now.
+  bool is_done() const { return !compacting_ && may_drop_through() <= tried_through_ && window() == tried_window_; }
 
  private:
   raft::Index may_drop_through() const;
+  raft::Index had_by_followers() const;
+  uint64_t window() const { return keeps_least_ ? 0 : options_.log_window; }
   void compacted(base::Result<raft::EntryId> base);
 
   Replica& replica_;
@@ -35,6 +45,7 @@ class Compactor {
   const Flusher& flusher_;
   const SnapshotSender& sender_;
   bool compacting_ = false;
+  bool keeps_least_ = false;
   raft::Index tried_through_ = 0;    // With the window of then, there was nothing more to drop.
   uint64_t tried_window_ = 0;
   uint64_t retry_us_ = 0;            // After a failure.

@@ -43,6 +43,9 @@ class LogDisk {
   // as read(). `done` is told the entry before the first one that is left.
   using Compacted = std::function<void(base::Result<raft::EntryId>)>;
   virtual void compact(raft::Index through, uint64_t bytes_kept, Compacted done) = 0;
+  // LogStore::look_at_room(), queued as compact(). One at a time.
+  using RoomSeen = std::function<void(base::Result<storage::LogRoom>)>;
+  virtual void look_at_room(const storage::RoomWish& wish, RoomSeen done) = 0;
   // A write was handed over and its `done` was not called yet.
   virtual bool busy() const = 0;
   virtual storage::LogStoreCounters counters() const = 0;

@@ -74,7 +74,7 @@ bool Flusher::is_due() {
   if (failed_cut_) return true;
   const uint64_t bytes = std::max<uint64_t>(keyspace_.dirty_bytes(), replica_.applied_bytes() - frozen_applied_bytes_);
   // Also where no key changed: else a start would replay all that log, and the lag would never end.
-  if (bytes >= options_.flush_bytes || behind()) return true;
+  if (bytes >= std::min(options_.flush_bytes, bytes_max_) || behind()) return true;
   const bool is_idle = now_us - changed_us_ >= kIdleUs;
   if (keyspace_.dirty_keys() == 0) {
     return environment_.keys_disk.garbage_waits() && now_us - started_us_ >= kGarbageUs && is_idle;

@@ -41,6 +41,8 @@ class Flusher {
   uint64_t lag_bytes() const;
   // While set, nothing is written: the keyspace and the keys file do not belong together just now.
   void hold(bool held) { held_ = held; }
+  // A flush is due with so many bytes, if flush-bytes does not say fewer: it needs about twice as much of the disk.
+  void bound_bytes(uint64_t bytes) { bytes_max_ = bytes; }
   // The keyspace is another one, all of it durable at `index`: what was frozen of the old one counts no more.
   void keyspace_replaced(raft::Index index);
 
@@ -84,6 +86,7 @@ class Flusher {
   uint64_t changed_us_ = 0;         // when it last did.
   uint64_t retry_us_ = 0;           // After a failed flush.
   bool held_ = false;
+  uint64_t bytes_max_ = UINT64_MAX;
   uint64_t keyspaces_ = 0;          // That were replaced.
   // What a start would replay: the payload bytes applied when the cut that is held, and the one before, was frozen.
   uint64_t frozen_applied_bytes_ = 0;

@@ -10,6 +10,7 @@
 
 #include "base/format.h"
 #include "peer/handshake_proof.h"
+#include "server/disk_floor.h"
 #include "server/flusher.h"
 #include "server/node.h"
 #include "server/replica.h"
@@ -103,6 +104,8 @@ void persistence_section(std::string& out, const InfoSource& source) {
   number(out, "aof_enabled", 1);
   number(out, "aof_rewrite_in_progress", 0);
   field(out, "aof_last_write_status", source.replica.disk_full() ? "err" : "ok");
+  number(out, "disk_room_bytes", source.disk_floor.room());
+  number(out, "disk_low", source.disk_floor.low() ? 1 : 0);
 }
 
 void stats_section(std::string& out, const InfoSource& source) {

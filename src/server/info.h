@@ -9,6 +9,7 @@
 
 namespace leto::server {
 
+class DiskFloor;
 class Flusher;
 class Node;
 class Replica;
@@ -20,6 +21,7 @@ struct InfoSource {
   const Stats& stats;
   const Replica& replica;
   const Flusher& flusher;
+  const DiskFloor& disk_floor;
   const SnapshotSender& sender;
   const SnapshotReceiver& receiver;
   const Environment& environment;

@@ -110,6 +110,13 @@ void Membership::transfer(command::Ticket ticket, std::string_view id) {
                   [this, ticket](const std::string& error) { answer_(ticket, error); });
 }
 
+void Membership::give_way(raft::NodeId to) {
+  if (busy()) return;
+  handover_.begin(to, [](const std::string& error) {
+    if (!error.empty()) LETO_LOG(kNotice, "leadership was not handed over: %s", error.c_str());
+  });
+}
+
 // Why the node that was dialed is not the one to take in; empty if it is.
 std::string Membership::objection(const Change& change, base::Result<Network::Found>& found) const {
   if (!found.is_ok()) {

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "command/table.h"
 #include "server/compactor.h"
+#include "server/disk_floor.h"
 #include "server/flusher.h"
 #include "server/forwarded.h"
 #include "server/forwarder.h"
@@ -112,6 +113,8 @@ void Node::make_parts(const NodeStart& start) {
   snapshot_sender_ = std::make_unique<SnapshotSender>(*replica_, parts, identity_.keys_generation);
   snapshot_receiver_ = std::make_unique<SnapshotReceiver>(*replica_, parts, identity_.keys_generation);
   compactor_ = std::make_unique<Compactor>(*replica_, parts, *flusher_, *snapshot_sender_);
+  disk_floor_ = std::make_unique<DiskFloor>(*replica_, parts, *flusher_, *compactor_);
+  disk_floor_->give_way = [this](raft::NodeId to) { membership_->give_way(to); };
   replica_->on_output = [this](const SessionRef& session) { note_output(session); };
   replica_->give_away = [this](const SessionRef& session, Session::Sequence sequence) {
     if (options_.follower_writes != FollowerWrites::kForward || !goes_to_who_leads(*session)) return false;
@@ -340,6 +343,7 @@ void Node::on_tick() {
   replica_->on_tick();
   snapshot_sender_->on_tick();
   snapshot_receiver_->on_tick();
+  if (shutdown_ == Shutdown::kNo) disk_floor_->on_tick();
   if (++ticks_ % kTicksPerSweep != 0) return;
   const uint64_t now_us = environment_.clock.monotonic_us();
   stats_.sample(now_us);

@@ -29,6 +29,7 @@ class Flusher;
 class SnapshotSender;
 class SnapshotReceiver;
 class Compactor;
+class DiskFloor;
 
 // What storage gave at start; see storage/.
 struct NodeStart {
@@ -197,6 +198,7 @@ class Node final : public command::Services {
   std::unique_ptr<SnapshotSender> snapshot_sender_;
   std::unique_ptr<SnapshotReceiver> snapshot_receiver_;
   std::unique_ptr<Compactor> compactor_;
+  std::unique_ptr<DiskFloor> disk_floor_;
   bool loading_ = false;
   // A snapshot was installed; the store still has the file before it.
   enum class Switch : uint8_t { kNone, kDue, kUnderWay };

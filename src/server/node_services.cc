@@ -36,7 +36,7 @@ void Node::check_bounds() const {
 
 std::string Node::info(const std::vector<std::string>& sections) {
   return info_text({.node = *this, .stats = stats_, .replica = *replica_, .flusher = *flusher_,
-                    .sender = *snapshot_sender_, .receiver = *snapshot_receiver_,
+                    .disk_floor = *disk_floor_, .sender = *snapshot_sender_, .receiver = *snapshot_receiver_,
                     .environment = environment_, .clients = sessions_.size()},
                    sections);
 }

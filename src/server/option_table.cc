@@ -125,6 +125,8 @@ constexpr Option kOptions[] = {
      "bytes of snapshots sent in a second; 0: no limit"},
     {"ballast-bytes", "16mb", bytes(0, kQueryBufferMax), "", Change::kAtStart, &Options::ballast_bytes,
      "size of a file that is given away when the disk is full; 0: none"},
+    {"disk-floor", "8mb", bytes(0, kLogBytesMax), "", Change::kAnyTime, &Options::disk_floor,
+     "with less room on the disk writes are refused; 0: until it is full"},
     {"repair", "yes", kYesNoType, "", Change::kAtStart, &Options::repair,
      "a node with damaged files joins its cluster again by itself"},
     {"read-consistency", "linearizable", choice("linearizable lease local"), "", Change::kAnyTime,

@@ -88,6 +88,7 @@ struct Options {
   uint64_t log_segment = 0;        // Bytes.
   uint64_t snapshot_rate = 0;      // Bytes a second; 0: as fast as it goes.
   uint64_t ballast_bytes = 0;     // 0: none.
+  uint64_t disk_floor = 0;        // Bytes; 0: none.
   bool repair = true;              // Damage is repaired from the other nodes.
   ReadConsistency read_consistency = ReadConsistency::kLinearizable;
   FollowerWrites follower_writes = FollowerWrites::kError;

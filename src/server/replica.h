@@ -94,6 +94,9 @@ class Replica {
   void hold_acknowledgements(bool held);
   // While set, no new write is taken (shutdown).
   void refuse_writes(std::string error) { refusal_ = std::move(error); }
+  // The disk is short of room: while this is not empty no new write is taken by this node as the leader, and it is why. What
+  // was taken before goes on.
+  void refuse_for_room(std::string why) { no_room_ = std::move(why); }
   // While set, new writes wait as if nobody led: those before them get done, and no later one is lost with
   // the leadership.
   void hold_writes(bool hold) { writes_held_ = hold; }
@@ -228,6 +231,7 @@ class Replica {
   size_t crowd_expected_ = 0;              // Writes answered in the last round: who may come back.
   uint64_t linger_until_us_ = 0;
   std::string refusal_;
+  std::string no_room_;
   bool writes_held_ = false;
   bool has_commands_ = false;              // Proposed or applied.
 

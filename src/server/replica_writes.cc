@@ -26,6 +26,7 @@ std::string Replica::write_refusal() const {
   if (!refusal_.empty()) return refusal_;
   if (raft_.role() != raft::Role::kLeader && raft_.leader() != raft::kNobody) return kNotLeader;
   if (disk_full_) return "MISCONF Leto cannot write to its log: the disk is full";
+  if (!no_room_.empty() && raft_.role() == raft::Role::kLeader) return no_room_;
   return {};
 }
 

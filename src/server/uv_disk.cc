@@ -34,6 +34,12 @@ void UvLogDisk::compact(raft::Index through, uint64_t bytes_kept, Compacted done
   loop_.wake();
 }
 
+void UvLogDisk::look_at_room(const storage::RoomWish& wish, RoomSeen done) {
+  LETO_ASSERT(!look_, "a second look at the room before the first");
+  look_ = {.wish = wish, .done = std::move(done)};
+  loop_.wake();
+}
+
 bool UvLogDisk::write_now(const std::vector<storage::LogWrite>& writes, storage::WriteResult& result) {
   const uint64_t before_us = loop_.monotonic_us();
   if (!quiet() || sync_delay_ms_ != 0 || must_checkpoint()) return false;
@@ -78,7 +84,7 @@ void UvLogDisk::on_turn_end() {
 void UvLogDisk::start_next() {
   if (worker_.busy()) return;
   if (must_checkpoint()) return start(Kind::kCheckpoint);
-  if (start_compaction()) return;
+  if (start_upkeep()) return;
   const bool read_first = !reads_.empty() && (last_ == Kind::kWrite || !waiting_write_);
   if (read_first) {
     job_ = {.kind = Kind::kRead, .load = reads_.front().load};
@@ -94,9 +100,17 @@ void UvLogDisk::start_next() {
 }
 
 // After a write, so that it has its turn under load, or when nothing else waits.
-bool UvLogDisk::start_compaction() {
+bool UvLogDisk::start_upkeep() {
   const bool others_wait = !reads_.empty() || waiting_write_;
-  if (!compaction_ || vote_pending_ || (others_wait && last_ != Kind::kWrite)) return false;
+  if (vote_pending_ || (others_wait && last_ != Kind::kWrite)) return false;
+  if (look_) {
+    job_ = {.kind = Kind::kLook, .wish = look_->wish};
+    seen_ = std::move(look_->done);
+    look_.reset();
+    start(Kind::kLook);
+    return true;
+  }
+  if (!compaction_) return false;
   job_ = {.kind = Kind::kCompaction, .through = compaction_->through, .bytes_kept = compaction_->bytes_kept};
   compacted_ = std::move(compaction_->done);
   compaction_.reset();
@@ -122,6 +136,8 @@ void UvLogDisk::work() {
     job_.entries = store_.read(job_.load.from, job_.load.last, job_.load.max_bytes);
   } else if (job_.kind == Kind::kCompaction) {
     job_.base = store_.compact(job_.through, job_.bytes_kept);
+  } else if (job_.kind == Kind::kLook) {
+    job_.room = store_.look_at_room(job_.wish);
   } else {
     job_.status = store_.checkpoint();
   }
@@ -143,6 +159,8 @@ void UvLogDisk::work_done() {
     std::exchange(read_, nullptr)(std::move(*job.entries));
   } else if (job.kind == Kind::kCompaction) {
     std::exchange(compacted_, nullptr)(std::move(*job.base));
+  } else if (job.kind == Kind::kLook) {
+    std::exchange(seen_, nullptr)(std::move(*job.room));
   } else if (!job.status.is_ok()) {
     LETO_LOG(kWarning, "raft.db: the checkpoint failed and is tried again: %s", job.status.text().c_str());
     checkpoint_after_us_ = loop_.monotonic_us() + kSlowPauseUs;

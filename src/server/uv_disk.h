@@ -2,9 +2,9 @@
 // know SQL and Raft.
 //
 // Invariants: a store is touched by its job while one is in flight, else by the loop alone; after a write a
-// waiting read goes first, after a read a waiting write, so that neither starves; a checkpoint and a
-// compaction are jobs of their own, after the write before them was announced, and never before one that
-// carries a vote.
+// waiting read goes first, after a read a waiting write, so that neither starves; a checkpoint, a compaction
+// and a look at the room are jobs of their own, after the write before them was announced, and never before one
+// that carries a vote.
 #pragma once
 
 #include <cstdint>
@@ -39,6 +39,7 @@ class UvLogDisk final : public LogDisk {
   void write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) override;
   void read(const raft::Load& load, Read done) override;
   void compact(raft::Index through, uint64_t bytes_kept, Compacted done) override;
+  void look_at_room(const storage::RoomWish& wish, RoomSeen done) override;
   bool busy() const override { return writing_ || waiting_write_.has_value(); }
   storage::LogStoreCounters counters() const override { return counters_; }
   DiskTimes times() const override { return times_; }
@@ -47,14 +48,14 @@ class UvLogDisk final : public LogDisk {
   // Once per turn, after the node's: starts what waits.
   void on_turn_end();
   // Nothing in flight and nothing waits.
-  bool quiet() const { return !worker_.busy() && !waiting_write_ && reads_.empty() && !compaction_; }
+  bool quiet() const { return !worker_.busy() && !waiting_write_ && reads_.empty() && !compaction_ && !look_; }
   // From now on no checkpoint is started; what is in flight ends.
   void end_checkpoints() { checkpoints_allowed_ = false; }
   // DEBUG SYNC-DELAY: every commit waits so long first, in the worker. 0 ends it.
   void set_sync_delay(uint64_t milliseconds) { sync_delay_ms_ = milliseconds; }
 
  private:
-  enum class Kind : uint8_t { kNone, kWrite, kRead, kCheckpoint, kCompaction };
+  enum class Kind : uint8_t { kNone, kWrite, kRead, kCheckpoint, kCompaction, kLook };
   struct WaitingWrite {
     std::vector<storage::LogWrite> writes;
     Written done;
@@ -68,6 +69,10 @@ class UvLogDisk final : public LogDisk {
     uint64_t bytes_kept = 0;
     Compacted done;
   };
+  struct WaitingLook {
+    storage::RoomWish wish;
+    RoomSeen done;
+  };
   // What a job is given and gives back; the worker alone touches it while the job is in flight.
   struct Job {
     Kind kind = Kind::kNone;
@@ -75,10 +80,12 @@ class UvLogDisk final : public LogDisk {
     raft::Load load = {};
     raft::Index through = 0;
     uint64_t bytes_kept = 0;
+    storage::RoomWish wish = {};
     uint64_t sync_delay_ms = 0;
     storage::WriteResult result = storage::WriteResult::kDurable;
     std::optional<base::Result<std::vector<raft::Entry>>> entries = {};
     std::optional<base::Result<raft::EntryId>> base = {};
+    std::optional<base::Result<storage::LogRoom>> room = {};
     base::Status status = {};
     uint64_t took_us = 0;
     storage::LogStoreCounters counters = {};
@@ -86,7 +93,7 @@ class UvLogDisk final : public LogDisk {
   };
 
   void start_next();
-  bool start_compaction();
+  bool start_upkeep();
   void start(Kind kind);
   void work();
   void work_done();
@@ -103,11 +110,13 @@ class UvLogDisk final : public LogDisk {
   Written written_;        // Of the write in flight.
   Read read_;              // Of the read in flight.
   Compacted compacted_;    // Of the compaction in flight.
+  RoomSeen seen_;          // Of the look in flight.
   bool writing_ = false;   // The job in flight is a write.
   Kind last_ = Kind::kNone;
   std::optional<WaitingWrite> waiting_write_;
   std::deque<WaitingRead> reads_;
   std::optional<WaitingCompaction> compaction_;
+  std::optional<WaitingLook> look_;
   bool checkpoint_due_ = false;
   bool vote_pending_ = false;   // The last write that was handed over carries a vote: no checkpoint before it.
   bool checkpoints_allowed_ = true;

@@ -19,6 +19,7 @@ class Ballast {
   // True if there was one, and its room is free now.
   bool give_away();
   bool is_there() const { return is_there_; }
+  uint64_t bytes() const { return bytes_; }
 
  private:
   bool write();

@@ -29,6 +29,8 @@ using keyspace::Cut;
 using keyspace::StateHeader;
 
 constexpr size_t kCacheBytes = 16 << 20;
+// One large flush is not to take its room twice for good; what follows usually fits.
+constexpr int64_t kWalBytesKept = 4 << 20;
 constexpr size_t kStepBytes = 4 << 20;      // Of flush(), which has nobody to give way to.
 constexpr size_t kSweptBytesMax = 4 << 20;  // By one checkpoint(), unless more was written since the one before.
 constexpr size_t kTakeBytes = 4 << 10;      // What a renamed value counts in a step: the page its row is on.
@@ -108,7 +110,8 @@ class SqliteKeyStore : public KeyStore {
 
 base::Status SqliteKeyStore::start() {
   base::Result<std::unique_ptr<Database>> opened =
-      Database::open({.path = path_, .vfs = options_.vfs, .exclusive = false, .cache_bytes = kCacheBytes});
+      Database::open({.path = path_, .vfs = options_.vfs, .exclusive = false, .wal_bytes_kept = kWalBytesKept,
+                      .cache_bytes = kCacheBytes});
   if (!opened.is_ok()) return opened.take_status();
   database_ = std::move(opened.value());
   meta_.emplace(*database_);

@@ -69,6 +69,7 @@ class SqliteLogStore : public LogStore {
   bool checkpoint_due() const override { return database_->wal_frames() >= options_.checkpoint_frames; }
   base::Result<raft::EntryId> compact(raft::Index through, uint64_t bytes_kept) override;
   base::Status checkpoint() override;
+  base::Result<LogRoom> look_at_room(const RoomWish& wish) override;
   LogStoreCounters counters() const override;
   base::Status close() override;
 
@@ -91,6 +92,7 @@ class SqliteLogStore : public LogStore {
   int install(const LogInstall& install);
   int drop_front(size_t segments);
   int keep_term_behind_base();
+  base::Result<uint64_t> free_bytes() const;
   size_t segments_through(raft::Index through, uint64_t bytes_kept) const;
   int truncate(raft::Index from);
   int shorten_last_segment(raft::Index from);
@@ -106,6 +108,7 @@ class SqliteLogStore : public LogStore {
   Shape shape_;
   std::optional<Identity> identity_;
   raft::Recovered recovered_;
+  bool is_short_ = false;   // Of room; RoomWish.
   uint64_t commits_ = 0;
   uint64_t checkpoints_ = 0;
   std::string failure_; // Of the last transaction that failed.
@@ -249,12 +252,38 @@ base::Status SqliteLogStore::checkpoint() {
   if (is_full(code) && ballast_.give_away()) code = database_->checkpoint(whole);
   if (code == SQLITE_OK) {
     ++checkpoints_;
-    ballast_.make();
     return {};
   }
   const std::string text = database_->failure("checkpoint it", code);
   if (!is_full(code)) database_->die(text);
   return base::Status::error(text);
+}
+
+base::Result<uint64_t> SqliteLogStore::free_bytes() const {
+  constexpr uint64_t kAlwaysEnough = uint64_t{1} << 62;
+  return options_.free_bytes ? options_.free_bytes(options_.directory) : kAlwaysEnough;
+}
+
+base::Result<LogRoom> SqliteLogStore::look_at_room(const RoomWish& wish) {
+  if (dead_) return dead();
+  is_short_ = wish.is_short;
+  base::Result<uint64_t> free = free_bytes();
+  if (!free.is_ok()) return free.take_status();
+  if (wish.give_ballast) {
+    ballast_.give_away();
+  } else if (!ballast_.is_there() && free.value() >= 2 * ballast_.bytes() + wish.beside_ballast) {
+    ballast_.make();
+  }
+  // Full is what the room says anyway.
+  if (is_short_ && database_->wal_frames() > 0) {
+    const base::Status ignored = checkpoint();
+    if (dead_) return dead();
+  }
+  free = free_bytes();
+  if (!free.is_ok()) return free.take_status();
+  LogRoom room{.free = free.value()};
+  if (base::Status status = database_->measure(room.unused, room.owed); !status.is_ok()) return status;
+  return room;
 }
 
 LogStoreCounters SqliteLogStore::counters() const {
@@ -326,6 +355,7 @@ bool SqliteLogStore::ends_founding(const raft::Entry& entry) const {
 bool SqliteLogStore::needs_segment(const raft::Entry& entry) const {
   if (shape_.segments.empty()) return true;
   const Segment& segment = shape_.segments.back();
+  if (is_short_ && segment.bytes >= kShortSegmentBytes) return true;
   return segment.entries >= options_.segment_entries_max ||
          segment.bytes + entry.size() > std::max<uint64_t>(options_.segment_bytes_max, entry.size());
 }
@@ -378,9 +408,11 @@ int SqliteLogStore::install(const LogInstall& install) {
 
 // How many segments compact() drops.
 size_t SqliteLogStore::segments_through(raft::Index through, uint64_t bytes_kept) const {
+  // Without a segment the log is what a snapshot leaves of it: empty, behind its base.
+  const size_t segments_kept = is_short_ && bytes_kept == 0 ? 0 : 1;
   size_t count = 0;
   uint64_t bytes = shape_.bytes;
-  while (count < kSegmentsPerCompaction && count + 1 < shape_.segments.size()) {
+  while (count < kSegmentsPerCompaction && count + segments_kept < shape_.segments.size()) {
     const Segment& segment = shape_.segments[count];
     if (segment.end() - 1 > through || bytes - segment.bytes < bytes_kept) break;
     bytes -= segment.bytes;
@@ -403,10 +435,12 @@ int SqliteLogStore::drop_front(size_t segments) {
 // The run of terms that the base cuts in two begins behind it from now on.
 int SqliteLogStore::keep_term_behind_base() {
   const raft::Index first = shape_.base.index + 1;
+  const bool is_empty = shape_.base.index == shape_.last.index;
   raft::Term term = 0;
-  int code = read_term(first, term);
+  int code = is_empty ? SQLITE_OK : read_term(first, term);
   sql_.forget_terms.bind(1, first);
   if (code == SQLITE_OK) code = sql_.forget_terms.run();
+  if (is_empty) return code;
   sql_.add_term.bind(1, first);
   sql_.add_term.bind(2, term);
   return code == SQLITE_OK ? sql_.add_term.run() : code;
@@ -488,6 +522,8 @@ base::Result<std::vector<raft::Entry>> SqliteLogStore::read(raft::Index from, ra
 }
 
 }  // namespace
+
+uint64_t LogRoom::total() const { return free + unused - std::min(owed, free + unused); }
 
 base::Result<std::unique_ptr<LogStore>> LogStore::open(const LogStoreOptions& options) {
   auto store = std::make_unique<SqliteLogStore>(options);

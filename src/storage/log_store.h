@@ -14,6 +14,7 @@
 
 #include "base/status.h"
 #include "raft/raft.h"
+#include "storage/free_space.h"
 
 namespace leto::storage {
 
@@ -37,6 +38,7 @@ struct LogStoreOptions {
   size_t checkpoint_frames = 1000;    // A checkpoint is due past so many WAL frames.
   size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite.
   uint64_t ballast_bytes = 0;         // Of the file to be given away when the disk is full; 0: none.
+  FreeBytes free_bytes = {};          // Not set: there is always room.
   bool must_have_identity = false;    // There are keys files: a raft.db without an identity has lost it, and is damaged.
 };
 
@@ -59,6 +61,24 @@ struct LogWrite {
 
 // compact() drops at most so many segments, so that its job stays short.
 inline constexpr size_t kSegmentsPerCompaction = 4;
+
+// What look_at_room() is to do besides looking.
+struct RoomWish {
+  bool is_short = false;          // From now on the log begins a new segment with every kShortSegmentBytes, and compact()
+                                  // with nothing to keep drops the last one, too; the WAL is checkpointed now.
+  bool give_ballast = false;      // The ballast is given away; else it is made if it is missing and there is room for it,
+  uint64_t beside_ballast = 0;    // twice its size and so many bytes.
+};
+inline constexpr uint64_t kShortSegmentBytes = 1 << 20;
+
+// Of the disk, in bytes.
+struct LogRoom {
+  uint64_t free = 0;     // Of the file system.
+  uint64_t unused = 0;   // Of raft.db: pages that the log fills before the file grows.
+  uint64_t owed = 0;     // By which the next checkpoint lengthens raft.db.
+  // What the log can still take.
+  uint64_t total() const;
+};
 
 // kFull: rolled back whole, though the ballast was given away; run the same job again (D15). Any other failure of a write or fsync does not
 // return: the process ends there and then, with the error on stderr.
@@ -99,17 +119,19 @@ class LogStore {
   virtual base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last,
                                                       size_t max_bytes) = 0;
 
-  // D10: drops whole segments that end at or before `through`, the last one never, as long as `bytes_kept` payload
+  // D10: drops whole segments that end at or before `through`, the last one only if RoomWish says so, as long as `bytes_kept` payload
   // bytes remain, at most kSegmentsPerCompaction of them, in one transaction with the new base and the rows of their
   // terms and configurations. Gives the new base: the old one if there was nothing to drop. An error is a full disk:
   // rolled back whole. Never in the job that carries a vote. REQUIRES: the keys file is durable at `through`.
   virtual base::Result<raft::EntryId> compact(raft::Index through, uint64_t bytes_kept) = 0;
   base::Result<raft::EntryId> compact(raft::Index through) { return compact(through, 0); }
 
-  // A PASSIVE checkpoint if one is due; never in the job that carries a vote. Then the ballast is made anew if it was
-  // given away and there is room.
+  // A PASSIVE checkpoint if one is due; never in the job that carries a vote.
   virtual bool checkpoint_due() const = 0;
   virtual base::Status checkpoint() = 0;
+  // How much room the log has, after what was wished for; what of that fails is no error. Never in the job that carries
+  // a vote.
+  virtual base::Result<LogRoom> look_at_room(const RoomWish& wish) = 0;
 
   virtual LogStoreCounters counters() const = 0;
   // Checkpoints all and closes. The directory's lock is released by the destructor.

@@ -241,13 +241,14 @@ base::Status Database::set_up() {
     std::string expected;
   };
   const std::string cache = "-" + std::to_string(options_.cache_bytes >> 10);
+  const std::string wal_kept = std::to_string(options_.wal_bytes_kept);
   const std::string patience = options_.exclusive ? "0" : std::to_string(kPatienceMs);
   const Pragma pragmas[] = {
       {"page_size", "4096", "4096"},         {"auto_vacuum", "0", "0"},
       {"cache_size", cache, cache},          {"temp_store", "MEMORY", "2"},
       {"secure_delete", "OFF", "0"},         {"cell_size_check", "ON", "1"},
       {"journal_mode", "wal", "wal"},        {"synchronous", "FULL", "2"},
-      {"wal_autocheckpoint", "0", "0"},      {"journal_size_limit", "-1", "-1"},
+      {"wal_autocheckpoint", "0", "0"},      {"journal_size_limit", wal_kept, wal_kept},
       {"recursive_triggers", "OFF", "0"},    {"busy_timeout", patience, patience},
   };
   for (const Pragma& pragma : pragmas) {
@@ -409,6 +410,23 @@ base::Status Database::checkpoint_whole() {
   if (whole) return {};
   return base::Status::error(options_.path +
                              ": cannot checkpoint it: another process reads it; end that one");
+}
+
+base::Status Database::measure(uint64_t& unused, uint64_t& owed) {
+  uint64_t page_bytes = 0, pages = 0, free_pages = 0;
+  base::Status status = query("PRAGMA page_size", page_bytes);
+  if (status.is_ok()) status = query("PRAGMA page_count", pages);
+  if (status.is_ok()) status = query("PRAGMA freelist_count", free_pages);
+  if (!status.is_ok()) return status;
+  sqlite3_file* file = nullptr;
+  sqlite3_int64 size = 0;
+  int code = sqlite3_file_control(handle_, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+  if (code == SQLITE_OK) code = file->pMethods->xFileSize(file, &size);
+  if (code != SQLITE_OK) return error("read its size", code);
+  const uint64_t wanted = pages * page_bytes;
+  unused = free_pages * page_bytes;
+  owed = wanted - std::min(wanted, static_cast<uint64_t>(size));
+  return {};
 }
 
 sqlite3_file* Database::wal_file() {

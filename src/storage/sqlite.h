@@ -83,6 +83,7 @@ struct DatabaseOptions {
   bool exclusive = false;   // Nobody else may open the file; its WAL index is in memory.
   bool must_write = false;  // A write that fails ends the process (fatal.h), as a sync that fails does anyway; but not a full disk.
   bool read_only = false;   // Beside the owner, or with `exclusive` in its absence: nothing of it is made, written, set up or owned.
+  int64_t wal_bytes_kept = -1;   // A longer WAL is cut to so many when it begins anew; below 0: never.
   size_t cache_bytes = 2 << 20;  // A transaction larger than it costs speed only.
 };
 
@@ -156,6 +157,10 @@ class Database {
   // is in the WAL that is not in the file. A full disk is no error: the WAL then grows with use. `reached`: its length when
   // this returns, synced if it was so before.
   base::Status grow_wal(size_t bytes, uint64_t& reached);
+
+  // Pages of the file in bytes: those that hold nothing and are written over first, and those that are in the WAL alone, by
+  // which the next checkpoint lengthens the file.
+  base::Status measure(uint64_t& unused, uint64_t& owed);
 
   // Closes without a checkpoint. Nothing else may be called afterwards. Statements must be gone.
   void close();

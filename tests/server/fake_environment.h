@@ -31,8 +31,15 @@ class FakeLogDisk final : public LogDisk {
     Compacted done;
   };
   std::vector<Compaction> compactions;
+  void look_at_room(const storage::RoomWish& wish, RoomSeen done) override { look = {.wish = wish, .done = std::move(done)}; }
+  struct Look {
+    storage::RoomWish wish;
+    RoomSeen done;   // Null: none is under way.
+  };
+  Look look;
+  storage::LogStoreCounters counts;
   bool busy() const override { return done_ != nullptr; }
-  storage::LogStoreCounters counters() const override { return {}; }
+  storage::LogStoreCounters counters() const override { return counts; }
   bool write_now(const std::vector<storage::LogWrite>&, storage::WriteResult&) override { return false; }
   // The job in flight ends.
   void finish(storage::WriteResult result) {

@@ -34,6 +34,10 @@ class FakeLogStore final : public storage::LogStore {
     note("compact" + std::to_string(through));
     return raft::EntryId{.term = 1, .index = through};
   }
+  base::Result<storage::LogRoom> look_at_room(const storage::RoomWish& wish) override {
+    note(wish.is_short ? "look-short" : "look");
+    return storage::LogRoom{.free = 7};
+  }
   bool checkpoint_due() const override { return frames >= 10; }
   base::Status checkpoint() override {
     note("checkpoint");
@@ -144,6 +148,19 @@ TEST_CASE("a read waits for the end of the turn, so that a write of the same tur
   it.write();
   REQUIRE(it.wait_quiet());
   CHECK(it.store.calls == "write read7 ");
+}
+
+TEST_CASE("a look at the room is a job of its own, behind the write of the turn and before the next one") {
+  DiskUnderTest it;
+  uint64_t free = 0;
+  it.disk.look_at_room({.is_short = true}, [&](base::Result<storage::LogRoom> room) { free = room.value().free; });
+  CHECK_FALSE(it.disk.quiet());
+  it.write();
+  REQUIRE(wait_for_condition(it.loop, [&] { return it.written == 1; }));
+  it.write();
+  REQUIRE(it.wait_quiet());
+  CHECK(free == 7);
+  CHECK(it.store.calls == "write look-short write ");
 }
 
 TEST_CASE("a checkpoint waits for an idle moment") {

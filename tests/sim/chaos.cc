@@ -14,6 +14,7 @@ using Number = unsigned long long;
 
 constexpr uint64_t kStream = 0x63686173;
 constexpr Microseconds kStallHigh = 5 * kSecond;
+constexpr Microseconds kCrowdHigh = 6 * kSecond;
 
 // Mostly short, sometimes long.
 Microseconds draw_length(base::Random& random) {
@@ -59,6 +60,7 @@ const Chaos::Class Chaos::kClasses[] = {
     {Reached::kSlowDisk, 1, 2, &Chaos::slow_disk},
     {Reached::kStalledDisk, 1, 2, &Chaos::stall_disk},
     {Reached::kDiskFull, 1, 2, &Chaos::fill_disk},
+    {Reached::kDiskLow, 1, 3, &Chaos::crowd_disk},
     {Reached::kWriteError, 1, 2, &Chaos::fail_write},
     {Reached::kShortWrite, 1, 2, &Chaos::cut_write_short},
     {Reached::kSyncError, 1, 2, &Chaos::fail_sync},
@@ -111,6 +113,7 @@ void Chaos::end() {
     machine->disk.clear_faults();
     machine->lie_in_wait(Ambush::kNone, nullptr);
     machine->fall_at_no_step();
+    machine->room = Machine::kRoomBytes;
     machine->weather.slow_low = machine->weather.slow_high = 0;
     machine->clock.set_rate_permille(SimClock::kRateOne);
   }
@@ -366,7 +369,24 @@ void Chaos::fill_disk(Fault& fault) {
                                                 for_length(length));
   const uint64_t armed =
       machine.disk.add_fault({.at = at, .kinds = grows, .effect = storage::Effect::kFull, .sticky = true, .path_part = {}});
-  undo_after(length, [&machine, armed] { machine.disk.remove_fault(armed); });
+  // Sometimes nobody who looks at the room is told of it.
+  if (fault.random.chance(1, 2)) machine.room = 0;
+  undo_after(length, [&machine, armed] {
+    machine.disk.remove_fault(armed);
+    machine.room = Machine::kRoomBytes;
+  });
+}
+
+// Others take up its room: it is short of it, or below its floor, and nothing fails yet.
+void Chaos::crowd_disk(Fault& fault) {
+  Machine& machine = half_leader(fault);
+  const uint64_t floor = machine.options.disk_floor;
+  const uint64_t room = fault.random.chance(2, 3) ? fault.random.below(floor) : fault.random.between(floor, 2 * floor - 1);
+  const Microseconds length = fault.random.between(kSecond / 2, kCrowdHigh);
+  world_.faults.tell(fault, machine.number, base::format("%s: %llu bytes are left", reached_name(fault.name), Number{room}) +
+                                                for_length(length));
+  machine.room = room;
+  undo_after(length, [&machine] { machine.room = Machine::kRoomBytes; });
 }
 
 void Chaos::fail_write(Fault& fault) { arm(fault, storage::Operation::kWrite, storage::Effect::kIoError); }

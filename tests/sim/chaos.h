@@ -79,6 +79,7 @@ class Chaos {
   void slow_disk(Fault& fault);
   void stall_disk(Fault& fault);
   void fill_disk(Fault& fault);
+  void crowd_disk(Fault& fault);
   void fail_write(Fault& fault);
   void cut_write_short(Fault& fault);
   void fail_sync(Fault& fault);

@@ -12,7 +12,8 @@ namespace leto::sim {
 enum class Reached : uint8_t {
   kPartition, kOneWay, kBridge, kIsolatedLeader, kSlowLink, kDropped, kDuplicated, kReordered, kLateBeyondElection,
   kEarlierProcess, kUnreachable, kKill, kPowerCut, kCrashLoop, kKillAll, kPowerCutAll, kPause, kPauseLeader,
-  kStopInJob, kStopInRecovery, kSlowDisk, kStalledDisk, kDiskFull, kWriteError, kShortWrite, kSyncError, kForgetfulSync, kClockRate,
+  kStopInJob, kStopInRecovery, kSlowDisk, kStalledDisk, kDiskFull, kDiskLow, kWriteError, kShortWrite, kSyncError, kForgetfulSync,
+  kClockRate,
   kWallJump, kClientGone, kBurst, kShutdown, kSnapshot, kSlowLeaderCutOff,
   // Bytes of the peers' connections; see wire.h.
   kBitFlipped, kOversized, kCutInFrame, kRecycledAddress,
@@ -35,7 +36,7 @@ enum class Reached : uint8_t {
   kJoined = kFaultsEnd, kElection, kStepDown, kTruncation, kUnknown, kRedirected, kFollowerRead, kWriteNow,
   kFullRetried, kLogLoaded, kDiedInWrite, kKeptUnfinished, kLostUnfinished, kStartFailed, kFlushFailed,
   kFlushed, kCheckpointed, kEndedCleanly, kMixedPipeline, kRestartedWithLog,
-  kCompacted, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
+  kCompacted, kLogEmptied, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
   kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead,
   kUpgraded, kSemanticsRaised, kDatabasesMoved, kMoverJudged, kMoverUndecided, kTransaction, kTransactionUndone, kTransactionForwarded,
   kFlushedAll, kSeveralKeys, kDiscarded, kAborted, kUnwatched, kResets, kHello, kSelected,

@@ -159,6 +159,8 @@ class Machine {
   const size_t number;
   const std::string id, raft_address, client_address;
   DiskWeather weather;
+  static constexpr uint64_t kRoomBytes = uint64_t{1} << 40;
+  uint64_t room = kRoomBytes;   // That its disk says it has free.
   SimClock clock;
   storage::TestDisk disk;
   DurableLog durable;

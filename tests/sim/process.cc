@@ -17,11 +17,14 @@ namespace leto::sim {
 namespace {
 
 constexpr size_t kWalBytes = 64 << 10;
+constexpr uint64_t kBallastBytes = 8 << 10;
 constexpr Microseconds kTurnHigh = 30, kReplyLow = 20, kReplyHigh = 400;
 
 storage::LogStoreOptions log_options(const Machine& machine, const DiskParameters& disk) {
   return {.directory = kDirectory, .vfs = machine.disk.name(), .segment_entries_max = disk.segment_entries_max,
-          .segment_bytes_max = 1 << 20, .checkpoint_frames = disk.checkpoint_frames, .wal_bytes = kWalBytes};
+          .segment_bytes_max = 1 << 20, .checkpoint_frames = disk.checkpoint_frames, .wal_bytes = kWalBytes,
+          .ballast_bytes = kBallastBytes,
+          .free_bytes = [&machine](const std::string&) { return base::Result<uint64_t>(machine.room); }};
 }
 
 }  // namespace

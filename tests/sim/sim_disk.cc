@@ -43,6 +43,26 @@ void SimLogDisk::compact(raft::Index through, uint64_t bytes_kept, Compacted don
   start_next();
 }
 
+void SimLogDisk::look_at_room(const storage::RoomWish& wish, RoomSeen done) {
+  if (machine_.dying()) return;
+  LETO_ASSERT(!look_, "a second look at the room before the first");
+  look_ = {.wish = wish, .done = std::move(done)};
+  start_next();
+}
+
+void SimLogDisk::start_look() {
+  using Room = base::Result<storage::LogRoom>;
+  auto job = std::make_shared<WaitingLook>(std::move(*look_));
+  look_.reset();
+  write_was_last_ = false;
+  auto result = std::make_shared<Room>(storage::LogRoom());
+  run_job([this, job, result] { *result = machine_.in_store([&] { return store_.look_at_room(job->wish); }); },
+          [this, job, result] {
+            if (machine_.room < machine_.options.disk_floor) machine_.world().coverage.note(Reached::kDiskLow);
+            job->done(std::move(*result));
+          });
+}
+
 void SimLogDisk::start_compaction() {
   using Base = base::Result<raft::EntryId>;
   auto job = std::make_shared<WaitingCompaction>(std::move(*compaction_));
@@ -55,6 +75,7 @@ void SimLogDisk::start_compaction() {
         if (machine_.dying() || !result->is_ok()) return;
         if (result->value().index > machine_.durable.base().index) machine_.observer().on_compacted(machine_, result->value());
         machine_.durable.compact(result->value());
+        if (store_.counters().segments == 0) machine_.world().coverage.note(Reached::kLogEmptied);
       },
       [job, result] { job->done(std::move(*result)); });
 }
@@ -79,7 +100,10 @@ void SimLogDisk::start_next() {
   if (in_flight_ || machine_.dying()) return;
   const bool read_first = !reads_.empty() && (write_was_last_ || !waiting_write_);
   if (read_first) return start_read();
-  if (compaction_ && !vote_pending_ && (!waiting_write_ || machine_.random.chance(1, 4))) return start_compaction();
+  const bool upkeep_waits = look_ || compaction_;
+  if (upkeep_waits && !vote_pending_ && (!waiting_write_ || machine_.random.chance(1, 4))) {
+    return look_ ? start_look() : start_compaction();
+  }
   if (waiting_write_) return start_write();
   const bool idle = machine_.random.chance(1, 2);
   if (!vote_pending_ && idle && store_.checkpoint_due()) start_checkpoint();
@@ -165,7 +189,7 @@ void SimLogDisk::start_checkpoint() {
 
 bool SimLogDisk::write_now(const std::vector<storage::LogWrite>& writes, storage::WriteResult& result) {
   if (machine_.dying()) return false;
-  const bool quiet = !in_flight_ && !waiting_write_ && reads_.empty() && !compaction_;
+  const bool quiet = !in_flight_ && !waiting_write_ && reads_.empty() && !compaction_ && !look_;
   const bool fast = machine_.weather.slow_high == 0 && !machine_.disk_stalls();
   if (!quiet || !fast || !machine_.world().parameters.disk.writes_now || machine_.random.chance(1, 4)) return false;
   machine_.world().coverage.note(Reached::kWriteNow);

@@ -23,6 +23,7 @@ class SimLogDisk final : public server::LogDisk {
   void write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) override;
   void read(const raft::Load& load, Read done) override;
   void compact(raft::Index through, uint64_t bytes_kept, Compacted done) override;
+  void look_at_room(const storage::RoomWish& wish, RoomSeen done) override;
   bool busy() const override { return waiting_write_.has_value() || writing_; }
   storage::LogStoreCounters counters() const override { return store_.counters(); }
   bool write_now(const std::vector<storage::LogWrite>& writes, storage::WriteResult& result) override;
@@ -42,7 +43,12 @@ class SimLogDisk final : public server::LogDisk {
     uint64_t bytes_kept = 0;
     Compacted done;
   };
+  struct WaitingLook {
+    storage::RoomWish wish;
+    RoomSeen done;
+  };
   void start_next();
+  void start_look();
   void start_compaction();
   void start_write();
   void start_read();
@@ -61,6 +67,7 @@ class SimLogDisk final : public server::LogDisk {
   std::optional<WaitingWrite> waiting_write_;
   std::deque<WaitingRead> reads_;
   std::optional<WaitingCompaction> compaction_;
+  std::optional<WaitingLook> look_;
 };
 
 // Jobs at one moment of their time each, one after the other.

@@ -205,6 +205,20 @@ TEST_CASE("the view strings shows what redis-cli shows, also while the file is o
   CHECK_FALSE(disk.had_two_writers());
 }
 
+TEST_CASE("a WAL that one large flush made long is cut by the first commit behind its checkpoint") {
+  TestDisk disk("keys_wal_cut");
+  const std::string wal = std::string(kFile) + "-wal";
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  for (int i = 0; i < 40; ++i) keys.set(0, "key" + std::to_string(i), item(large_value()));
+  must_flush(*store, keys, 1);
+  CHECK(disk.contents(wal).size() > 8000000);
+  REQUIRE(store->checkpoint().is_ok());
+  CHECK(disk.contents(wal).size() > 8000000);
+  must_flush(*store, keys, 2);
+  CHECK(disk.contents(wal).size() <= 4 << 20);
+}
+
 TEST_CASE("a reader that holds the WAL does not stop flushes and checkpoints") {
   TestDisk disk("keys_reader");
   const auto store = open_keys(disk);

@@ -5,45 +5,13 @@
 #include <doctest/doctest.h>
 #include <sqlite3.h>
 
-#include "base/format.h"
 #include "storage/meta.h"
+#include "tests/storage/log_entries.h"
 #include "tests/storage/support.h"
 
 namespace leto::storage {
 
 namespace {
-
-using Entries = std::vector<raft::Entry>;
-
-constexpr size_t kNoLimit = 1 << 30;
-
-LogWrite append(Entries entries) {
-  return {.hard_state = {}, .truncate_from = {}, .append = std::move(entries)};
-}
-
-// Entries [first, last] of one term, payload "value N".
-Entries run(raft::Term term, raft::Index first, raft::Index last) {
-  Entries entries;
-  for (raft::Index i = first; i <= last; ++i) {
-    entries.push_back(make_entry(term, i, "value " + std::to_string(i)));
-  }
-  return entries;
-}
-
-void must_write(LogStore& store, const std::vector<LogWrite>& writes) {
-  REQUIRE(store.write(writes) == WriteResult::kDurable);
-}
-
-std::string text_of(LogStore& store, raft::Index from, raft::Index last, size_t max_bytes = kNoLimit) {
-  base::Result<Entries> entries = store.read(from, last, max_bytes);
-  if (!entries.is_ok()) return entries.status().text();
-  std::string text;
-  for (const raft::Entry& entry : entries.value()) {
-    text += base::format("%llu.%llu=%s ", static_cast<unsigned long long>(entry.id.term),
-                         static_cast<unsigned long long>(entry.id.index), entry.payload->c_str());
-  }
-  return text;
-}
 
 const Identity kIdentity{.id = "id1", .node = 0xfedcba9876543210, .cluster_id = std::string(16, '\0'),
                          .cluster_secret = std::string(32, '\xff'), .keys_generation = 7};
@@ -679,43 +647,6 @@ TEST_CASE("a base that the log does not meet is refused") {
     const std::string refusal = log_refusal(small_log(disk));
     CHECK_MESSAGE(contains(refusal, sentence), refusal);
   }
-}
-
-// --- Ballast -------------------------------------------------------------------------------------------
-
-TEST_CASE("a full disk is given the ballast, and the job is run with its room") {
-  TestDisk disk("log_ballast");
-  LogStoreOptions options = small_log(disk);
-  options.ballast_bytes = 100000;
-  const auto store = open_log(options);
-  CHECK(store->counters().has_ballast);
-  CHECK(disk.contents("/disk/ballast").size() == 100000);
-  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .path_part = "raft.db"});
-  must_write(*store, {append(run(1, 1, 3))});
-  CHECK_FALSE(disk.exists("/disk/ballast"));
-  CHECK_FALSE(store->counters().has_ballast);
-  // Nothing is left to give: the next time the job waits.
-  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .path_part = "raft.db"});
-  CHECK(store->write({append(run(1, 4, 4))}) == WriteResult::kFull);
-  must_write(*store, {append(run(1, 4, 4))});
-  CHECK(text_of(*store, 3, 9) == "1.3=value 3 1.4=value 4 ");
-  REQUIRE(store->checkpoint().is_ok());
-  CHECK(store->counters().has_ballast);
-  CHECK(disk.contents("/disk/ballast").size() == 100000);
-}
-
-TEST_CASE("a ballast is made only where as much room again is left") {
-  TestDisk disk("log_ballast_room");
-  LogStoreOptions options = small_log(disk);
-  options.ballast_bytes = 100000;
-  // Of its writes of 64 KiB the first two hold it, the fourth would be the end of twice its size.
-  disk.add_fault({.at = 4, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .path_part = "ballast"});
-  const auto store = open_log(options);
-  CHECK(disk.times_reached(Effect::kFull) == 1);
-  CHECK_FALSE(store->counters().has_ballast);
-  CHECK_FALSE(disk.exists("/disk/ballast"));
-  REQUIRE(store->checkpoint().is_ok());
-  CHECK(store->counters().has_ballast);
 }
 
 }  // namespace leto::storage

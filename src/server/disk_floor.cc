@@ -1,0 +1,160 @@
+#include "server/disk_floor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/format.h"
+#include "base/log.h"
+#include "server/tick.h"
+
+namespace leto::server {
+namespace {
+
+// Of disk-floor: where plenty begins.
+constexpr uint64_t kPlentyFactor = 2;
+// Of disk-floor: applied since the last look, so that a fast writer does not pass the floor between two.
+constexpr uint64_t kLookDivisor = 4;
+// Of the free disk: a flush goes to the WAL of the keys file, then to the file, and as much log is written meanwhile; half is to
+// be left.
+constexpr uint64_t kFlushDivisor = 8;
+
+// Rounded down: what is less than another shows as less.
+std::string megabytes(uint64_t bytes) {
+  const uint64_t tenths = (bytes >> 20) * 10 + ((bytes & 0xfffff) * 10 >> 20);
+  return base::format("%llu.%llu MB", static_cast<unsigned long long>(tenths / 10), static_cast<unsigned long long>(tenths % 10));
+}
+
+}  // namespace
+
+DiskFloor::DiskFloor(Replica& replica, const ReplicaParts& parts, Flusher& flusher, Compactor& compactor)
+    : replica_(replica),
+      options_(parts.options),
+      environment_(parts.environment),
+      flusher_(flusher),
+      compactor_(compactor),
+      has_ballast_(environment_.log_disk.counters().has_ballast) {}
+
+void DiskFloor::on_tick() {
+  notice_lost_ballast();
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  const uint64_t applied = replica_.applied_bytes() - applied_bytes_seen_;
+  const bool is_due = now_us >= look_after_us_ || (options_.disk_floor > 0 && applied > options_.disk_floor / kLookDivisor);
+  if (is_due && !looking_) look();
+  if (low()) give_way_if_due(now_us);
+}
+
+// Whoever gave it away found the disk full, whatever there may be room for besides.
+void DiskFloor::notice_lost_ballast() {
+  const bool had_ballast = std::exchange(has_ballast_, environment_.log_disk.counters().has_ballast);
+  if (had_ballast && !has_ballast_ && !low() && options_.disk_floor > 0) enter(State::kLow);
+}
+
+void DiskFloor::look() {
+  looking_ = true;
+  look_after_us_ = environment_.clock.monotonic_us() + kLookUs;
+  applied_bytes_seen_ = replica_.applied_bytes();
+  // A flush can do nothing with unused pages of raft.db.
+  const bool flush_needs_room = flusher_.last_failed() && room_.free < options_.disk_floor;
+  const storage::RoomWish wish{.is_short = state_ != State::kPlenty,
+                               .give_ballast = low() || flush_needs_room,
+                               .beside_ballast = kPlentyFactor * options_.disk_floor};
+  environment_.log_disk.look_at_room(wish, [this, wish](base::Result<storage::LogRoom> room) {
+    looking_ = false;
+    seen(wish, std::move(room));
+  });
+}
+
+void DiskFloor::seen(const storage::RoomWish& wish, base::Result<storage::LogRoom> room) {
+  if (!room.is_ok()) {
+    if (!std::exchange(last_look_failed_, true)) LETO_LOG(kWarning, "disk-floor: %s", room.status().text().c_str());
+    return;
+  }
+  last_look_failed_ = false;
+  room_ = room.value();
+  notice_lost_ballast();
+  if (const State now = state_by_room(); now != state_) enter(now);
+  tell_parts(wish.is_short);
+  if (state_ != State::kPlenty) flush_for_room();
+}
+
+DiskFloor::State DiskFloor::state_by_room() const {
+  const uint64_t room = room_.total();
+  if (room < options_.disk_floor) return State::kLow;
+  const bool is_plenty = room >= kPlentyFactor * options_.disk_floor;
+  if (!low() || options_.disk_floor == 0) return is_plenty ? State::kPlenty : State::kShort;
+  const bool holds_ballast = has_ballast_ || room >= kPlentyFactor * options_.disk_floor + options_.ballast_bytes;
+  return is_plenty && (holds_ballast || has_helped_itself()) ? State::kPlenty : State::kLow;
+}
+
+bool DiskFloor::has_helped_itself() const {
+  return flusher_.flushed_index() >= low_since_index_ && compactor_.is_done();
+}
+
+void DiskFloor::enter(State state) {
+  const bool was_low = low();
+  state_ = state;
+  // What is wished for has changed: not in a second, now.
+  if (state != State::kPlenty) look_after_us_ = 0;
+  if (low() == was_low) return;
+  if (low()) {
+    low_since_index_ = replica_.raft().applied_index();
+    const bool is_seen = room_.total() < options_.disk_floor;
+    LETO_LOG(kWarning, "%s: writes are refused until there is room",
+             is_seen ? text().c_str() : "the disk was found full, and the ballast is given away");
+  } else {
+    LETO_LOG(kNotice, "the disk has room again: %s", megabytes(room_.total()).c_str());
+  }
+  replica_.raft().refuse_transfers(low());
+  replica_.refuse_for_room(low() ? "MISCONF " + text() : std::string());
+  environment_.waker.wake();
+}
+
+std::string DiskFloor::text() const {
+  const char* words = room_.total() < options_.disk_floor
+                          ? "the disk has %s left, less than disk-floor (%s)"
+                          : "the disk has %s left; it was full, or below disk-floor (%s), and must have twice as much";
+  return base::format(words, megabytes(room_.total()).c_str(), megabytes(options_.disk_floor).c_str());
+}
+
+// The compactor not before the log can drop its last segment: it would try in vain, and take that for all there is.
+void DiskFloor::tell_parts(bool store_knows) {
+  compactor_.keep_least(state_ != State::kPlenty && store_knows);
+  const bool is_off = options_.disk_floor == 0;
+  flusher_.bound_bytes(is_off ? UINT64_MAX : std::max(kFlushBytesMin, room_.free / kFlushDivisor));
+  if (low()) replica_.refuse_for_room("MISCONF " + text());
+}
+
+void DiskFloor::flush_for_room() {
+  // On a low disk also where there is nothing to flush: only the commit behind a whole checkpoint shortens the keys file's WAL.
+  const bool is_behind = flusher_.flushed_index() < replica_.raft().applied_index();
+  if (flush_is_wished_ || (!is_behind && !low())) return;
+  flush_is_wished_ = true;
+  // One that failed is wished for again when the disk was looked at.
+  flusher_.flush([this](const base::Status&) { flush_is_wished_ = false; });
+}
+
+void DiskFloor::give_way_if_due(uint64_t now_us) {
+  const bool leads = replica_.raft().leads_and_committed_in_term();
+  if (!leads || now_us < give_way_after_us_) return;
+  const raft::NodeId to = next_successor();
+  if (to == raft::kNobody) return;
+  give_way_after_us_ = now_us + kGiveWayUs;
+  last_successor_ = to;
+  give_way(to);
+}
+
+// Voters in turn, as nobody says whether its own disk is low: of those that have what is committed, the first behind the last
+// one that was tried.
+raft::NodeId DiskFloor::next_successor() const {
+  const raft::Raft& raft = replica_.raft();
+  raft::NodeId first = raft::kNobody, next = raft::kNobody;
+  for (const raft::PeerView& peer : raft.peers()) {
+    const bool answers = peer.ticks_since_heard <= options_.election_timeout_ms / kTickMs;
+    if (!answers || peer.match < raft.commit_index() || !raft.configuration().is_voter(peer.node)) continue;
+    if (first == raft::kNobody || peer.node < first) first = peer.node;
+    if (peer.node > last_successor_ && (next == raft::kNobody || peer.node < next)) next = peer.node;
+  }
+  return next != raft::kNobody ? next : first;
+}
+
+}  // namespace leto::server

@@ -1,0 +1,85 @@
+// Stops before the disk is full: looks at the room that is left, refuses writes below disk-floor while there is still enough
+// to make room with, and makes it. Refuses to know files and SQL.
+//
+// The room is what the file system has free, and the pages of raft.db that hold nothing: old log that was dropped leaves no
+// free disk behind, but the next log goes there. Three states, by the room:
+//
+//   plenty   Twice disk-floor or more. Nothing is done.
+//   short    Less. The keys are flushed at once, the log is dropped without a window, down to its last entry, and its WAL is
+//            checkpointed, so that a disk which the log filled has room again before anybody is refused.
+//   low      It fell below disk-floor, or the ballast had to be given away (storage/ballast.h). Besides, a leader takes no
+//            new write from clients and looks for another one that leads, no leadership is taken over, and the ballast
+//            is given away: its room is for the flush and the compaction, not for more writes.
+//
+// From low it goes back when the room is plenty, and either all that can be dropped was dropped, or there is room for the ballast
+// besides. The ballast itself need not be back: a disk that is full but for pages of raft.db is one to go on with. Nor is
+// free disk enough without one of the two: the room that the ballast leaves would be written full, and the next time there
+// were none. While it is not low the ballast is made again as soon as the disk has room for it.
+//
+// Invariants: the disk is looked at by jobs of the log's worker alone, one at a time; one line of log for each change.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "server/compactor.h"
+#include "server/environment.h"
+#include "server/flusher.h"
+#include "server/replica.h"
+
+namespace leto::server {
+
+class DiskFloor {
+ public:
+  // How often it is looked at; earlier once a quarter of disk-floor was applied since,
+  static constexpr uint64_t kLookUs = 1000000;
+  // and how often a leader that is low tries to hand over.
+  static constexpr uint64_t kGiveWayUs = 10000000;
+  // A flush may always have so many bytes.
+  static constexpr uint64_t kFlushBytesMin = 1 << 20;
+
+  DiskFloor(Replica& replica, const ReplicaParts& parts, Flusher& flusher, Compactor& compactor);
+
+  // Every tick.
+  void on_tick();
+  bool low() const { return state_ == State::kLow; }
+  // As it was last seen, in bytes; 0 before that.
+  uint64_t room() const { return room_.total(); }
+  // Set by the owner: this leader is to hand over to the node.
+  std::function<void(raft::NodeId to)> give_way;
+
+ private:
+  enum class State : uint8_t { kPlenty, kShort, kLow };
+
+  void look();
+  void seen(const storage::RoomWish& wish, base::Result<storage::LogRoom> room);
+  void notice_lost_ballast();
+  State state_by_room() const;
+  bool has_helped_itself() const;
+  void enter(State state);
+  std::string text() const;
+  void tell_parts(bool store_knows);
+  void flush_for_room();
+  void give_way_if_due(uint64_t now_us);
+  raft::NodeId next_successor() const;
+
+  Replica& replica_;
+  const Options& options_;
+  Environment environment_;
+  Flusher& flusher_;
+  Compactor& compactor_;
+  State state_ = State::kPlenty;
+  storage::LogRoom room_;
+  bool looking_ = false;
+  bool last_look_failed_ = false;
+  uint64_t look_after_us_ = 0;         // Not before.
+  uint64_t applied_bytes_seen_ = 0;    // When it was last looked at.
+  bool has_ballast_;
+  bool flush_is_wished_ = false;
+  raft::Index low_since_index_ = 0;    // What was applied then.
+  uint64_t give_way_after_us_ = 0;
+  raft::NodeId last_successor_ = raft::kNobody;
+};
+
+}  // namespace leto::server
