@@ -328,12 +328,18 @@ TEST_CASE("a log that is short of room keeps what a follower that answers has no
   FloorTest it(3);
   it.peers.takes_no_entries = {2};
   CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
+  it.see(kFloor);
+  it.see(kFloor);
   it.compact();
-  it.see(kFloor);
-  it.see(kFloor);
   it.flush({});
   const raft::Index last = it.test.node->raft().last().index;
   for (const FakeLogDisk::Compaction& each : it.test.disk.compactions) CHECK(each.through < last);
+  // Once it has it nothing is kept for it.
+  it.compact();
+  it.peers.takes_no_entries.clear();
+  it.peers.ticks(ticks_in(1000));
+  REQUIRE(!it.test.disk.compactions.empty());
+  CHECK(it.test.disk.compactions.front().through == last);
 }
 
 }  // namespace

@@ -113,7 +113,7 @@ void Chaos::end() {
     machine->disk.clear_faults();
     machine->lie_in_wait(Ambush::kNone, nullptr);
     machine->fall_at_no_step();
-    machine->room = Machine::kRoomBytes;
+    machine->give_room();
     machine->weather.slow_low = machine->weather.slow_high = 0;
     machine->clock.set_rate_permille(SimClock::kRateOne);
   }
@@ -123,7 +123,8 @@ void Chaos::end() {
 Microseconds Chaos::settled_at() const {
   Microseconds last = world_.scheduler.now();
   for (const auto& machine : cluster_.machines()) {
-    last = std::max({last, machine->paused_until(), machine->weather.stalled_until, machine->busy_until});
+    last = std::max({last, machine->paused_until(), machine->weather.stalled_until, machine->busy_until,
+                     machine->room_seen_by()});
   }
   return last;
 }
@@ -370,10 +371,10 @@ void Chaos::fill_disk(Fault& fault) {
   const uint64_t armed =
       machine.disk.add_fault({.at = at, .kinds = grows, .effect = storage::Effect::kFull, .sticky = true, .path_part = {}});
   // Sometimes nobody who looks at the room is told of it.
-  if (fault.random.chance(1, 2)) machine.room = 0;
+  if (fault.random.chance(1, 2)) machine.take_room(0);
   undo_after(length, [&machine, armed] {
     machine.disk.remove_fault(armed);
-    machine.room = Machine::kRoomBytes;
+    machine.give_room();
   });
 }
 
@@ -385,8 +386,8 @@ void Chaos::crowd_disk(Fault& fault) {
   const Microseconds length = fault.random.between(kSecond / 2, kCrowdHigh);
   world_.faults.tell(fault, machine.number, base::format("%s: %llu bytes are left", reached_name(fault.name), Number{room}) +
                                                 for_length(length));
-  machine.room = room;
-  undo_after(length, [&machine] { machine.room = Machine::kRoomBytes; });
+  machine.take_room(room);
+  undo_after(length, [&machine] { machine.give_room(); });
 }
 
 void Chaos::fail_write(Fault& fault) { arm(fault, storage::Operation::kWrite, storage::Effect::kIoError); }

@@ -115,6 +115,15 @@ class Machine {
     step_of_ = &fault;
   }
   void fall_at_no_step() { steps_left_ = 0; }
+  // Its disk says that it has so many bytes free, or plenty again.
+  void take_room(uint64_t left) { room_ = left; }
+  void give_room() {
+    if (room_ != kRoomBytes) room_given_ = world_.scheduler.now();
+    room_ = kRoomBytes;
+  }
+  uint64_t room() const { return room_; }
+  // When a process has noticed that there is plenty again.
+  Microseconds room_seen_by() const { return room_given_ == 0 ? 0 : room_given_ + kRoomSeenAfter; }
   // The process is at a step; false if it goes no further.
   bool comes_to(Step step);
   // So many operations of its disk went wrong, since the beginning.
@@ -159,8 +168,6 @@ class Machine {
   const size_t number;
   const std::string id, raft_address, client_address;
   DiskWeather weather;
-  static constexpr uint64_t kRoomBytes = uint64_t{1} << 40;
-  uint64_t room = kRoomBytes;   // That its disk says it has free.
   SimClock clock;
   storage::TestDisk disk;
   DurableLog durable;
@@ -210,6 +217,10 @@ class Machine {
   std::unique_ptr<Process> process_;
   raft::NodeId node_ = raft::kNobody;   // As raft.db says.
   uint64_t life_ = 0;                   // Of the process; another for each.
+  static constexpr uint64_t kRoomBytes = uint64_t{1} << 40;
+  static constexpr Microseconds kRoomSeenAfter = 2 * kSecond;   // Twice DiskFloor::kLookUs: its clock may be slow.
+  uint64_t room_ = kRoomBytes;
+  Microseconds room_given_ = 0;         // 0: never.
   Death death_ = Death::kNone;
   bool wiped_ = false;
   uint64_t fate_ = 0;                   // Of a death by a fault; 0: of another.

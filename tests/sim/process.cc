@@ -24,7 +24,7 @@ storage::LogStoreOptions log_options(const Machine& machine, const DiskParameter
   return {.directory = kDirectory, .vfs = machine.disk.name(), .segment_entries_max = disk.segment_entries_max,
           .segment_bytes_max = 1 << 20, .checkpoint_frames = disk.checkpoint_frames, .wal_bytes = kWalBytes,
           .ballast_bytes = kBallastBytes,
-          .free_bytes = [&machine](const std::string&) { return base::Result<uint64_t>(machine.room); }};
+          .free_bytes = [&machine](const std::string&) { return base::Result<uint64_t>(machine.room()); }};
 }
 
 }  // namespace

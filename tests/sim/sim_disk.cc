@@ -58,7 +58,7 @@ void SimLogDisk::start_look() {
   auto result = std::make_shared<Room>(storage::LogRoom());
   run_job([this, job, result] { *result = machine_.in_store([&] { return store_.look_at_room(job->wish); }); },
           [this, job, result] {
-            if (machine_.room < machine_.options.disk_floor) machine_.world().coverage.note(Reached::kDiskLow);
+            if (machine_.room() < machine_.options.disk_floor) machine_.world().coverage.note(Reached::kDiskLow);
             job->done(std::move(*result));
           });
 }

@@ -78,7 +78,8 @@ TEST_CASE("the room of the log is free disk and unused pages, less what is in th
   const LogRoom copied = store->look_at_room({.is_short = true}).value();
   CHECK(copied.owed == 0);
   CHECK(copied.total() == 1000000);
-  while (store->compact(40).value().index < 40) continue;
+  for (int part = 0; part < 5; ++part) REQUIRE(store->compact(40).is_ok());
+  CHECK(store->counters().segments == 0);
   const LogRoom dropped = store->look_at_room({}).value();
   CHECK(dropped.unused >= 40 * 10000);
   CHECK(dropped.total() == 1000000 + dropped.unused);
