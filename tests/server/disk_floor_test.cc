@@ -198,7 +198,7 @@ TEST_CASE("a flush that failed on a low disk is tried again with every look") {
   CHECK(it.test.keys.flushes == 4);
 }
 
-TEST_CASE("while the disk is low every look brings a flush, which cuts the WAL of the keys file; if it is only short, what has changed does") {
+TEST_CASE("while the disk is low every look brings a flush, which cuts the WAL of the keys file; while it is short, changes do") {
   FloorTest it;
   it.see(0);
   it.flush({});
