@@ -265,7 +265,7 @@ base::Result<uint64_t> SqliteLogStore::free_bytes() const {
 }
 
 base::Result<LogRoom> SqliteLogStore::look_at_room(const RoomWish& wish) {
-  if (dead_) return dead();
+  if (database_->is_dead()) return dead();
   is_short_ = wish.is_short;
   base::Result<uint64_t> free = free_bytes();
   if (!free.is_ok()) return free.take_status();
@@ -277,7 +277,7 @@ base::Result<LogRoom> SqliteLogStore::look_at_room(const RoomWish& wish) {
   // Full is what the room says anyway.
   if (is_short_ && database_->wal_frames() > 0) {
     const base::Status ignored = checkpoint();
-    if (dead_) return dead();
+    if (database_->is_dead()) return dead();
   }
   free = free_bytes();
   if (!free.is_ok()) return free.take_status();
