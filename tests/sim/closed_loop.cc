@@ -29,7 +29,7 @@ void ClosedLoop::think() {
 void ClosedLoop::watch(uint64_t rounds) {
   const Machine& machine = connection_->machine();
   look({.number = ++watches_, .life = machine.life(), .since = world_.scheduler.now(), .own_us = machine.clock.monotonic_us(),
-        .limit_us = rounds * world_.parameters.options.request_timeout_ms * kMillisecond + kSlackUs});
+        .limit_us = rounds * (world_.parameters.options.request_timeout_ms * kMillisecond + kSlackUs)});
 }
 
 // While its process is paused nothing is begun nor ended: then the time counts from the end of that.
