@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/membership.h"
 #include "tests/sim/process.h"
 
 namespace leto::sim {
@@ -171,8 +172,15 @@ bool Cluster::anyone_needs_snapshot() {
   });
 }
 
+bool Cluster::change_is_asked() const {
+  return std::any_of(operators_.begin(), operators_.end(), [](const auto& each) { return each->is_open(); }) ||
+         std::any_of(machines_.begin(), machines_.end(), [](const auto& each) {
+           return each->process() != nullptr && each->process()->node().membership().busy();
+         });
+}
+
 bool Cluster::is_whole() {
-  if (!is_led()) return false;
+  if (!is_led() || change_is_asked()) return false;
   const raft::Raft& raft = leader()->process()->node().raft();
   const raft::Configuration& members = raft.committed_configuration();
   return !members.is_joint() && members == raft.configuration() && members.members.size() == machines_.size() &&

@@ -29,7 +29,8 @@ class Cluster final : public Directory {
   bool is_led();
   // The leader's log does not reach somebody any more.
   bool anyone_needs_snapshot();
-  // Everyone is a member that votes, nobody else is, and there is a leader that has committed in its term.
+  // Everyone is a member that votes, nobody else is, nothing was asked that would change it, and there is a leader that has
+  // committed in its term.
   bool is_whole();
   // All have applied what the leader has committed, and hold the same keys.
   bool has_converged();
@@ -64,6 +65,8 @@ class Cluster final : public Directory {
   void start_if_due(Machine& machine);
   void invite(size_t number);
   void upgrade(Machine& machine, Fault& fault);
+  // Somebody waits for the answer to a LEAVE, say, or a node is about to do what it was asked for.
+  bool change_is_asked() const;
 
   World& world_;
   base::Random random_;
