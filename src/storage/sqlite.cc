@@ -12,6 +12,7 @@
 #include "base/format.h"
 #include "storage/fatal.h"
 #include "storage/vfs_file.h"
+#include "storage/wal_scan.h"
 
 namespace leto::storage {
 
@@ -146,6 +147,7 @@ base::Result<std::unique_ptr<Database>> Database::open(const DatabaseOptions& op
       return base::Status::error(options.path + ": in use by this process already");
     }
     database->claim_ = std::move(claim);
+    if (base::Status status = put_back_torn_header(options.vfs, options.path); !status.is_ok()) return status;
   }
   if (base::Status status = database->connect(); !status.is_ok()) return status;
   if (base::Status status = database->look(); !status.is_ok()) return status;

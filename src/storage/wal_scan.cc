@@ -43,6 +43,8 @@ class Walker {
   base::Status walk(uint64_t size, WalScan& scan);
   // The header is the next one's in its first half.
   bool is_torn() const { return torn_; }
+  // As it was.
+  const std::string& header() const { return header_; }
   // Whether `database` has every page as the last whole commit left it.
   base::Result<bool> is_all_in(VfsFile& database);
 
@@ -194,6 +196,22 @@ base::Result<WalScan> scan_wal(const std::string& vfs, const std::string& path) 
   if (status.is_ok() && walker.is_torn()) status = judge_torn(vfs, path, walker, scan);
   if (!status.is_ok()) return status;
   return scan;
+}
+
+base::Status put_back_torn_header(const std::string& vfs, const std::string& path) {
+  const std::string wal = path + "-wal";
+  if (!file_exists(vfs, wal)) return {};
+  base::Result<VfsFile> read = VfsFile::open(vfs, wal, FileAccess::kRead);
+  if (!read.is_ok()) return read.take_status();
+  base::Result<uint64_t> size = read.value().size();
+  if (!size.is_ok()) return size.take_status();
+  Walker walker(read.value());
+  if (base::Result<WalHeader> header = walker.begin(size.value()); !header.is_ok()) return header.take_status();
+  if (!walker.is_torn()) return {};
+  base::Result<VfsFile> written = VfsFile::open(vfs, wal, FileAccess::kMake);
+  if (!written.is_ok()) return written.take_status();
+  if (base::Status status = written.value().write(0, walker.header()); !status.is_ok()) return status;
+  return written.value().sync();
 }
 
 std::string wal_damage(const std::string& wal, const WalScan& scan, uint64_t bytes_known) {

@@ -1,6 +1,6 @@
 // How far a WAL can be read, and whether more was once committed behind that: SQLite takes a WAL whose header does not fit for
 // none, and stops at the first frame that does not fit, without a word. Reads the file as its format is documented
-// (sqlite.org/fileformat2.html#walformat); writes nothing. Refuses to know what is in the pages.
+// (sqlite.org/fileformat2.html#walformat). Refuses to know what is in the pages.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,11 @@ struct WalScan {
 // which half is written: SQLite begins a WAL anew only when all of it is in the database, synced; so such a WAL counts as
 // without frames if that is so, and as damaged if not.
 base::Result<WalScan> scan_wal(const std::string& vfs, const std::string& path);
+
+// Before the owner of the database `path` opens it: a header that is half the next one's becomes again what it was. SQLite would
+// begin the WAL anew with the salt that it finds there, and what is left of the run before could not be told from this one's.
+// Nothing is written where that is not so. An error if it cannot be written or synced; harmless, and the next start tries again.
+base::Status put_back_torn_header(const std::string& vfs, const std::string& path);
 
 // The sentence about damage that a scan of `wal` shows, which once had `bytes_known` bytes and has never been shortened;
 // empty if it shows none.

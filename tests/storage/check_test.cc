@@ -407,6 +407,32 @@ TEST_CASE("a header of which half was written is damage only if the database lac
   }
 }
 
+TEST_CASE("behind a header of which half was written the next run of the WAL is told from the one before") {
+  TestDisk disk("check_wal_after_torn");
+  LogStoreOptions options = small_log(disk);
+  options.wal_bytes = 1 << 20;   // So that opening it again has nothing to note.
+  {
+    const auto log = open_log(options);
+    REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
+    for (raft::Index i = 1; i <= 12; ++i) REQUIRE(log->write({entries(2, i, i)}) == WriteResult::kDurable);
+    REQUIRE(log->checkpoint().is_ok());
+    disk.kill();
+  }
+  // As if the next run had begun, and half of its header was written.
+  std::string wal = disk.contents(kWal);
+  const std::string salt = wal.substr(16, 8);
+  for (size_t at = 15; ++wal[at] == 0; --at) continue;
+  disk.set_contents(kWal, wal);
+  {
+    const auto log = open_log(options);
+    REQUIRE(log->write({entries(2, 13, 13)}) == WriteResult::kDurable);
+    disk.kill();
+  }
+  CHECK(disk.contents(kWal).substr(16, 8) != salt);
+  const base::Status look = look_at_log_files("/disk", disk.name());
+  CHECK_MESSAGE(look.is_ok(), look.text());
+}
+
 TEST_CASE("the length of a WAL is noted as far as it was reached, and not on a full disk") {
   TestDisk disk("check_wal_full");
   LogStoreOptions options = small_log(disk);
