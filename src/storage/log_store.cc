@@ -220,11 +220,11 @@ WriteResult SqliteLogStore::write(const std::vector<LogWrite>& writes) {
 // For those who can do without it: a full disk is an error.
 base::Status SqliteLogStore::change(const char* action, const Change& change) {
   if (transaction(action, change) == WriteResult::kDurable) return {};
+  if (database_->is_dead()) return dead();
   return base::Status::error(database_->path() + ": cannot " + action + ": the disk is full");
 }
 
 base::Result<raft::EntryId> SqliteLogStore::compact(raft::Index through, uint64_t bytes_kept) {
-  if (database_->is_dead()) return dead();
   const size_t count = segments_through(through, bytes_kept);
   if (count == 0) return shape_.base;
   if (base::Status status = change("drop log", [&] { return drop_front(count); }); !status.is_ok()) return status;
