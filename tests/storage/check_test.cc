@@ -248,16 +248,19 @@ TEST_CASE("a log that begins behind the keys file is damage") {
   CHECK(contains(damages(disk), "the log begins behind entry 24, the keys file is at 20: entries between are missing"));
 }
 
+// Six commits of one entry each, all of them in the WAL; then the process is killed.
+void commit_singly(TestDisk& disk) {
+  LogStoreOptions options = small_log(disk);
+  options.checkpoint_frames = 1000;
+  const auto log = open_log(options);
+  REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
+  for (raft::Index i = 1; i <= 6; ++i) REQUIRE(log->write({entries(2, i, i)}) == WriteResult::kDurable);
+  disk.kill();
+}
+
 TEST_CASE("a flipped bit in the middle of a WAL is named, with the commits that it costs") {
   TestDisk disk("check_wal");
-  {
-    LogStoreOptions options = small_log(disk);
-    options.checkpoint_frames = 1000;
-    const auto log = open_log(options);
-    REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
-    for (raft::Index i = 1; i <= 6; ++i) REQUIRE(log->write({entries(2, i, i)}) == WriteResult::kDurable);
-    disk.kill();
-  }
+  commit_singly(disk);
   const WalScan whole = scan_wal(disk.name(), kLog).value();
   CHECK(whole.frames_read > 6);
   CHECK(whole.commits_lost == 0);
@@ -271,14 +274,7 @@ TEST_CASE("a flipped bit in the middle of a WAL is named, with the commits that 
 
 TEST_CASE("a flipped bit in the head of the last commit but one is told from a commit that was broken off") {
   TestDisk disk("check_wal_head");
-  {
-    LogStoreOptions options = small_log(disk);
-    options.checkpoint_frames = 1000;
-    const auto log = open_log(options);
-    REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
-    for (raft::Index i = 1; i <= 6; ++i) REQUIRE(log->write({entries(2, i, i)}) == WriteResult::kDurable);
-    disk.kill();
-  }
+  commit_singly(disk);
   constexpr size_t kFrameBytes = 24 + 4096;
   const std::string wal = disk.contents("/disk/raft.db-wal");
   std::vector<size_t> commits;   // Where their last frames begin.
