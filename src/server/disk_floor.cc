@@ -10,11 +10,9 @@
 namespace leto::server {
 namespace {
 
-// Of the disk: more than that is not asked of a small one.
-constexpr uint64_t kSmallDiskDivisor = 16;
-// Of the floor: where plenty begins.
+// Of disk-floor: where plenty begins.
 constexpr uint64_t kPlentyFactor = 2;
-// Of the floor: applied since the last look, so that a fast writer does not pass the floor between two.
+// Of disk-floor: applied since the last look, so that a fast writer does not pass the floor between two.
 constexpr uint64_t kLookDivisor = 4;
 // Of the free disk: a flush goes to the WAL of the keys file, then to the file, and as much log is written meanwhile; half is to
 // be left.
@@ -36,15 +34,11 @@ DiskFloor::DiskFloor(Replica& replica, const ReplicaParts& parts, Flusher& flush
       compactor_(compactor),
       has_ballast_(environment_.log_disk.counters().has_ballast) {}
 
-uint64_t DiskFloor::floor() const {
-  return room_.disk == 0 ? options_.disk_floor : std::min(options_.disk_floor, room_.disk / kSmallDiskDivisor);
-}
-
 void DiskFloor::on_tick() {
   notice_lost_ballast();
   const uint64_t now_us = environment_.clock.monotonic_us();
   const uint64_t applied = replica_.applied_bytes() - applied_bytes_seen_;
-  const bool is_due = now_us >= look_after_us_ || (floor() > 0 && applied > floor() / kLookDivisor);
+  const bool is_due = now_us >= look_after_us_ || (options_.disk_floor > 0 && applied > options_.disk_floor / kLookDivisor);
   if (is_due && !looking_) look();
   if (low()) give_way_if_due(now_us);
 }
@@ -52,7 +46,7 @@ void DiskFloor::on_tick() {
 // Whoever gave it away found the disk full, whatever there may be room for besides.
 void DiskFloor::notice_lost_ballast() {
   const bool had_ballast = std::exchange(has_ballast_, environment_.log_disk.counters().has_ballast);
-  if (had_ballast && !has_ballast_ && !low() && floor() > 0) enter(State::kLow);
+  if (had_ballast && !has_ballast_ && !low() && options_.disk_floor > 0) enter(State::kLow);
 }
 
 void DiskFloor::look() {
@@ -60,10 +54,10 @@ void DiskFloor::look() {
   look_after_us_ = environment_.clock.monotonic_us() + kLookUs;
   applied_bytes_seen_ = replica_.applied_bytes();
   // A flush can do nothing with unused pages of raft.db.
-  const bool flush_needs_room = flusher_.last_failed() && room_.free < floor();
+  const bool flush_needs_room = flusher_.last_failed() && room_.free < options_.disk_floor;
   const storage::RoomWish wish{.is_short = state_ != State::kPlenty,
                                .give_ballast = low() || flush_needs_room,
-                               .beside_ballast = kPlentyFactor * floor()};
+                               .beside_ballast = kPlentyFactor * options_.disk_floor};
   environment_.log_disk.look_at_room(wish, [this, wish](base::Result<storage::LogRoom> room) {
     looking_ = false;
     seen(wish, std::move(room));
@@ -85,10 +79,10 @@ void DiskFloor::seen(const storage::RoomWish& wish, base::Result<storage::LogRoo
 
 DiskFloor::State DiskFloor::state_by_room() const {
   const uint64_t room = room_.total();
-  if (room < floor()) return State::kLow;
-  const bool is_plenty = room >= kPlentyFactor * floor();
-  if (!low() || floor() == 0) return is_plenty ? State::kPlenty : State::kShort;
-  const bool holds_ballast = has_ballast_ || room >= kPlentyFactor * floor() + options_.ballast_bytes;
+  if (room < options_.disk_floor) return State::kLow;
+  const bool is_plenty = room >= kPlentyFactor * options_.disk_floor;
+  if (!low() || options_.disk_floor == 0) return is_plenty ? State::kPlenty : State::kShort;
+  const bool holds_ballast = has_ballast_ || room >= kPlentyFactor * options_.disk_floor + options_.ballast_bytes;
   return is_plenty && (holds_ballast || has_helped_itself()) ? State::kPlenty : State::kLow;
 }
 
@@ -104,7 +98,7 @@ void DiskFloor::enter(State state) {
   if (low() == was_low) return;
   if (low()) {
     low_since_index_ = replica_.raft().applied_index();
-    const bool is_seen = room_.total() < floor();
+    const bool is_seen = room_.total() < options_.disk_floor;
     LETO_LOG(kWarning, "%s: writes are refused until there is room",
              is_seen ? text().c_str() : "the disk was found full, and the ballast is given away");
   } else {
@@ -116,16 +110,16 @@ void DiskFloor::enter(State state) {
 }
 
 std::string DiskFloor::text() const {
-  const char* words = room_.total() < floor()
+  const char* words = room_.total() < options_.disk_floor
                           ? "the disk has %s left, less than disk-floor (%s)"
                           : "the disk has %s left; it was full, or below disk-floor (%s), and must have twice as much";
-  return base::format(words, megabytes(room_.total()).c_str(), megabytes(floor()).c_str());
+  return base::format(words, megabytes(room_.total()).c_str(), megabytes(options_.disk_floor).c_str());
 }
 
 // The compactor not before the log can drop its last segment: it would try in vain, and take that for all there is.
 void DiskFloor::tell_parts(bool store_knows) {
   compactor_.keep_least(state_ != State::kPlenty && store_knows);
-  const bool is_off = floor() == 0;
+  const bool is_off = options_.disk_floor == 0;
   flusher_.bound_bytes(is_off ? UINT64_MAX : std::max(kFlushBytesMin, room_.free / kFlushDivisor));
   if (low()) replica_.refuse_for_room("MISCONF " + text());
 }

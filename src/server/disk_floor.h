@@ -4,7 +4,7 @@
 // The room is what the file system has free, and the pages of raft.db that hold nothing: old log that was dropped leaves no
 // free disk behind, but the next log goes there. Three states, by the room:
 //
-//   plenty   Twice disk-floor or more (of a disk of less than sixteen times that, a sixteenth counts as disk-floor). Nothing is done.
+//   plenty   Twice disk-floor or more. Nothing is done.
 //   short    Less. The keys are flushed at once, the log is dropped without a window, down to its last entry, and its WAL is
 //            checkpointed, so that a disk which the log filled has room again before anybody is refused.
 //   low      It fell below disk-floor, or the ballast had to be given away (storage/ballast.h). Besides, a leader takes no
@@ -52,8 +52,6 @@ class DiskFloor {
  private:
   enum class State : uint8_t { kPlenty, kShort, kLow };
 
-  // disk-floor, or a sixteenth of the disk if that is less.
-  uint64_t floor() const;
   void look();
   void seen(const storage::RoomWish& wish, base::Result<storage::LogRoom> room);
   void notice_lost_ballast();

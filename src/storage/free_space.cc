@@ -18,9 +18,4 @@ base::Result<uint64_t> free_bytes(const std::string& directory) {
   return uint64_t{found.f_bavail} * found.f_frsize;
 }
 
-uint64_t disk_bytes(const std::string& directory) {
-  struct statvfs found = {};
-  return ::statvfs(directory.c_str(), &found) == 0 ? uint64_t{found.f_blocks} * found.f_frsize : 0;
-}
-
 }  // namespace leto::storage

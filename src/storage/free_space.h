@@ -13,10 +13,7 @@ namespace leto::storage {
 // An error is one sentence.
 base::Result<uint64_t> free_bytes(const std::string& directory);
 
-// The whole size of that file system, in bytes; 0: it cannot be told.
-uint64_t disk_bytes(const std::string& directory);
-
-// Whoever answers the first: free_bytes(), or a test's disk.
+// Whoever answers that: free_bytes(), or a test's disk.
 using FreeBytes = std::function<base::Result<uint64_t>(const std::string& directory)>;
 
 }  // namespace leto::storage

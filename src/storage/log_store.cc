@@ -281,7 +281,7 @@ base::Result<LogRoom> SqliteLogStore::look_at_room(const RoomWish& wish) {
   }
   free = free_bytes();
   if (!free.is_ok()) return free.take_status();
-  LogRoom room{.free = free.value(), .disk = options_.disk_bytes};
+  LogRoom room{.free = free.value()};
   if (base::Status status = database_->measure(room.unused, room.owed); !status.is_ok()) return status;
   return room;
 }

@@ -39,7 +39,6 @@ struct LogStoreOptions {
   size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite.
   uint64_t ballast_bytes = 0;         // Of the file to be given away when the disk is full; 0: none.
   FreeBytes free_bytes = {};          // Not set: there is always room.
-  uint64_t disk_bytes = 0;            // The size of the disk; 0: unknown.
   bool must_have_identity = false;    // There are keys files: a raft.db without an identity has lost it, and is damaged.
 };
 
@@ -77,7 +76,6 @@ struct LogRoom {
   uint64_t free = 0;     // Of the file system.
   uint64_t unused = 0;   // Of raft.db: pages that the log fills before the file grows.
   uint64_t owed = 0;     // By which the next checkpoint lengthens raft.db.
-  uint64_t disk = 0;     // The size of the file system; 0: unknown.
   // What the log can still take.
   uint64_t total() const;
 };

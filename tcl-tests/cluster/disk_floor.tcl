@@ -25,7 +25,7 @@ proc takes_write {node} { return [expr {[node_ask $node SET probe 1] eq "OK"}] }
 proc write_once {node key value} {
     set reply [node_ask $node SET $key $value]
     if {$reply eq "OK"} { return 1 }
-    assert_match $reply "-MISCONF the disk has * MB left*disk-floor (* MB)*"
+    assert_match $reply "-MISCONF the disk has * MB left*disk-floor (8.0 MB)*"
     return 0
 }
 
@@ -43,7 +43,7 @@ test "a disk that clients fill: refused before it is full, all else served, and 
         for {set keys 0} {[set_takes $node key:$keys $::value 4000]} {incr keys} { assert {$keys < 2000} "the disk is never low" }
         note "$keys keys of [string length $::value] bytes, [free_bytes $mount] bytes free"
         assert {$keys > 100}
-        wait_log $node {the disk has \d+\.\d MB left, less than disk-floor \(4\.5 MB\): writes are refused}
+        wait_log $node {the disk has \d+\.\d MB left, less than disk-floor \(8\.0 MB\): writes are refused}
         assert_equal [disk_low $node] 1
         assert {[dict get [info_of $node persistence] disk_room_bytes] < 16 << 20}
         for {set i 0} {$i < $keys} {incr i} {

@@ -69,20 +69,6 @@ struct FloorTest {
   SessionRef session;
 };
 
-TEST_CASE("of a small disk a sixteenth is the floor") {
-  constexpr uint64_t kDisk = 32 << 20;
-  FloorTest it;
-  it.see({.free = 2 << 20, .disk = kDisk});
-  CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
-  it.see({.free = (2 << 20) - 1, .disk = kDisk});
-  CHECK(it.ask({"SET", "k", "2"}) == "-MISCONF the disk has 1.9 MB left, less than disk-floor (2.0 MB)\r\n");
-  FloorTest larger;
-  larger.see({.free = kFloor - 1, .disk = 16 * kFloor - 16});
-  CHECK_FALSE(larger.is_low());
-  larger.see({.free = kFloor - 1, .disk = 16 * kFloor});
-  CHECK(larger.is_low());
-}
-
 TEST_CASE("below disk-floor a write is refused before it is proposed, and all else goes on") {
   FloorTest it;
   CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
