@@ -1,12 +1,12 @@
 #include "server/compactor.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/assert.h"
 #include "base/format.h"
 #include "base/log.h"
-#include "server/tick.h"
 
 namespace leto::server {
 namespace {
@@ -24,36 +24,48 @@ Compactor::Compactor(Replica& replica, const ReplicaParts& parts, const Flusher&
       flusher_(flusher),
       sender_(sender) {}
 
-// What every follower has that was heard within an election timeout. The others would not be back soon.
-raft::Index Compactor::had_by_followers() const {
-  raft::Index had = replica_.raft().last().index;
-  for (const raft::PeerView& peer : replica_.raft().peers()) {
-    if (peer.ticks_since_heard <= options_.election_timeout_ms / kTickMs) had = std::min(had, peer.match);
-  }
-  return had;
+void Compactor::set_room(Room room) {
+  if (room == room_) return;
+  room_ = room;
+  tried_ = {};
+  if (room == Room::kPlenty) followers_.forget();
 }
 
-raft::Index Compactor::may_drop_through() const {
+// Nobody is to lack what lies at or before it.
+raft::Index Compactor::had_through(raft::Index flushed) {
+  if (room_ == Room::kPlenty) return 0;
+  const raft::Raft& raft = replica_.raft();
+  if (raft.role() == raft::Role::kLeader) return followers_.had_through(raft, environment_.clock.monotonic_us());
+  followers_.forget();
+  return room_ == Room::kLow ? flushed : 0;
+}
+
+storage::LogDrop Compactor::wanted() {
   const raft::Index flushed = flusher_.flushed_index();
-  const raft::Index durable = keeps_least_ ? std::min(flushed, had_by_followers()) : flushed;
-  const bool too_much = environment_.log_disk.counters().log_bytes > kPinnedBytesMax;
+  storage::LogDrop drop{.through = flushed, .bytes_kept = options_.log_window};
+  const uint64_t pinned_max = room_ == Room::kPlenty ? kPinnedBytesMax : std::min(kPinnedBytesMax, options_.log_window);
+  const bool is_too_much = environment_.log_disk.counters().log_bytes > pinned_max;
   const std::optional<raft::Index> pinned = sender_.keeps_log_after();
-  return pinned && !too_much ? std::min(durable, *pinned) : durable;
+  if (pinned && !is_too_much) drop.through = std::min(drop.through, *pinned);
+  drop.had_through = std::min(had_through(flushed), drop.through);
+  return drop;
+}
+
+bool Compactor::is_more(const storage::LogDrop& drop) const {
+  return drop.through > tried_.through || drop.had_through > tried_.had_through || drop.bytes_kept != tried_.bytes_kept;
 }
 
 void Compactor::advance() {
   if (compacting_ || replica_.raft().installing()) return;
-  const raft::Index through = may_drop_through();
-  const bool is_new = through > tried_through_ || window() != tried_window_;
-  if (!is_new || environment_.clock.monotonic_us() < retry_us_) return;
-  LETO_ASSERT(through <= flusher_.flushed_index() && through <= replica_.raft().applied_index(),
+  const storage::LogDrop drop = wanted();
+  if (!is_more(drop) || environment_.clock.monotonic_us() < retry_us_) return;
+  LETO_ASSERT(drop.through <= flusher_.flushed_index() && drop.through <= replica_.raft().applied_index(),
               base::format("D10: dropping log through %llu, durable in the keys file is %llu",
-                           static_cast<unsigned long long>(through),
+                           static_cast<unsigned long long>(drop.through),
                            static_cast<unsigned long long>(flusher_.flushed_index())));
   compacting_ = true;
-  tried_through_ = through;
-  tried_window_ = window();
-  environment_.log_disk.compact(through, window(), [this](base::Result<raft::EntryId> base) {
+  tried_ = drop;
+  environment_.log_disk.compact(drop, [this](base::Result<raft::EntryId> base) {
     compacting_ = false;
     compacted(std::move(base));
   });
@@ -62,7 +74,7 @@ void Compactor::advance() {
 void Compactor::compacted(base::Result<raft::EntryId> base) {
   if (!base.is_ok()) {
     LETO_LOG(kWarning, "raft.db: the log was not compacted and will be: %s", base.status().text().c_str());
-    tried_through_ = 0;
+    tried_ = {};
     retry_us_ = environment_.clock.monotonic_us() + kRetryUs;
     return;
   }
@@ -72,7 +84,7 @@ void Compactor::compacted(base::Result<raft::EntryId> base) {
   ++stats_.compactions;
   raft.compact(base.value().index);
   // A bounded part at a time: there may be more.
-  tried_through_ = 0;
+  tried_ = {};
   environment_.waker.wake();
 }
 

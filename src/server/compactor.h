@@ -2,17 +2,25 @@
 // get their entries from. Refuses to know segments and files.
 //
 // Invariant: nothing is dropped that is not durable in the keys file, and nothing that a snapshot being sent, or a
-// follower that had one, needs, unless that would keep more than kPinnedBytesMax.
+// follower that had one, needs, unless that would keep more than kPinnedBytesMax, or than the window where room is short.
 #pragma once
 
 #include <cstdint>
 
+#include "server/awaited_followers.h"
 #include "server/environment.h"
 #include "server/flusher.h"
 #include "server/replica.h"
 #include "server/snapshot_sender.h"
 
 namespace leto::server {
+
+// How much room the disk has for the log; disk_floor.h says where each begins.
+enum class Room : uint8_t {
+  kPlenty,   // The window is kept, whoever may need it.
+  kShort,    // A leader knows who lacks what, and keeps no more of the window than that. A follower keeps it: it may lead next.
+  kLow,      // The same of a leader. A follower keeps nothing that is durable in the keys file.
+};
 
 class Compactor {
  public:
@@ -23,19 +31,16 @@ class Compactor {
 
   // Once per turn: drops what may go, a bounded part at a time.
   void advance();
-  // While set, the disk is short of room and there is no window: only what a follower that answers has not got yet, and
-  // what snapshots need, is kept.
-  void keep_least(bool is_short) {
-    if (is_short != keeps_least_) tried_through_ = 0;
-    keeps_least_ = is_short;
-  }
+  void set_room(Room room);
+  Room room() const { return room_; }
   // Nothing more can be dropped just now.
-  bool is_done() const { return !compacting_ && may_drop_through() <= tried_through_ && window() == tried_window_; }
+  bool is_done() { return !compacting_ && !is_more(wanted()); }
 
  private:
-  raft::Index may_drop_through() const;
-  raft::Index had_by_followers() const;
-  uint64_t window() const { return keeps_least_ ? 0 : options_.log_window; }
+  // What may be dropped by now.
+  storage::LogDrop wanted();
+  raft::Index had_through(raft::Index flushed);
+  bool is_more(const storage::LogDrop& drop) const;
   void compacted(base::Result<raft::EntryId> base);
 
   Replica& replica_;
@@ -44,11 +49,11 @@ class Compactor {
   Stats& stats_;
   const Flusher& flusher_;
   const SnapshotSender& sender_;
+  AwaitedFollowers followers_;
+  Room room_ = Room::kPlenty;
   bool compacting_ = false;
-  bool keeps_least_ = false;
-  raft::Index tried_through_ = 0;    // With the window of then, there was nothing more to drop.
-  uint64_t tried_window_ = 0;
-  uint64_t retry_us_ = 0;            // After a failure.
+  storage::LogDrop tried_;   // There was nothing more to drop.
+  uint64_t retry_us_ = 0;    // After a failure.
 };
 
 }  // namespace leto::server

@@ -10,8 +10,6 @@
 namespace leto::server {
 namespace {
 
-// Of disk-floor: where plenty begins.
-constexpr uint64_t kPlentyFactor = 2;
 // Of disk-floor: applied since the last look, so that a fast writer does not pass the floor between two.
 constexpr uint64_t kLookDivisor = 4;
 // Of the free disk: a flush goes to the WAL of the keys file, then to the file, and as much log is written meanwhile; half is to
@@ -46,22 +44,31 @@ void DiskFloor::on_tick() {
 // Whoever gave it away found the disk full, whatever there may be room for besides.
 void DiskFloor::notice_lost_ballast() {
   const bool had_ballast = std::exchange(has_ballast_, environment_.log_disk.counters().has_ballast);
-  if (had_ballast && !has_ballast_ && !low() && options_.disk_floor > 0) enter(State::kLow);
+  if (!had_ballast || has_ballast_) return;
+  if (!gives_ballast_) ballast_after_us_ = environment_.clock.monotonic_us() + kBallastPauseUs;
+  if (!low() && options_.disk_floor > 0) enter(Room::kLow);
 }
 
 void DiskFloor::look() {
   looking_ = true;
   look_after_us_ = environment_.clock.monotonic_us() + kLookUs;
   applied_bytes_seen_ = replica_.applied_bytes();
-  // A flush can do nothing with unused pages of raft.db.
-  const bool flush_needs_room = flusher_.last_failed() && room_.free < options_.disk_floor;
-  const storage::RoomWish wish{.is_short = state_ != State::kPlenty,
-                               .give_ballast = low() || flush_needs_room,
+  const storage::RoomWish wish{.is_short = state_ != Room::kPlenty,
+                               .ballast = ballast_wish(),
                                .beside_ballast = kPlentyFactor * options_.disk_floor};
+  gives_ballast_ = wish.ballast == storage::BallastWish::kGiveAway;
   environment_.log_disk.look_at_room(wish, [this, wish](base::Result<storage::LogRoom> room) {
     looking_ = false;
     seen(wish, std::move(room));
   });
+}
+
+storage::BallastWish DiskFloor::ballast_wish() const {
+  using storage::BallastWish;
+  // A flush can do nothing with unused pages of raft.db.
+  const bool flush_needs_room = flusher_.last_failed() && room_.free < options_.disk_floor;
+  if (low() || flush_needs_room) return BallastWish::kGiveAway;
+  return environment_.clock.monotonic_us() < ballast_after_us_ ? BallastWish::kLeave : BallastWish::kMake;
 }
 
 void DiskFloor::seen(const storage::RoomWish& wish, base::Result<storage::LogRoom> room) {
@@ -72,32 +79,35 @@ void DiskFloor::seen(const storage::RoomWish& wish, base::Result<storage::LogRoo
   last_look_failed_ = false;
   room_ = room.value();
   notice_lost_ballast();
-  if (const State now = state_by_room(); now != state_) enter(now);
+  if (const Room now = by_what_is_left(); now != state_) enter(now);
   tell_parts(wish.is_short);
-  if (state_ != State::kPlenty) flush_for_room();
+  if (state_ != Room::kPlenty) flush_for_room();
 }
 
-DiskFloor::State DiskFloor::state_by_room() const {
+Room DiskFloor::by_what_is_left() {
   const uint64_t room = room_.total();
-  if (room < options_.disk_floor) return State::kLow;
+  if (room < options_.disk_floor) return Room::kLow;
   const bool is_plenty = room >= kPlentyFactor * options_.disk_floor;
-  if (!low() || options_.disk_floor == 0) return is_plenty ? State::kPlenty : State::kShort;
-  const bool holds_ballast = has_ballast_ || room >= kPlentyFactor * options_.disk_floor + options_.ballast_bytes;
-  return is_plenty && (holds_ballast || has_helped_itself()) ? State::kPlenty : State::kLow;
+  if (!low() || options_.disk_floor == 0) return is_plenty ? Room::kPlenty : Room::kShort;
+  const bool holds_ballast = has_ballast_ || room_.free >= kPlentyFactor * options_.disk_floor + options_.ballast_bytes;
+  return is_plenty && (holds_ballast || has_helped_itself()) ? Room::kPlenty : Room::kLow;
 }
 
-bool DiskFloor::has_helped_itself() const {
-  return flusher_.flushed_index() >= low_since_index_ && compactor_.is_done();
+// The compactor knows of it only after the second look.
+bool DiskFloor::has_helped_itself() {
+  return compactor_.room() == Room::kLow && flusher_.flushed_index() >= low_since_index_ && compactor_.is_done();
 }
 
-void DiskFloor::enter(State state) {
+void DiskFloor::enter(Room state) {
   const bool was_low = low();
   state_ = state;
   // What is wished for has changed: not in a second, now.
-  if (state != State::kPlenty) look_after_us_ = 0;
+  if (state != Room::kPlenty) look_after_us_ = 0;
   if (low() == was_low) return;
   if (low()) {
     low_since_index_ = replica_.raft().applied_index();
+    give_way_pause_us_ = kGiveWayUs;
+    last_successor_ = raft::kNobody;
     const bool is_seen = room_.total() < options_.disk_floor;
     LETO_LOG(kWarning, "%s: writes are refused until there is room",
              is_seen ? text().c_str() : "the disk was found full, and the ballast is given away");
@@ -118,7 +128,7 @@ std::string DiskFloor::text() const {
 
 // The compactor not before the log can drop its last segment: it would try in vain, and take that for all there is.
 void DiskFloor::tell_parts(bool store_knows) {
-  compactor_.keep_least(state_ != State::kPlenty && store_knows);
+  compactor_.set_room(store_knows ? state_ : Room::kPlenty);
   const bool is_off = options_.disk_floor == 0;
   flusher_.bound_bytes(is_off ? UINT64_MAX : std::max(kFlushBytesMin, room_.free / kFlushDivisor));
   if (low()) replica_.refuse_for_room("MISCONF " + text());
@@ -138,7 +148,9 @@ void DiskFloor::give_way_if_due(uint64_t now_us) {
   if (!leads || now_us < give_way_after_us_) return;
   const raft::NodeId to = next_successor();
   if (to == raft::kNobody) return;
-  give_way_after_us_ = now_us + kGiveWayUs;
+  const bool comes_round = last_successor_ != raft::kNobody && to <= last_successor_;
+  if (comes_round) give_way_pause_us_ = std::min(2 * give_way_pause_us_, kGiveWayUsMax);
+  give_way_after_us_ = now_us + give_way_pause_us_;
   last_successor_ = to;
   give_way(to);
 }

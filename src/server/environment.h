@@ -28,6 +28,9 @@ struct DiskTimes {
   Histogram commit_us;       // Of the commit alone, without the way to the worker and back.
 };
 
+// Of disk-floor: with so much room a disk has plenty.
+inline constexpr uint64_t kPlentyFactor = 2;
+
 // The job runner in front of raft.db: at most one job in flight; reads and checkpoints are jobs too, and what
 // is asked for meanwhile is queued behind them.
 class LogDisk {
@@ -39,10 +42,9 @@ class LogDisk {
   virtual void write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) = 0;
   // Queued behind the write in flight, if any; runs after its commit.
   virtual void read(const raft::Load& load, Read done) = 0;
-  // Drops what lies at or before `through`, as far as whole segments go and `bytes_kept` bytes of log remain; queued
-  // as read(). `done` is told the entry before the first one that is left.
+  // LogStore::compact(), queued as read(). `done` is told the entry before the first one that is left.
   using Compacted = std::function<void(base::Result<raft::EntryId>)>;
-  virtual void compact(raft::Index through, uint64_t bytes_kept, Compacted done) = 0;
+  virtual void compact(const storage::LogDrop& drop, Compacted done) = 0;
   // LogStore::look_at_room(), queued as compact(). One at a time.
   using RoomSeen = std::function<void(base::Result<storage::LogRoom>)>;
   virtual void look_at_room(const storage::RoomWish& wish, RoomSeen done) = 0;

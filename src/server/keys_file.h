@@ -18,9 +18,7 @@ namespace leto::server {
 struct KeysPlace {
   std::string directory;   // Absolute.
   std::string vfs;         // Of SQLite; empty: the default one.
-  // Snapshots leave so much free for everything else. Not looked at without somebody who says what is free.
-  uint64_t spare_bytes = 0;
-  storage::FreeBytes free_bytes = {};   // Called in jobs.
+  storage::FreeBytes free_bytes = {};   // Called in jobs. Not set: there is always room.
 };
 
 class KeysFile : public KeysDisk {

@@ -15,7 +15,8 @@ void LogPins::pin(raft::NodeId peer) {
   const auto view = std::find_if(peers.begin(), peers.end(), [peer](const auto& each) { return each.node == peer; });
   if (view == peers.end()) return;
   unpin(peer);
-  Pin pin{.peer = peer, .keeps_after = view->match, .moved_us = clock_.monotonic_us()};
+  const uint64_t now_us = clock_.monotonic_us();
+  Pin pin{.peer = peer, .keeps_after = view->match, .moved_us = now_us, .match = view->match, .advanced_us = now_us};
   begin_round(pin);
   pins_.push_back(pin);
 }
@@ -29,12 +30,25 @@ void LogPins::begin_round(Pin& pin) const {
   pin.round_bytes = replica_.applied_bytes();
 }
 
+bool LogPins::is_stuck(Pin& pin, const raft::PeerView& peer) const {
+  const uint64_t now_us = clock_.monotonic_us();
+  if (peer.match > pin.match) {
+    pin.match = peer.match;
+    pin.advanced_us = now_us;
+  }
+  return now_us - pin.advanced_us > kStuckUs;
+}
+
 bool LogPins::is_over(Pin& pin, const raft::PeerView& peer) const {
   if (peer.ticks_since_heard * kTickMs * 1000 > kSilentUs) {
     LETO_LOG(kNotice, "snapshot: a follower that had one is silent; the log is kept for it no longer");
     return true;
   }
   if (peer.match == replica_.raft().last().index) return true;
+  if (is_stuck(pin, peer)) {
+    LETO_LOG(kNotice, "snapshot: a follower that had one takes no entries; the log is kept for it no longer");
+    return true;
+  }
   if (peer.match < pin.round_end) return false;
   const uint64_t behind_bytes = replica_.applied_bytes() - pin.round_bytes;
   begin_round(pin);

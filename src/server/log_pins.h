@@ -3,7 +3,7 @@
 // as long as writes go on. Refuses to know copies, chunks and segments.
 //
 // Invariants: at most one pin for a follower; a pin never goes back; it ends when the follower is within log-window
-// of the end, is silent, or is a member no more.
+// of the end, is silent, takes nothing, or is a member no more.
 #pragma once
 
 #include <cstddef>
@@ -20,6 +20,8 @@ class LogPins {
  public:
   // A follower that was not heard for so long is waited for no longer.
   static constexpr uint64_t kSilentUs = 15000000;
+  // Nor one that answers, but has got nothing new for so long: its disk may be full.
+  static constexpr uint64_t kStuckUs = 60000000;
   // A pin follows its follower so often: each move may cost raft.db a job.
   static constexpr uint64_t kMoveUs = 1000000;
 
@@ -42,12 +44,15 @@ class LogPins {
     raft::NodeId peer = raft::kNobody;
     raft::Index keeps_after = 0;
     uint64_t moved_us = 0;
+    raft::Index match = 0;           // When it was last seen to have more than before,
+    uint64_t advanced_us = 0;        // and when that was.
     raft::Index round_end = 0;       // The end of the log when the round began,
     uint64_t round_bytes = 0;        // and what had been applied by then.
   };
 
   void begin_round(Pin& pin) const;
   bool is_over(Pin& pin, const raft::PeerView& peer) const;
+  bool is_stuck(Pin& pin, const raft::PeerView& peer) const;
 
   const Replica& replica_;
   const Options& options_;

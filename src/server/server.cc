@@ -187,10 +187,9 @@ void Server::build_node(NodeStart start) {
   log_disk_ = std::make_unique<UvLogDisk>(loop_, *directory_.log, directory_.checkpoint_frames);
   const KeysPlace place{.directory = directory_.lock.path(),
                         .vfs = "",
-                        .spare_bytes = options_.ballast_bytes,
                         .free_bytes = &storage::free_bytes};
   keys_file_ = std::make_unique<KeysFile>(keys_jobs_, place, std::move(directory_.keys));
-  snapshot_files_ = std::make_unique<SnapshotFiles>(leaving_jobs_, coming_jobs_, place);
+  snapshot_files_ = std::make_unique<SnapshotFiles>(leaving_jobs_, coming_jobs_, place, options_);
   const Environment environment{.log_disk = *log_disk_,
                                 .keys_disk = *keys_file_,
                                 .snapshot_disk = *snapshot_files_,

@@ -1,5 +1,6 @@
 #include "server/snapshot_files.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
@@ -13,19 +14,20 @@ namespace {
 
 using Number = unsigned long long;
 
-// An error if a file of so many bytes would leave too little for everything else. Where it cannot be told, the writes will.
-base::Status room_for(const KeysPlace& place, uint64_t bytes) {
+// An error if a file of so many bytes would leave less than `spare_bytes` for everything else. Where it cannot be told, the
+// writes will.
+base::Status room_for(const KeysPlace& place, uint64_t bytes, uint64_t spare_bytes) {
   if (place.free_bytes == nullptr) return {};
   base::Result<uint64_t> free = place.free_bytes(place.directory);
   if (!free.is_ok()) return {};
-  const uint64_t wanted = bytes + place.spare_bytes + SnapshotFiles::kMarginBytes;
+  const uint64_t wanted = bytes + spare_bytes;
   if (free.value() >= wanted) return {};
   return base::Status::error(base::format("a file of %llu bytes needs %llu bytes of room in %s, and %llu are free", Number{bytes},
                                           Number{wanted}, place.directory.c_str(), Number{free.value()}));
 }
 
 // For a copy of the keys file: it becomes as large as that, and what its WAL adds.
-base::Status room_for_copy(const KeysPlace& place, uint64_t generation) {
+base::Status room_for_copy(const KeysPlace& place, uint64_t generation, uint64_t spare_bytes) {
   const std::string path = storage::keys_path(place.directory, generation);
   uint64_t bytes = 0;
   for (const char* suffix : {"", "-wal"}) {
@@ -33,7 +35,7 @@ base::Status room_for_copy(const KeysPlace& place, uint64_t generation) {
     base::Result<uint64_t> size = file.is_ok() ? file.value().size() : base::Result<uint64_t>(0);
     if (size.is_ok()) bytes += size.value();
   }
-  return room_for(place, bytes);
+  return room_for(place, bytes, spare_bytes);
 }
 
 }  // namespace
@@ -51,10 +53,14 @@ struct SnapshotFiles::Coming {
   bool dropped = false;
 };
 
-SnapshotFiles::SnapshotFiles(JobRunner& leaving, JobRunner& coming, KeysPlace place)
-    : leaving_jobs_(leaving), coming_jobs_(coming), place_(std::move(place)) {}
+SnapshotFiles::SnapshotFiles(JobRunner& leaving, JobRunner& coming, KeysPlace place, const Options& options)
+    : leaving_jobs_(leaving), coming_jobs_(coming), place_(std::move(place)), options_(options) {}
 
 SnapshotFiles::~SnapshotFiles() = default;
+
+uint64_t SnapshotFiles::spare_bytes() const {
+  return options_.ballast_bytes + std::max(kMarginBytesMin, kPlentyFactor * options_.disk_floor);
+}
 
 // --- What leaves -----------------------------------------------------------------------------------------
 
@@ -62,8 +68,8 @@ void SnapshotFiles::copy(uint64_t generation, CopyDone done) {
   drop_copy();
   leaving_ = std::make_shared<Leaving>();
   next_number_ = (next_number_ + 1) % storage::kSpoolNumbers;
-  const auto work = [copy = leaving_, place = place_, generation, number = next_number_] {
-    copy->step.status = room_for_copy(place, generation);
+  const auto work = [copy = leaving_, place = place_, spare = spare_bytes(), generation, number = next_number_] {
+    copy->step.status = room_for_copy(place, generation, spare);
     if (!copy->step.status.is_ok()) return;
     base::Result<std::unique_ptr<storage::SnapshotSource>> opened = storage::SnapshotSource::open(
         {.directory = place.directory, .vfs = place.vfs, .generation = generation, .number = number});
@@ -119,8 +125,8 @@ void SnapshotFiles::verify(uint64_t generation, StatusDone done) {
 void SnapshotFiles::receive(uint64_t generation, uint64_t size, StatusDone done) {
   discard();
   coming_ = std::make_shared<Coming>();
-  const auto work = [file = coming_, place = place_, generation, size] {
-    file->status = room_for(place, size);
+  const auto work = [file = coming_, place = place_, spare = spare_bytes(), generation, size] {
+    file->status = room_for(place, size, spare);
     if (!file->status.is_ok()) return;
     base::Result<std::unique_ptr<storage::SnapshotTarget>> opened = storage::SnapshotTarget::open(
         {.directory = place.directory, .vfs = place.vfs, .generation = generation, .size = size});

@@ -10,6 +10,7 @@
 
 #include "server/environment.h"
 #include "server/keys_file.h"
+#include "server/options.h"
 
 namespace leto::server {
 
@@ -17,12 +18,12 @@ class SnapshotFiles : public SnapshotDisk {
  public:
   // Of the keys file that one job copies.
   static constexpr size_t kCopyStepBytes = 1 << 20;
-  // A file is neither copied nor received unless so much more than it and KeysPlace::spare_bytes is free: for the log
-  // and the flushes that go on meanwhile.
-  static constexpr uint64_t kMarginBytes = 16 << 20;
+  // A file is neither copied nor received unless more than it and the ballast is free, for the log and the flushes that go
+  // on meanwhile: twice disk-floor, with which a disk is not short of room, and at least so much.
+  static constexpr uint64_t kMarginBytesMin = 16 << 20;
 
-  // The runners outlive this: one for what leaves, one for what comes.
-  SnapshotFiles(JobRunner& leaving, JobRunner& coming, KeysPlace place);
+  // The runners outlive this, one for what leaves, one for what comes; so do the options.
+  SnapshotFiles(JobRunner& leaving, JobRunner& coming, KeysPlace place, const Options& options);
   ~SnapshotFiles() override;
 
   void copy(uint64_t generation, CopyDone done) override;
@@ -39,10 +40,12 @@ class SnapshotFiles : public SnapshotDisk {
   struct Leaving;
   struct Coming;
   void step_copy(const std::shared_ptr<Leaving>& copy, const CopyDone& done);
+  uint64_t spare_bytes() const;
 
   JobRunner& leaving_jobs_;
   JobRunner& coming_jobs_;
   const KeysPlace place_;
+  const Options& options_;
   uint64_t next_number_ = 0;            // Of a copy; two at most are there at once.
   std::shared_ptr<Leaving> leaving_;    // Null: there is no copy.
   std::shared_ptr<Coming> coming_;

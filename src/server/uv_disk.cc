@@ -28,9 +28,9 @@ void UvLogDisk::read(const raft::Load& load, Read done) {
   loop_.wake();
 }
 
-void UvLogDisk::compact(raft::Index through, uint64_t bytes_kept, Compacted done) {
+void UvLogDisk::compact(const storage::LogDrop& drop, Compacted done) {
   LETO_ASSERT(!compaction_, "a second compaction before the first");
-  compaction_ = {.through = through, .bytes_kept = bytes_kept, .done = std::move(done)};
+  compaction_ = {.drop = drop, .done = std::move(done)};
   loop_.wake();
 }
 
@@ -111,7 +111,7 @@ bool UvLogDisk::start_upkeep() {
     return true;
   }
   if (!compaction_) return false;
-  job_ = {.kind = Kind::kCompaction, .through = compaction_->through, .bytes_kept = compaction_->bytes_kept};
+  job_ = {.kind = Kind::kCompaction, .drop = compaction_->drop};
   compacted_ = std::move(compaction_->done);
   compaction_.reset();
   start(Kind::kCompaction);
@@ -135,7 +135,7 @@ void UvLogDisk::work() {
   } else if (job_.kind == Kind::kRead) {
     job_.entries = store_.read(job_.load.from, job_.load.last, job_.load.max_bytes);
   } else if (job_.kind == Kind::kCompaction) {
-    job_.base = store_.compact(job_.through, job_.bytes_kept);
+    job_.base = store_.compact(job_.drop);
   } else if (job_.kind == Kind::kLook) {
     job_.room = store_.look_at_room(job_.wish);
   } else {

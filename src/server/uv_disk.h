@@ -38,7 +38,7 @@ class UvLogDisk final : public LogDisk {
 
   void write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) override;
   void read(const raft::Load& load, Read done) override;
-  void compact(raft::Index through, uint64_t bytes_kept, Compacted done) override;
+  void compact(const storage::LogDrop& drop, Compacted done) override;
   void look_at_room(const storage::RoomWish& wish, RoomSeen done) override;
   bool busy() const override { return writing_ || waiting_write_.has_value(); }
   storage::LogStoreCounters counters() const override { return counters_; }
@@ -65,8 +65,7 @@ class UvLogDisk final : public LogDisk {
     Read done;
   };
   struct WaitingCompaction {
-    raft::Index through = 0;
-    uint64_t bytes_kept = 0;
+    storage::LogDrop drop;
     Compacted done;
   };
   struct WaitingLook {
@@ -78,8 +77,7 @@ class UvLogDisk final : public LogDisk {
     Kind kind = Kind::kNone;
     std::vector<storage::LogWrite> writes = {};
     raft::Load load = {};
-    raft::Index through = 0;
-    uint64_t bytes_kept = 0;
+    storage::LogDrop drop = {};
     storage::RoomWish wish = {};
     uint64_t sync_delay_ms = 0;
     storage::WriteResult result = storage::WriteResult::kDurable;

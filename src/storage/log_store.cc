@@ -67,7 +67,7 @@ class SqliteLogStore : public LogStore {
   base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last,
                                               size_t max_bytes) override;
   bool checkpoint_due() const override { return database_->wal_frames() >= options_.checkpoint_frames; }
-  base::Result<raft::EntryId> compact(raft::Index through, uint64_t bytes_kept) override;
+  base::Result<raft::EntryId> compact(const LogDrop& drop) override;
   base::Status checkpoint() override;
   base::Result<LogRoom> look_at_room(const RoomWish& wish) override;
   LogStoreCounters counters() const override;
@@ -75,6 +75,7 @@ class SqliteLogStore : public LogStore {
 
  private:
   using Change = std::function<int()>;
+  bool has_room_for_wal() const;
   base::Status note_wal_bytes(uint64_t bytes);
   base::Status dead() const { return base::Status::error(database_->path() + ": a write failed before"); }
   WriteResult transaction(const char* action, const Change& change);
@@ -93,7 +94,7 @@ class SqliteLogStore : public LogStore {
   int drop_front(size_t segments);
   int keep_term_behind_base();
   base::Result<uint64_t> free_bytes() const;
-  size_t segments_through(raft::Index through, uint64_t bytes_kept) const;
+  size_t segments_to_drop(const LogDrop& drop) const;
   int truncate(raft::Index from);
   int shorten_last_segment(raft::Index from);
   int read_term(raft::Index index, raft::Term& term);
@@ -138,7 +139,7 @@ base::Status SqliteLogStore::start() {
   if (status.is_ok()) status = database_->rewrite_wal();
   if (status.is_ok()) status = database_->checkpoint_whole();
   uint64_t wal_bytes = 0;
-  if (status.is_ok()) status = database_->grow_wal(options_.wal_bytes, wal_bytes);
+  if (status.is_ok()) status = database_->grow_wal(has_room_for_wal() ? options_.wal_bytes : 0, wal_bytes);
   if (status.is_ok()) status = note_wal_bytes(wal_bytes);
   if (!status.is_ok()) return status;
   identity_ = std::move(contents.identity);
@@ -149,6 +150,12 @@ base::Status SqliteLogStore::start() {
   for (const Segment& segment : shape_.segments) shape_.bytes += segment.bytes;
   ballast_.make();
   return {};
+}
+
+// What a nearly full disk has left is for those who cannot do without it.
+bool SqliteLogStore::has_room_for_wal() const {
+  base::Result<uint64_t> free = free_bytes();
+  return !free.is_ok() || free.value() >= 2 * options_.wal_bytes;
 }
 
 // In the file itself, so that a WAL that is gone cannot take the row along. A full disk has no row: nobody misses it until
@@ -224,8 +231,8 @@ base::Status SqliteLogStore::change(const char* action, const Change& change) {
   return base::Status::error(database_->path() + ": cannot " + action + ": the disk is full");
 }
 
-base::Result<raft::EntryId> SqliteLogStore::compact(raft::Index through, uint64_t bytes_kept) {
-  const size_t count = segments_through(through, bytes_kept);
+base::Result<raft::EntryId> SqliteLogStore::compact(const LogDrop& drop) {
+  const size_t count = segments_to_drop(drop);
   if (count == 0) return shape_.base;
   if (base::Status status = change("drop log", [&] { return drop_front(count); }); !status.is_ok()) return status;
   return shape_.base;
@@ -269,9 +276,10 @@ base::Result<LogRoom> SqliteLogStore::look_at_room(const RoomWish& wish) {
   is_short_ = wish.is_short;
   base::Result<uint64_t> free = free_bytes();
   if (!free.is_ok()) return free.take_status();
-  if (wish.give_ballast) {
+  const bool has_room = free.value() >= 2 * ballast_.bytes() + wish.beside_ballast;
+  if (wish.ballast == BallastWish::kGiveAway) {
     ballast_.give_away();
-  } else if (!ballast_.is_there() && free.value() >= 2 * ballast_.bytes() + wish.beside_ballast) {
+  } else if (wish.ballast == BallastWish::kMake && !ballast_.is_there() && has_room) {
     ballast_.make();
   }
   // Full is what the room says anyway.
@@ -406,15 +414,16 @@ int SqliteLogStore::install(const LogInstall& install) {
   return code;
 }
 
-// How many segments compact() drops.
-size_t SqliteLogStore::segments_through(raft::Index through, uint64_t bytes_kept) const {
+size_t SqliteLogStore::segments_to_drop(const LogDrop& drop) const {
   // Without a segment the log is what a snapshot leaves of it: empty, behind its base.
-  const size_t segments_kept = is_short_ && bytes_kept == 0 ? 0 : 1;
+  const size_t segments_kept = is_short_ ? 0 : 1;
   size_t count = 0;
   uint64_t bytes = shape_.bytes;
   while (count < kSegmentsPerCompaction && count + segments_kept < shape_.segments.size()) {
     const Segment& segment = shape_.segments[count];
-    if (segment.end() - 1 > through || bytes - segment.bytes < bytes_kept) break;
+    const raft::Index last = segment.end() - 1;
+    const bool is_wanted = last > drop.had_through && bytes - segment.bytes < drop.bytes_kept;
+    if (last > drop.through || is_wanted) break;
     bytes -= segment.bytes;
     ++count;
   }

@@ -36,7 +36,8 @@ struct LogStoreOptions {
   uint64_t segment_entries_max = 64 << 10;
   uint64_t segment_bytes_max = 64 << 20;
   size_t checkpoint_frames = 1000;    // A checkpoint is due past so many WAL frames.
-  size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite.
+  size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite: where there is
+                                      // room for twice as much.
   uint64_t ballast_bytes = 0;         // Of the file to be given away when the disk is full; 0: none.
   FreeBytes free_bytes = {};          // Not set: there is always room.
   bool must_have_identity = false;    // There are keys files: a raft.db without an identity has lost it, and is damaged.
@@ -62,12 +63,21 @@ struct LogWrite {
 // compact() drops at most so many segments, so that its job stays short.
 inline constexpr size_t kSegmentsPerCompaction = 4;
 
+// What compact() may drop.
+struct LogDrop {
+  raft::Index through = 0;       // At the most; durable in the keys file.
+  uint64_t bytes_kept = 0;       // Of payload, at the end of the log: for followers that lag,
+  raft::Index had_through = 0;   // though nothing of what lies at or before this, which none of them lacks.
+};
+
+enum class BallastWish : uint8_t { kLeave, kMake, kGiveAway };
+
 // What look_at_room() is to do besides looking.
 struct RoomWish {
   bool is_short = false;          // From now on the log begins a new segment with every kShortSegmentBytes, and compact()
                                   // with nothing to keep drops the last one, too; the WAL is checkpointed now.
-  bool give_ballast = false;      // The ballast is given away; else it is made if it is missing and there is room for it,
-  uint64_t beside_ballast = 0;    // twice its size and so many bytes.
+  BallastWish ballast = BallastWish::kMake;   // kMake: if it is missing and there is room for it,
+  uint64_t beside_ballast = 0;                // twice its size and so many bytes.
 };
 inline constexpr uint64_t kShortSegmentBytes = 1 << 20;
 
@@ -119,12 +129,12 @@ class LogStore {
   virtual base::Result<std::vector<raft::Entry>> read(raft::Index from, raft::Index last,
                                                       size_t max_bytes) = 0;
 
-  // D10: drops whole segments that end at or before `through`, the last one only if RoomWish says so, as long as `bytes_kept` payload
-  // bytes remain, at most kSegmentsPerCompaction of them, in one transaction with the new base and the rows of their
-  // terms and configurations. Gives the new base: the old one if there was nothing to drop. An error is a full disk:
-  // rolled back whole. Never in the job that carries a vote. REQUIRES: the keys file is durable at `through`.
-  virtual base::Result<raft::EntryId> compact(raft::Index through, uint64_t bytes_kept) = 0;
-  base::Result<raft::EntryId> compact(raft::Index through) { return compact(through, 0); }
+  // D10: drops whole segments of what may go, the last one only if RoomWish says so, at most kSegmentsPerCompaction of
+  // them, in one transaction with the new base and the rows of their terms and configurations. Gives the new base: the old
+  // one if there was nothing to drop. An error is a full disk: rolled back whole. Never in the job that carries a vote.
+  // REQUIRES: the keys file is durable at `through`.
+  virtual base::Result<raft::EntryId> compact(const LogDrop& drop) = 0;
+  base::Result<raft::EntryId> compact(raft::Index through) { return compact(LogDrop{.through = through}); }
 
   // A PASSIVE checkpoint if one is due; never in the job that carries a vote.
   virtual bool checkpoint_due() const = 0;

@@ -48,7 +48,7 @@ class LateJobs final : public server::JobRunner {
 class Follower {
  public:
   explicit Follower(storage::TestDisk& disk)
-      : files_(jobs_, jobs_, {.directory = kDirectory, .vfs = disk.name()}),
+      : files_(jobs_, jobs_, {.directory = kDirectory, .vfs = disk.name()}, options_),
         test_(server::test::NodeUnderTest::start_of(3), files_) {
     test_.follow(leader(), term_);
   }
@@ -69,6 +69,7 @@ class Follower {
   // How far the follower says it has the snapshot of `number`.
   uint64_t wanted(uint64_t number);
 
+  const server::Options options_;
   LateJobs jobs_;
   server::SnapshotFiles files_;
   server::test::NodeUnderTest test_;

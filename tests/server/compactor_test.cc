@@ -45,7 +45,7 @@ TEST_CASE("D10: nothing is dropped that is not durable in the keys file") {
   it.test.keys.finish(base::Status::ok());
   it.test.turn();
   REQUIRE(it.test.disk.compactions.size() == 1);
-  CHECK(it.test.disk.compactions[0].through == applied);
+  CHECK(it.test.disk.compactions[0].drop.through == applied);
 }
 
 TEST_CASE("D10: a flush that failed lets nothing be dropped") {
@@ -62,14 +62,14 @@ TEST_CASE("the window is left to the store, and a new one is tried at once") {
   CompactorTest it;
   it.flush();
   REQUIRE(it.test.disk.compactions.size() == 1);
-  CHECK(it.test.disk.compactions[0].bytes_kept == it.test.options.log_window);
+  CHECK(it.test.disk.compactions[0].drop.bytes_kept == it.test.options.log_window);
   it.test.disk.compactions[0].done(raft::EntryId{});
   it.test.turn();
   CHECK(it.test.disk.compactions.size() == 1);
   it.test.options.log_window = 1;
   it.test.turn();
   REQUIRE(it.test.disk.compactions.size() == 2);
-  CHECK(it.test.disk.compactions[1].bytes_kept == 1);
+  CHECK(it.test.disk.compactions[1].drop.bytes_kept == 1);
 }
 
 TEST_CASE("the core learns where the log begins now, and the rest is asked for") {

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -15,6 +16,8 @@ namespace {
 
 constexpr uint64_t kFloor = 8 << 20;   // disk-floor's default.
 constexpr uint64_t kMuch = uint64_t{1} << 30;
+
+bool gives(const storage::RoomWish& wish) { return wish.ballast == storage::BallastWish::kGiveAway; }
 
 // A node that leads, and whose log's disk says what the test wants.
 struct FloorTest {
@@ -38,7 +41,7 @@ struct FloorTest {
     for (int tick = 0; tick < ticks_in(1100) && !test.disk.look.done; ++tick) peers.ticks(1);
     REQUIRE(test.disk.look.done);
     const storage::RoomWish wish = test.disk.look.wish;
-    if (wish.give_ballast) test.disk.counts.has_ballast = false;
+    if (gives(wish)) test.disk.counts.has_ballast = false;
     std::exchange(test.disk.look.done, nullptr)(room);
     test.turn();
     return wish;
@@ -125,17 +128,19 @@ TEST_CASE("a disk that is short of room is not low: the keys are flushed at once
   CHECK(it.test.disk.look.done != nullptr);
   it.flush({});
   REQUIRE(it.test.disk.compactions.size() == 1);
-  CHECK(it.test.disk.compactions[0].bytes_kept == it.test.options.log_window);
+  CHECK(it.test.disk.compactions[0].drop.bytes_kept == it.test.options.log_window);
+  CHECK(it.test.disk.compactions[0].drop.had_through == 0);
   it.compact();
   const storage::RoomWish wish = it.see(kFloor);
   CHECK(wish.is_short);
-  CHECK(!wish.give_ballast);
+  CHECK(!gives(wish));
   REQUIRE(it.test.disk.compactions.size() == 1);
-  CHECK(it.test.disk.compactions[0].bytes_kept == 0);
+  CHECK(it.test.disk.compactions[0].drop.had_through == it.test.disk.compactions[0].drop.through);
+  CHECK(it.test.disk.compactions[0].drop.through > 0);
   it.compact();
   it.see(2 * kFloor);
   REQUIRE(it.test.disk.compactions.size() == 1);
-  CHECK(it.test.disk.compactions[0].bytes_kept == it.test.options.log_window);
+  CHECK(it.test.disk.compactions[0].drop.had_through == 0);
 }
 
 TEST_CASE("unused pages of raft.db are room, what a checkpoint will take is none") {
@@ -157,7 +162,7 @@ TEST_CASE("a low disk gives the ballast away at once, and is low until all that 
   it.test.ticks(1);
   REQUIRE(it.test.disk.look.done);
   const storage::RoomWish wish = it.see(2 * kFloor);   // With the ballast's.
-  CHECK(wish.give_ballast);
+  CHECK(gives(wish));
   CHECK(wish.beside_ballast == 2 * kFloor);
   CHECK(it.is_low());
   CHECK(it.ask({"SET", "k", "2"}) ==
@@ -171,7 +176,35 @@ TEST_CASE("a low disk gives the ballast away at once, and is low until all that 
   CHECK(it.is_low());
   it.see(2 * kFloor);
   CHECK(!it.is_low());
-  CHECK(!it.see(kMuch).give_ballast);
+  CHECK(!gives(it.see(kMuch)));
+}
+
+TEST_CASE("a disk is not taken for one that has dropped all it can before the log and the compactor knew that it is low") {
+  FloorTest it;
+  it.test.disk.counts.has_ballast = true;
+  CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
+  // What there is is flushed, and dropped as far as the window lets it be.
+  it.ask({"SNAPSHOT"});
+  it.flush({});
+  it.compact();
+  it.see(kFloor - 1);
+  it.see(2 * kFloor);   // With the ballast's.
+  CHECK(it.is_low());
+  CHECK(it.test.disk.compactions.size() == 1);
+  it.see(2 * kFloor);
+  CHECK(it.is_low());
+  it.compact();
+  it.see(2 * kFloor);
+  CHECK(!it.is_low());
+}
+
+TEST_CASE("unused pages of raft.db are no room for the ballast") {
+  FloorTest it;
+  it.test.disk.counts.has_ballast = true;
+  CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
+  it.see(0);
+  it.see({.free = 2 * kFloor, .unused = kMuch});
+  CHECK(it.is_low());
 }
 
 TEST_CASE("with room for the ballast besides, the disk is not low any more, whatever became of the flush") {
@@ -221,15 +254,34 @@ TEST_CASE("a ballast that a write had to give away makes the disk low, however m
   CHECK(it.is_low());
 }
 
+TEST_CASE("a ballast that a write had to give away is not made again at once, one that was given for room is") {
+  FloorTest it;
+  const auto makes = [&it] { return it.see(kMuch).ballast == storage::BallastWish::kMake; };
+  it.test.disk.counts.has_ballast = true;
+  it.see(0);
+  CHECK(gives(it.see(kMuch)));
+  CHECK(!it.is_low());
+  CHECK(makes());
+  it.test.disk.counts.has_ballast = true;
+  it.test.ticks(1);
+  it.test.disk.counts.has_ballast = false;
+  it.test.ticks(1);
+  CHECK(it.is_low());
+  CHECK(gives(it.see(kMuch)));
+  for (uint64_t second = 0; second < DiskFloor::kBallastPauseUs / 1000000 - 3; ++second) CHECK(!makes());
+  for (int second = 0; second < 3; ++second) it.see(kMuch);
+  CHECK(makes());
+}
+
 TEST_CASE("a flush that failed is given the ballast where nothing else is free, though the log has room") {
   FloorTest it;
   it.test.disk.counts.has_ballast = true;
   CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
   const storage::LogRoom room{.free = 4096, .unused = kMuch};
-  CHECK(!it.see(room).give_ballast);
+  CHECK(!gives(it.see(room)));
   it.ask({"SNAPSHOT"});
   it.flush(base::Status::error("keys-1.db: cannot flush: database or disk is full"));
-  CHECK(it.see(room).give_ballast);
+  CHECK(gives(it.see(room)));
   // Once, for there is only one: then what the log has left is written.
   it.see(room);
   CHECK(!it.is_low());
@@ -293,12 +345,18 @@ struct HandoverTest : FloorTest {
   }
 };
 
-TEST_CASE("a leader whose disk is low hands over, at most every ten seconds, to one after the other, and leads on") {
+TEST_CASE("a leader whose disk is low hands over, at most every ten seconds and ever more seldom, to one after the other, and leads on") {
   HandoverTest it(3);
   CHECK(it.told(2000) == std::vector<raft::NodeId>{2});
   CHECK(it.told(7000).empty());
   CHECK(it.told(10000) == std::vector<raft::NodeId>{3});
   CHECK(it.told(10000) == std::vector<raft::NodeId>{2});
+  // Once round: twice as long, and so on.
+  CHECK(it.told(11000).empty());
+  CHECK(it.told(10000) == std::vector<raft::NodeId>{3});
+  CHECK(it.told(20000) == std::vector<raft::NodeId>{2});
+  CHECK(it.told(29000).empty());
+  CHECK(it.told(10000) == std::vector<raft::NodeId>{3});
   CHECK(it.test.node->raft().role() == raft::Role::kLeader);
   CHECK(it.ask({"SET", "k", "1"}).starts_with("-MISCONF "));
   CHECK(it.ask({"GET", "k"}) == "$-1\r\n");
@@ -324,22 +382,80 @@ TEST_CASE("a node whose disk is low is not told to lead, but for want of a leade
   CHECK(it.test.node->raft().role() == raft::Role::kLeader);
 }
 
-TEST_CASE("a log that is short of room keeps what a follower that answers has not got yet") {
-  FloorTest it(3);
-  it.peers.takes_no_entries = {2};
-  CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
+// Of three, of which node 2 takes no entries; one is flushed that it lacks.
+struct LaggingFollowerTest : FloorTest {
+  LaggingFollowerTest() : FloorTest(3) {
+    peers.takes_no_entries = {2};
+    CHECK(ask({"SET", "k", "1"}) == "+OK\r\n");
+  }
+  // So much of the log nobody is to lack any more, as of now.
+  raft::Index had() {
+    raft::Index through = 0;
+    for (const FakeLogDisk::Compaction& each : test.disk.compactions) through = std::max(through, each.drop.had_through);
+    compact();
+    return through;
+  }
+  // Every look finds so much.
+  void wait(uint64_t milliseconds, uint64_t free) {
+    for (uint64_t passed = 0; passed < milliseconds; passed += 500) {
+      peers.ticks(ticks_in(500));
+      if (test.disk.look.done) std::exchange(test.disk.look.done, nullptr)(storage::LogRoom{.free = free});
+      if (test.keys.busy()) test.keys.finish({});
+    }
+  }
+};
+
+TEST_CASE("a log that is short of room keeps what a follower that answers has not got yet, until it has it") {
+  LaggingFollowerTest it;
   it.see(kFloor);
   it.see(kFloor);
   it.compact();
   it.flush({});
   const raft::Index last = it.test.node->raft().last().index;
-  for (const FakeLogDisk::Compaction& each : it.test.disk.compactions) CHECK(each.through < last);
-  // Once it has it nothing is kept for it.
-  it.compact();
+  CHECK(it.had() < last);
+  it.wait(10000, kFloor);
+  CHECK(it.had() < last);
   it.peers.takes_no_entries.clear();
   it.peers.ticks(ticks_in(1000));
+  CHECK(it.had() == last);
+}
+
+TEST_CASE("a follower that takes nothing does not keep a low disk low: its log is dropped after a while") {
+  LaggingFollowerTest it;
+  it.see(0);
+  it.see(0);
+  it.flush({});
+  const raft::Index last = it.test.node->raft().last().index;
+  CHECK(it.had() < last);
+  it.wait(AwaitedFollowers::kPatienceUs / 1000 + 1000, 0);
+  CHECK(it.had() == last);
+  CHECK(it.is_low());
+  it.see(2 * kFloor);
+  CHECK(!it.is_low());
+}
+
+TEST_CASE("a follower that is short keeps the window, as it may lead next, and one that is low keeps nothing") {
+  FloorTest it(3);
+  CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
+  it.peers.answering.clear();
+  it.test.lose_leadership_to(2);
+  it.compact();
+  it.see(kFloor);
+  it.see(kFloor);
+  it.flush({});
+  REQUIRE(it.test.node->raft().role() != raft::Role::kLeader);
   REQUIRE(!it.test.disk.compactions.empty());
-  CHECK(it.test.disk.compactions.front().through == last);
+  for (const FakeLogDisk::Compaction& each : it.test.disk.compactions) {
+    CHECK(each.drop.had_through == 0);
+    CHECK(each.drop.bytes_kept == it.test.options.log_window);
+  }
+  it.compact();
+  it.see(0);
+  it.see(0);
+  REQUIRE(!it.test.disk.compactions.empty());
+  const storage::LogDrop drop = it.test.disk.compactions.back().drop;
+  CHECK(drop.had_through == drop.through);
+  CHECK(drop.through > 1);
 }
 
 }  // namespace

@@ -22,12 +22,11 @@ class FakeLogDisk final : public LogDisk {
     done_ = std::move(done);
   }
   void read(const raft::Load&, Read) override {}
-  void compact(raft::Index through, uint64_t bytes_kept, Compacted done) override {
-    compactions.push_back({.through = through, .bytes_kept = bytes_kept, .done = std::move(done)});
+  void compact(const storage::LogDrop& drop, Compacted done) override {
+    compactions.push_back({.drop = drop, .done = std::move(done)});
   }
   struct Compaction {
-    raft::Index through = 0;
-    uint64_t bytes_kept = 0;
+    storage::LogDrop drop;
     Compacted done;
   };
   std::vector<Compaction> compactions;

@@ -158,8 +158,8 @@ struct SenderTest {
     while (!test.disk.compactions.empty()) {
       const FakeLogDisk::Compaction compaction = std::move(test.disk.compactions.back());
       test.disk.compactions.clear();
-      through = std::max(through, compaction.through);
-      compaction.done(raft::EntryId{.term = last.term, .index = compaction.through});
+      through = std::max(through, compaction.drop.through);
+      compaction.done(raft::EntryId{.term = last.term, .index = compaction.drop.through});
       test.turn();
     }
     return through;
@@ -259,10 +259,18 @@ TEST_CASE("a follower that had a snapshot keeps the log behind what it has until
     it.test.turn();
     CHECK(it.dropped_through() == it.test.node->raft().applied_index());
   }
-  SUBCASE("it may take long, as long as it is heard") {
+  SUBCASE("it may be long without anything new, as long as it is heard,") {
     it.pass(3 * LogPins::kSilentUs, it.last.index + 1);
     CHECK(it.dropped_through() <= it.last.index + 1);
     CHECK(it.test.snapshots.copies.size() == 1);
+  }
+  SUBCASE("but not for ever: its disk may take nothing") {
+    it.pass(LogPins::kStuckUs - 1000000, it.last.index + 1);
+    it.has(it.last.index + 2);
+    it.pass(LogPins::kStuckUs - 1000000, it.last.index + 2);
+    CHECK(it.dropped_through() <= it.last.index + 2);
+    it.pass(1500000, it.last.index + 2);
+    CHECK(it.dropped_through() == it.test.node->raft().applied_index());
   }
   SUBCASE("it falls silent") {
     it.peers.ticks(ticks_in(LogPins::kSilentUs / 1000) + 2);

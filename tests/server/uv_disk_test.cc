@@ -30,9 +30,9 @@ class FakeLogStore final : public storage::LogStore {
     note("read" + std::to_string(from));
     return std::vector<raft::Entry>{};
   }
-  base::Result<raft::EntryId> compact(raft::Index through, uint64_t) override {
-    note("compact" + std::to_string(through));
-    return raft::EntryId{.term = 1, .index = through};
+  base::Result<raft::EntryId> compact(const storage::LogDrop& drop) override {
+    note("compact" + std::to_string(drop.through));
+    return raft::EntryId{.term = 1, .index = drop.through};
   }
   base::Result<storage::LogRoom> look_at_room(const storage::RoomWish& wish) override {
     note(wish.is_short ? "look-short" : "look");

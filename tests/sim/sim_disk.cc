@@ -36,10 +36,10 @@ void SimLogDisk::read(const raft::Load& load, Read done) {
   start_next();
 }
 
-void SimLogDisk::compact(raft::Index through, uint64_t bytes_kept, Compacted done) {
+void SimLogDisk::compact(const storage::LogDrop& drop, Compacted done) {
   if (machine_.dying()) return;
   LETO_ASSERT(!compaction_, "a second compaction before the first");
-  compaction_ = {.through = through, .bytes_kept = bytes_kept, .done = std::move(done)};
+  compaction_ = {.drop = drop, .done = std::move(done)};
   start_next();
 }
 
@@ -71,7 +71,7 @@ void SimLogDisk::start_compaction() {
   auto result = std::make_shared<Base>(raft::EntryId());
   run_job(
       [this, job, result] {
-        *result = machine_.in_store([&] { return store_.compact(job->through, job->bytes_kept); });
+        *result = machine_.in_store([&] { return store_.compact(job->drop); });
         if (machine_.dying() || !result->is_ok()) return;
         if (result->value().index > machine_.durable.base().index) machine_.observer().on_compacted(machine_, result->value());
         machine_.durable.compact(result->value());
@@ -266,7 +266,7 @@ void SimKeysDisk::switch_to(uint64_t generation, server::StatusDone done) {
 // --- Snapshots ---------------------------------------------------------------------------------------
 
 SimSnapshotDisk::SimSnapshotDisk(Machine& machine, server::JobRunner& leaving, server::JobRunner& coming)
-    : SnapshotFiles(leaving, coming, {.directory = kDirectory, .vfs = machine.disk.name()}), machine_(machine) {}
+    : SnapshotFiles(leaving, coming, {.directory = kDirectory, .vfs = machine.disk.name()}, machine.options), machine_(machine) {}
 
 void SimSnapshotDisk::copy(uint64_t generation, CopyDone done) {
   machine_.copy_is_summed = false;

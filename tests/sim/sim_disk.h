@@ -22,7 +22,7 @@ class SimLogDisk final : public server::LogDisk {
 
   void write(std::vector<storage::LogWrite> writes, bool with_vote, Written done) override;
   void read(const raft::Load& load, Read done) override;
-  void compact(raft::Index through, uint64_t bytes_kept, Compacted done) override;
+  void compact(const storage::LogDrop& drop, Compacted done) override;
   void look_at_room(const storage::RoomWish& wish, RoomSeen done) override;
   bool busy() const override { return waiting_write_.has_value() || writing_; }
   storage::LogStoreCounters counters() const override { return store_.counters(); }
@@ -39,8 +39,7 @@ class SimLogDisk final : public server::LogDisk {
     Read done;
   };
   struct WaitingCompaction {
-    raft::Index through = 0;
-    uint64_t bytes_kept = 0;
+    storage::LogDrop drop;
     Compacted done;
   };
   struct WaitingLook {

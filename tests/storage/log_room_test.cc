@@ -48,13 +48,15 @@ TEST_CASE("the ballast is given away when that is wished for, and made again whe
   };
   const auto store = open_log(options);
   REQUIRE(store->counters().has_ballast);
-  CHECK(store->look_at_room({.give_ballast = true}).value().free == 0);
+  CHECK(store->look_at_room({.ballast = BallastWish::kGiveAway}).value().free == 0);
   CHECK_FALSE(store->counters().has_ballast);
   CHECK_FALSE(disk.exists("/disk/ballast"));
   free = 200499;
   REQUIRE(store->look_at_room({.beside_ballast = 500}).is_ok());
   CHECK_FALSE(store->counters().has_ballast);
   free = 200500;
+  REQUIRE(store->look_at_room({.ballast = BallastWish::kLeave, .beside_ballast = 500}).is_ok());
+  CHECK_FALSE(store->counters().has_ballast);
   REQUIRE(store->look_at_room({.beside_ballast = 500}).is_ok());
   CHECK(store->counters().has_ballast);
 }
@@ -108,6 +110,18 @@ TEST_CASE("a ballast is made only where as much room again is left") {
   CHECK(store->counters().has_ballast);
 }
 
+TEST_CASE("the WAL is not grown from the last that a disk has") {
+  for (const bool has_room : {false, true}) {
+    TestDisk disk("log_wal_room");
+    LogStoreOptions options = small_log(disk);
+    options.wal_bytes = 1 << 20;
+    options.free_bytes = [has_room](const std::string&) { return base::Result<uint64_t>((2 << 20) - (has_room ? 0 : 1)); };
+    const auto store = open_log(options);
+    CHECK((disk.contents("/disk/raft.db-wal").size() >= options.wal_bytes) == has_room);
+    must_write(*store, {append(run(1, 1, 3))});
+  }
+}
+
 // --- Compaction ------------------------------------------------------------------------------------------
 
 TEST_CASE("short of room the last segment goes, too, if nothing of it is to be kept, and the log goes on behind its base") {
@@ -119,9 +133,10 @@ TEST_CASE("short of room the last segment goes, too, if nothing of it is to be k
     must_write(*store, {write});
     REQUIRE(store->look_at_room({.is_short = true}).is_ok());
     CHECK(store->compact(11).value().index == 8);
-    CHECK(store->compact(12, 1).value().index == 8);
+    CHECK(store->compact({.through = 12, .bytes_kept = 1}).value().index == 8);
     CHECK(store->counters().segments == 1);
-    CHECK(store->compact(12).value() == raft::EntryId{.term = 3, .index = 12});
+    CHECK(store->compact({.through = 12, .bytes_kept = 1, .had_through = 11}).value().index == 8);
+    CHECK(store->compact({.through = 12, .bytes_kept = 1, .had_through = 12}).value() == raft::EntryId{.term = 3, .index = 12});
     CHECK(store->counters().segments == 0);
     CHECK(store->counters().log_bytes == 0);
     CHECK(store->compact(12).value().index == 12);
@@ -140,6 +155,19 @@ TEST_CASE("short of room the last segment goes, too, if nothing of it is to be k
   }
   const auto store = open_log(small_log(disk));
   CHECK(text_of(*store, 13, 14) == "3.13=value 13 3.14=value 14 ");
+}
+
+TEST_CASE("of the window what nobody lacks may go, and of what somebody lacks only what is beyond the window") {
+  TestDisk disk("log_compact_had");
+  const auto store = open_log(small_log(disk));
+  must_write(*store, {append(run(3, 1, 40))});
+  const uint64_t all = store->counters().log_bytes;
+  CHECK(store->compact({.through = 40, .bytes_kept = all}).value().index == 0);
+  CHECK(store->compact({.through = 40, .bytes_kept = all, .had_through = 17}).value().index == 16);
+  CHECK(store->compact({.through = 15, .bytes_kept = all, .had_through = 40}).value().index == 16);
+  const uint64_t rest = store->counters().log_bytes;
+  CHECK(store->compact({.through = 40, .bytes_kept = rest - 1, .had_through = 17}).value().index == 16);
+  CHECK(store->compact({.through = 40, .bytes_kept = rest / 2, .had_through = 17}).value().index > 16);
 }
 
 TEST_CASE("short of room a segment ends early, so that it can be dropped early") {
