@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -38,9 +39,10 @@ Sum written_in(std::string_view frame) { return {.first = big_endian(frame, 16),
 
 class Walker {
  public:
-  explicit Walker(VfsFile& file) : file_(file) {}
-  base::Result<WalHeader> begin(uint64_t size);
-  base::Status walk(uint64_t size, WalScan& scan);
+  // Opens the WAL, if there is one, and reads its header; of `scan` it fills in size and header.
+  base::Status begin(const std::string& vfs, const std::string& wal, WalScan& scan);
+  // REQUIRES: the header is sound.
+  base::Status walk(WalScan& scan);
   // The header is the next one's in its first half.
   bool is_torn() const { return torn_; }
   // As it was.
@@ -49,13 +51,14 @@ class Walker {
   base::Result<bool> is_all_in(VfsFile& database);
 
  private:
+  base::Result<WalHeader> read_header(uint64_t size);
   bool fits_itself();
   void add(std::string_view bytes, Sum& sum) const;
   Sum summed(std::string_view frame, Sum before) const;
   bool follows(std::string_view frame) const;
   void count_lost(uint64_t at, std::string_view frame, WalScan& scan);
 
-  VfsFile& file_;
+  std::optional<VfsFile> file_;
   std::string header_;
   uint32_t page_bytes_ = 0;
   bool words_are_big_endian_ = false;
@@ -88,10 +91,24 @@ bool Walker::fits_itself() {
   return sum_ == Sum{.first = big_endian(header_, 24), .second = big_endian(header_, 28)};
 }
 
-base::Result<WalHeader> Walker::begin(uint64_t size) {
+base::Status Walker::begin(const std::string& vfs, const std::string& wal, WalScan& scan) {
+  if (!file_exists(vfs, wal)) return {};
+  base::Result<VfsFile> opened = VfsFile::open(vfs, wal, FileAccess::kRead);
+  if (!opened.is_ok()) return opened.take_status();
+  file_.emplace(std::move(opened.value()));
+  base::Result<uint64_t> size = file_->size();
+  if (!size.is_ok()) return size.take_status();
+  scan.bytes = size.value();
+  base::Result<WalHeader> header = read_header(scan.bytes);
+  if (!header.is_ok()) return header.take_status();
+  scan.header = header.value();
+  return {};
+}
+
+base::Result<WalHeader> Walker::read_header(uint64_t size) {
   if (size < kHeaderBytes) return WalHeader::kNone;
   header_.resize(kHeaderBytes);
-  if (base::Status status = file_.read(0, header_); !status.is_ok()) return status;
+  if (base::Status status = file_->read(0, header_); !status.is_ok()) return status;
   if (header_.find_first_not_of('\0') == std::string::npos) return WalHeader::kNone;
   if (fits_itself()) return WalHeader::kSound;
   const uint32_t before = big_endian(header_, kRunAt) - 1;
@@ -126,12 +143,12 @@ void Walker::count_lost(uint64_t at, std::string_view frame, WalScan& scan) {
   written_ = written_in(frame);
 }
 
-base::Status Walker::walk(uint64_t size, WalScan& scan) {
+base::Status Walker::walk(WalScan& scan) {
   std::string frame(kFrameHeaderBytes + page_bytes_, '\0');
   bool fits = true, of_this_run = true;
   written_ = sum_;
-  for (uint64_t at = kHeaderBytes; at + frame.size() <= size; at += frame.size()) {
-    if (base::Status status = file_.read(at, frame); !status.is_ok()) return status;
+  for (uint64_t at = kHeaderBytes; at + frame.size() <= scan.bytes; at += frame.size()) {
+    if (base::Status status = file_->read(at, frame); !status.is_ok()) return status;
     // Another salt: from a run before, or never written; or rotten, as no checksum covers it.
     const bool salt_fits = frame.compare(8, 8, header_, 16, 8) == 0;
     of_this_run = salt_fits || (of_this_run && follows(frame));
@@ -158,7 +175,7 @@ base::Result<bool> Walker::is_all_in(VfsFile& database) {
   for (const auto& [page, where] : committed_) {
     const uint64_t at = uint64_t{page_bytes_} * (page - 1);
     if (page == 0 || at + page_bytes_ > size.value()) return false;
-    if (base::Status status = file_.read(where, logged); !status.is_ok()) return status;
+    if (base::Status status = file_->read(where, logged); !status.is_ok()) return status;
     if (base::Status status = database.read(at, there); !status.is_ok()) return status;
     if (logged != there) return false;
   }
@@ -180,19 +197,11 @@ base::Status judge_torn(const std::string& vfs, const std::string& path, Walker&
 
 base::Result<WalScan> scan_wal(const std::string& vfs, const std::string& path) {
   WalScan scan;
-  const std::string wal = path + "-wal";
-  if (!file_exists(vfs, wal)) return scan;
-  base::Result<VfsFile> opened = VfsFile::open(vfs, wal, FileAccess::kRead);
-  if (!opened.is_ok()) return opened.take_status();
-  base::Result<uint64_t> size = opened.value().size();
-  if (!size.is_ok()) return size.take_status();
-  scan.bytes = size.value();
-  Walker walker(opened.value());
-  base::Result<WalHeader> header = walker.begin(scan.bytes);
-  if (!header.is_ok()) return header.take_status();
-  scan.header = header.value();
+  Walker walker;
+  base::Status status = walker.begin(vfs, path + "-wal", scan);
+  if (!status.is_ok()) return status;
   if (scan.header != WalHeader::kSound) return scan;
-  base::Status status = walker.walk(scan.bytes, scan);
+  status = walker.walk(scan);
   if (status.is_ok() && walker.is_torn()) status = judge_torn(vfs, path, walker, scan);
   if (!status.is_ok()) return status;
   return scan;
@@ -200,13 +209,9 @@ base::Result<WalScan> scan_wal(const std::string& vfs, const std::string& path) 
 
 base::Status put_back_torn_header(const std::string& vfs, const std::string& path) {
   const std::string wal = path + "-wal";
-  if (!file_exists(vfs, wal)) return {};
-  base::Result<VfsFile> read = VfsFile::open(vfs, wal, FileAccess::kRead);
-  if (!read.is_ok()) return read.take_status();
-  base::Result<uint64_t> size = read.value().size();
-  if (!size.is_ok()) return size.take_status();
-  Walker walker(read.value());
-  if (base::Result<WalHeader> header = walker.begin(size.value()); !header.is_ok()) return header.take_status();
+  WalScan ignored;
+  Walker walker;
+  if (base::Status status = walker.begin(vfs, wal, ignored); !status.is_ok()) return status;
   if (!walker.is_torn()) return {};
   base::Result<VfsFile> written = VfsFile::open(vfs, wal, FileAccess::kMake);
   if (!written.is_ok()) return written.take_status();
