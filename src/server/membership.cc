@@ -358,13 +358,28 @@ void Membership::leave_as_leader() {
   }
   changes_.pop_front();
   departure_ = change.ticket;
-  std::vector<std::string> request = {"LEAVE", change.member.id};
-  if (change.forced) request.push_back("FORCE");
-  handover_.begin(raft::kNobody, [this, request](const std::string& error) {
-    if (replica_.raft().role() == raft::Role::kLeader) return answer_departure(error);
-    // Whoever it is that leads.
-    forward_to_leader(request, [this](const std::string& result) { answer_departure(result); });
+  handover_.begin(raft::kNobody, [this, change, term = replica_.raft().term()](const std::string& error) {
+    const raft::Raft& raft = replica_.raft();
+    if (raft.role() != raft::Role::kLeader) return ask_to_remove(change);
+    if (raft.term() == term) return answer_departure(error);
+    try_again(change);
   });
+}
+
+// Whoever it is that leads.
+void Membership::ask_to_remove(const Change& leaver) {
+  std::vector<std::string> request = {"LEAVE", leaver.member.id};
+  if (leaver.forced) request.push_back("FORCE");
+  forward_to_leader(request, [this](const std::string& result) { answer_departure(result); });
+}
+
+// Who was told to take over did not win, and this node was elected again: nobody has been asked to remove it yet. In a new
+// term it has to learn anew how far the others are.
+void Membership::try_again(Change leaver) {
+  LETO_LOG(kNotice, "%s was elected again, and is still to leave", leaver.member.id.c_str());
+  departure_ = 0;
+  leaver.lags_since_us = 0;
+  changes_.push_front(std::move(leaver));
 }
 
 // By the new leader's answer, or when this node sees that it is done, whichever comes first.

@@ -23,7 +23,8 @@ class Membership {
   Membership(Replica& replica, const ReplicaParts& parts, raft::NodeId self, Answer answer);
 
   void join(command::Ticket ticket, const command::JoinRequest& request);
-  // Of this node itself: it hands leadership over, and asks the new leader to remove it.
+  // Of this node itself: it hands leadership over, and asks the new leader to remove it. If this node is elected again
+  // instead, it tries again, until request-timeout; if nobody stands for election it leads on, and the answer says so.
   void leave(command::Ticket ticket, const command::LeaveRequest& request);
   // An empty id: to the best voter.
   void transfer(command::Ticket ticket, std::string_view id);
@@ -78,6 +79,8 @@ class Membership {
   // The refusal, for voters of `left` that have to catch up before `leaver` goes.
   std::string who_lags(const std::string& leaver, const raft::Configuration& left) const;
   void leave_as_leader();
+  void ask_to_remove(const Change& leaver);
+  void try_again(Change leaver);
   void give_waiting_away();
   void answer_departure(const std::string& error);
   bool is_done(const Change& change) const;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/format.h"
 #include "fake_environment.h"
 #include "fake_leader.h"
 #include "fake_peers.h"
@@ -373,6 +374,117 @@ TEST_CASE("a second LEAVE of the leader takes nothing from the first one: both a
   it.turn();
   CHECK(it.take(it.session) == "+OK\r\n");
   CHECK(it.take(second) == "-ERR gone\r\n");
+}
+
+// The leader was asked to leave, and has told another node to take over.
+struct LeavingLeader : HandoverTest {
+  LeavingLeader() {
+    send(session, {"LEAVE", "id1"});
+    turn();
+    peers.answer();
+    turn();
+    successor = asked_to_lead(*this);
+    REQUIRE(successor != raft::kNobody);
+  }
+  // As when those whose votes it needs started less than an election timeout ago (D18).
+  void successor_campaigns_in_vain() {
+    const raft::Raft& raft = node->raft();
+    const raft::RequestVote request{.pre_vote = false, .transfer = true, .last = raft.last()};
+    node->on_message({.from = successor, .to = 1, .term = raft.term() + 1, .body = request});
+    finish_all_disk();
+    REQUIRE(raft.role() == raft::Role::kFollower);
+    REQUIRE(raft.leader() == raft::kNobody);
+  }
+  // Until it has told another node again to take over.
+  void lead_again() {
+    peers.elect();
+    peers.ticks(2);
+  }
+  // Of the node's own LEAVE; it is the only request that was forwarded.
+  void new_leader_answers(const std::string& text) {
+    REQUIRE(network.forwards.size() == 1);
+    CHECK(FollowerUnderTest::words(network.forwards[0]) == "LEAVE id1");
+    peer::ForwardReply reply = FollowerUnderTest::reply_to(network.forwards[0]);
+    reply.answers = {{.number = 1, .taken = true, .reply = text}};
+    node->on_forward_reply(reply);
+    turn();
+  }
+
+  raft::NodeId successor = raft::kNobody;
+};
+
+TEST_CASE("LEAVE of the leader is tried again if who was to take over did not win, and this node leads again") {
+  LeavingLeader it;
+  it.successor_campaigns_in_vain();
+  it.lead_again();
+  CHECK(it.take(it.session) == "");
+  CHECK(it.node->raft().transferring_to() != raft::kNobody);
+  it.lose_leadership_to(it.successor);
+  it.new_leader_answers("+OK\r\n");
+  CHECK(it.take(it.session) == "+OK\r\n");
+}
+
+TEST_CASE("a LEAVE of the leader that is tried again stays before what came after it") {
+  LeavingLeader it;
+  const SessionRef next = it.node->open_session();
+  it.send(next, {"LEAVE", "id2", "FORCE"});   // Which asks nobody before it begins.
+  it.successor_campaigns_in_vain();
+  it.lead_again();
+  CHECK_FALSE(it.node->members().is_joint());
+  CHECK(it.node->raft().transferring_to() != raft::kNobody);
+  it.lose_leadership_to(3);
+  REQUIRE(it.network.forwards.size() == 1);
+  CHECK(FollowerUnderTest::words(it.network.forwards[0]) == "LEAVE id1; LEAVE id2 FORCE");
+  for (const SessionRef& session : {it.session, next}) CHECK(session->output().empty());
+}
+
+TEST_CASE("a LEAVE of the leader that is to be tried again goes to who is elected before that") {
+  LeavingLeader it;
+  it.successor_campaigns_in_vain();
+  it.peers.accept_appends = false;
+  it.peers.elect();
+  REQUIRE_FALSE(it.node->raft().leads_and_committed_in_term());
+  it.lose_leadership_to(2);
+  CHECK(it.take(it.session) == "");
+  it.new_leader_answers("+OK\r\n");
+  CHECK(it.take(it.session) == "+OK\r\n");
+}
+
+TEST_CASE("LEAVE of the leader is not tried beyond request-timeout: this node leads on") {
+  LeavingLeader it;
+  it.successor_campaigns_in_vain();
+  SUBCASE("nobody else ever wins") {
+    for (uint64_t trial = 0; trial * it.options.election_timeout_ms < it.options.request_timeout_ms; ++trial) {
+      it.lead_again();
+      if (it.node->raft().transferring_to() != raft::kNobody) it.successor_campaigns_in_vain();
+    }
+    CHECK(it.take(it.session) == "-UNKNOWN outcome: not finished within request-timeout\r\n");
+  }
+  SUBCASE("nothing is committed any more") {
+    it.peers.accept_appends = false;
+    it.peers.elect();
+    it.peers.accept_appends = true;
+    it.peers.accept_entries = false;
+    it.peers.ticks(ticks_in(it.options.request_timeout_ms));
+    CHECK(it.take(it.session) ==
+          "-ERR the members are as they were: the change could not begin within request-timeout\r\n");
+    it.peers.accept_entries = true;
+  }
+  it.lead_again();
+  it.peers.ticks(ticks_in(2 * it.options.election_timeout_ms));
+  CHECK(it.node->raft().role() == raft::Role::kLeader);
+  CHECK(it.node->raft().transferring_to() == raft::kNobody);
+  CHECK(it.node->members().members.size() == 3);
+  CHECK(it.session->output().empty());
+}
+
+TEST_CASE("LEAVE of the leader whose successor does not stand for election is refused, and this node leads on") {
+  LeavingLeader it;
+  it.peers.ticks(ticks_in(it.options.election_timeout_ms));
+  CHECK(it.take(it.session) ==
+        base::format("-ERR id%llu did not take over within an election timeout; this node leads on\r\n",
+                     static_cast<unsigned long long>(it.successor)));
+  CHECK(it.node->raft().role() == raft::Role::kLeader);
 }
 
 TEST_CASE("LEAVE of the leader of two voters, of which the other is dead, does not happen") {

@@ -416,6 +416,33 @@ TEST_CASE("LEAVE beside a voter that catches up within three election timeouts i
   CHECK(it.test.node->members().find_id("id2") == nullptr);
 }
 
+TEST_CASE("a LEAVE of the leader that is tried again in a later term gives who lags three election timeouts anew") {
+  ThirdLags it(120);
+  const raft::Raft& raft = it.test.node->raft();
+  it.test.send(it.session, {"LEAVE", "id1"});
+  it.peers.ticks(2);
+  it.peers.takes_no_entries = {};
+  const auto until_it_hands_over = [&] {
+    for (int tick = 0; tick < 300 && raft.transferring_to() == raft::kNobody; ++tick) it.peers.ticks(1);
+  };
+  until_it_hands_over();
+  const raft::NodeId successor = raft.transferring_to();
+  REQUIRE(successor != raft::kNobody);
+  const raft::RequestVote in_vain{.pre_vote = false, .transfer = true, .last = raft.last()};
+  it.test.node->on_message({.from = successor, .to = 1, .term = raft.term() + 1, .body = in_vain});
+  it.peers.answering = {};
+  it.peers.ticks(ticks_in(3 * it.test.options.election_timeout_ms));
+  it.peers.answering = {2};
+  it.peers.elect();
+  // Node 3 is heard, but what it has is not known in this term yet.
+  it.test.node->on_message({.from = 3, .to = 1, .term = raft.term(), .body = raft::AppendEntriesReply{}});
+  it.test.turn();
+  CHECK(it.test.take(it.session) == "");
+  it.peers.answering = {2, 3};
+  until_it_hands_over();
+  CHECK(raft.transferring_to() != raft::kNobody);
+}
+
 TEST_CASE("when leadership is lost what was begun is unknown, and what waits goes to the next leader") {
   NodeUnderTest test;
   test.lead();
