@@ -48,7 +48,7 @@ Membership::Membership(Replica& replica, const ReplicaParts& parts, raft::NodeId
       handover_(replica, parts, self) {}
 
 bool Membership::admits(command::Ticket ticket) {
-  if (changes_.size() < kChangesMax) return true;
+  if (changes_.size() + departures_.size() < kChangesMax) return true;
   answer_(ticket, "ERR too many membership changes are waiting; try again");
   return false;
 }
@@ -170,7 +170,9 @@ void Membership::advance() {
     led_since_us_ = environment_.clock.monotonic_us();
   }
   handover_.advance();
-  if (departure_ != 0 && replica_.raft().committed_configuration().find(self_) == nullptr) answer_departure({});
+  if (!departures_.empty() && replica_.raft().committed_configuration().find(self_) == nullptr) {
+    for (const command::Ticket ticket : std::exchange(departures_, {})) answer_(ticket, {});
+  }
   drop_overdue();
   // What is proposed now would be lost with the leadership.
   if (handover_.under_way()) return;
@@ -351,41 +353,39 @@ std::string Membership::who_lags(const std::string& leaver, const raft::Configur
 
 // The core said that those who are left can go on without it; so does the next leader when it is asked.
 void Membership::leave_as_leader() {
-  if (departure_ != 0) return;   // The one before it is not answered yet.
   const Change change = changes_.front();
   if (!forward_to_leader) {
     return finish(base::format("ERR %s is the leader; let another node lead first", change.member.id.c_str()));
   }
   changes_.pop_front();
-  departure_ = change.ticket;
+  departures_.insert(change.ticket);
   handover_.begin(raft::kNobody, [this, change, term = replica_.raft().term()](const std::string& error) {
     const raft::Raft& raft = replica_.raft();
     if (raft.role() != raft::Role::kLeader) return ask_to_remove(change);
-    if (raft.term() == term) return answer_departure(error);
+    if (raft.term() == term) return answer_departure(change.ticket, error);
     try_again(change);
   });
 }
 
-// Whoever it is that leads.
+// Whoever it is that leads: it may be this node again by the time that it is asked.
 void Membership::ask_to_remove(const Change& leaver) {
   std::vector<std::string> request = {"LEAVE", leaver.member.id};
   if (leaver.forced) request.push_back("FORCE");
-  forward_to_leader(request, [this](const std::string& result) { answer_departure(result); });
+  forward_to_leader(request, [this, ticket = leaver.ticket](const std::string& result) { answer_departure(ticket, result); });
 }
 
 // Who was told to take over did not win, and this node was elected again: nobody has been asked to remove it yet. In a new
 // term it has to learn anew how far the others are.
 void Membership::try_again(Change leaver) {
   LETO_LOG(kNotice, "%s was elected again, and is still to leave", leaver.member.id.c_str());
-  departure_ = 0;
+  departures_.erase(leaver.ticket);
   leaver.lags_since_us = 0;
   changes_.push_front(std::move(leaver));
 }
 
 // By the new leader's answer, or when this node sees that it is done, whichever comes first.
-void Membership::answer_departure(const std::string& error) {
-  if (departure_ == 0) return;
-  answer_(std::exchange(departure_, 0), error);
+void Membership::answer_departure(command::Ticket ticket, const std::string& error) {
+  if (departures_.erase(ticket) > 0) answer_(ticket, error);
 }
 
 void Membership::finish(const std::string& error) {

@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -38,7 +39,7 @@ class Membership {
   // unless the configuration has changed the member's addresses since.
   void addresses_said(const raft::Member& told);
   // A change of the members, or of who leads them, waits or is under way here.
-  bool busy() const { return !changes_.empty() || departure_ != 0 || handover_.under_way(); }
+  bool busy() const { return !changes_.empty() || !departures_.empty() || handover_.under_way(); }
   // Takes the next step of the first change; call it once per turn. A change that is not done within
   // request-timeout is answered and forgotten, so that it holds up no other; what is in the log goes on.
   void advance();
@@ -82,7 +83,7 @@ class Membership {
   void ask_to_remove(const Change& leaver);
   void try_again(Change leaver);
   void give_waiting_away();
-  void answer_departure(const std::string& error);
+  void answer_departure(command::Ticket ticket, const std::string& error);
   bool is_done(const Change& change) const;
   bool is_alive(raft::NodeId node) const;
   std::string conflict(const Change& change) const;
@@ -99,7 +100,7 @@ class Membership {
   std::map<raft::NodeId, Said> said_;
   uint64_t led_since_us_ = 0;       // 0: it does not lead.
   uint64_t said_after_us_ = 0;      // When to propose it, at the earliest.
-  command::Ticket departure_ = 0;   // Of this node's own LEAVE, once it began; 0: none.
+  std::set<command::Ticket> departures_;   // Of this node's own LEAVEs, once they began.
   std::deque<Change> changes_;   // The first one is under way.
 };
 

@@ -424,6 +424,19 @@ TEST_CASE("LEAVE of the leader is tried again if who was to take over did not wi
   CHECK(it.take(it.session) == "+OK\r\n");
 }
 
+TEST_CASE("LEAVE of the leader is tried again if another one led, and this node does again before it could ask that one") {
+  LeavingLeader it;
+  it.network.forwards_leave = false;
+  it.lose_leadership_to(it.successor);
+  it.lead_again();
+  CHECK(it.take(it.session) == "");
+  CHECK(it.node->raft().transferring_to() != raft::kNobody);
+  it.network.forwards_leave = true;
+  it.lose_leadership_to(it.successor);
+  it.new_leader_answers("+OK\r\n");
+  CHECK(it.take(it.session) == "+OK\r\n");
+}
+
 TEST_CASE("a LEAVE of the leader that is tried again stays before what came after it") {
   LeavingLeader it;
   const SessionRef next = it.node->open_session();
