@@ -37,8 +37,11 @@ void Raft::State::name_snapshot_needs() {
     peer.forget_in_flight();
     peer.snapshot_named = true;
     peer.snapshot = 0;
-    LETO_LOG(kNotice, "raft: %s needs log from %" PRIu64 " on, the log begins at %" PRIu64 ": it needs a snapshot",
-             name_of(peer.node).c_str(), peer.next, log.first_index());
+    // Not with every attempt that fails.
+    if (peer.snapshot_retry_at == 0) {
+      LETO_LOG(kNotice, "raft: %s needs log from %" PRIu64 " on, the log begins at %" PRIu64 ": it needs a snapshot",
+               name_of(peer.node).c_str(), peer.next, log.first_index());
+    }
     output.start_snapshots.push_back(peer.node);
   }
 }

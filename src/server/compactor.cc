@@ -12,6 +12,7 @@ namespace leto::server {
 namespace {
 
 constexpr uint64_t kRetryUs = 1000000;
+constexpr uint64_t kHadUs = 500000;
 
 }  // namespace
 
@@ -43,8 +44,7 @@ raft::Index Compactor::had_through(raft::Index flushed) {
 storage::LogDrop Compactor::wanted() {
   const raft::Index flushed = flusher_.flushed_index();
   storage::LogDrop drop{.through = flushed, .bytes_kept = options_.log_window};
-  const uint64_t pinned_max = room_ == Room::kPlenty ? kPinnedBytesMax : std::min(kPinnedBytesMax, options_.log_window);
-  const bool is_too_much = environment_.log_disk.counters().log_bytes > pinned_max;
+  const bool is_too_much = environment_.log_disk.counters().log_bytes > kPinnedBytesMax;
   const std::optional<raft::Index> pinned = sender_.keeps_log_after();
   if (pinned && !is_too_much) drop.through = std::min(drop.through, *pinned);
   drop.had_through = std::min(had_through(flushed), drop.through);
@@ -55,16 +55,24 @@ bool Compactor::is_more(const storage::LogDrop& drop) const {
   return drop.through > tried_.through || drop.had_through > tried_.had_through || drop.bytes_kept != tried_.bytes_kept;
 }
 
+// With each acknowledgement of a follower that lags there is some more; it waits, as each attempt costs raft.db a job.
+bool Compactor::is_worth_a_job(const storage::LogDrop& drop) const {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  const bool is_had_alone = drop.through <= tried_.through && drop.bytes_kept == tried_.bytes_kept;
+  return is_more(drop) && now_us >= retry_us_ && (!is_had_alone || now_us >= had_after_us_);
+}
+
 void Compactor::advance() {
   if (compacting_ || replica_.raft().installing()) return;
   const storage::LogDrop drop = wanted();
-  if (!is_more(drop) || environment_.clock.monotonic_us() < retry_us_) return;
+  if (!is_worth_a_job(drop)) return;
   LETO_ASSERT(drop.through <= flusher_.flushed_index() && drop.through <= replica_.raft().applied_index(),
               base::format("D10: dropping log through %llu, durable in the keys file is %llu",
                            static_cast<unsigned long long>(drop.through),
                            static_cast<unsigned long long>(flusher_.flushed_index())));
   compacting_ = true;
   tried_ = drop;
+  had_after_us_ = environment_.clock.monotonic_us() + kHadUs;
   environment_.log_disk.compact(drop, [this](base::Result<raft::EntryId> base) {
     compacting_ = false;
     compacted(std::move(base));

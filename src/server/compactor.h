@@ -2,7 +2,7 @@
 // get their entries from. Refuses to know segments and files.
 //
 // Invariant: nothing is dropped that is not durable in the keys file, and nothing that a snapshot being sent, or a
-// follower that had one, needs, unless that would keep more than kPinnedBytesMax, or than the window where room is short.
+// follower that had one, needs, unless that would keep more than kPinnedBytesMax.
 #pragma once
 
 #include <cstdint>
@@ -41,6 +41,7 @@ class Compactor {
   storage::LogDrop wanted();
   raft::Index had_through(raft::Index flushed);
   bool is_more(const storage::LogDrop& drop) const;
+  bool is_worth_a_job(const storage::LogDrop& drop) const;
   void compacted(base::Result<raft::EntryId> base);
 
   Replica& replica_;
@@ -54,6 +55,7 @@ class Compactor {
   bool compacting_ = false;
   storage::LogDrop tried_;   // There was nothing more to drop.
   uint64_t retry_us_ = 0;    // After a failure.
+  uint64_t had_after_us_ = 0;   // Not before, if only followers have more.
 };
 
 }  // namespace leto::server

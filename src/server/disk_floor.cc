@@ -38,14 +38,14 @@ void DiskFloor::on_tick() {
   const uint64_t applied = replica_.applied_bytes() - applied_bytes_seen_;
   const bool is_due = now_us >= look_after_us_ || (options_.disk_floor > 0 && applied > options_.disk_floor / kLookDivisor);
   if (is_due && !looking_) look();
-  if (low()) give_way_if_due(now_us);
+  give_way_if_due(now_us);
 }
 
-// Whoever gave it away found the disk full, whatever there may be room for besides.
+// A write that gave it away found the disk full, whatever there may be room for besides.
 void DiskFloor::notice_lost_ballast() {
   const bool had_ballast = std::exchange(has_ballast_, environment_.log_disk.counters().has_ballast);
-  if (!had_ballast || has_ballast_) return;
-  if (!gives_ballast_) ballast_after_us_ = environment_.clock.monotonic_us() + kBallastPauseUs;
+  if (!had_ballast || has_ballast_ || gives_ballast_) return;
+  ballast_after_us_ = environment_.clock.monotonic_us() + kBallastPauseUs;
   if (!low() && options_.disk_floor > 0) enter(Room::kLow);
 }
 
@@ -79,6 +79,7 @@ void DiskFloor::seen(const storage::RoomWish& wish, base::Result<storage::LogRoo
   last_look_failed_ = false;
   room_ = room.value();
   notice_lost_ballast();
+  if (room_.ballast_failed) ballast_after_us_ = environment_.clock.monotonic_us() + kBallastPauseUs;
   if (const Room now = by_what_is_left(); now != state_) enter(now);
   tell_parts(wish.is_short);
   if (state_ != Room::kPlenty) flush_for_room();
@@ -106,8 +107,6 @@ void DiskFloor::enter(Room state) {
   if (low() == was_low) return;
   if (low()) {
     low_since_index_ = replica_.raft().applied_index();
-    give_way_pause_us_ = kGiveWayUs;
-    last_successor_ = raft::kNobody;
     const bool is_seen = room_.total() < options_.disk_floor;
     LETO_LOG(kWarning, "%s: writes are refused until there is room",
              is_seen ? text().c_str() : "the disk was found full, and the ballast is given away");
@@ -144,15 +143,13 @@ void DiskFloor::flush_for_room() {
 }
 
 void DiskFloor::give_way_if_due(uint64_t now_us) {
-  const bool leads = replica_.raft().leads_and_committed_in_term();
-  if (!leads || now_us < give_way_after_us_) return;
-  const raft::NodeId to = next_successor();
-  if (to == raft::kNobody) return;
-  const bool comes_round = last_successor_ != raft::kNobody && to <= last_successor_;
-  if (comes_round) give_way_pause_us_ = std::min(2 * give_way_pause_us_, kGiveWayUsMax);
-  give_way_after_us_ = now_us + give_way_pause_us_;
-  last_successor_ = to;
-  give_way(to);
+  if (!low() || replica_.raft().role() != raft::Role::kLeader) giving_way_ = {};
+  const bool is_due = low() && replica_.raft().leads_and_committed_in_term() && now_us >= giving_way_.after_us;
+  const raft::NodeId to = is_due ? next_successor() : raft::kNobody;
+  if (to == raft::kNobody || !give_way(to)) return;
+  if (to <= giving_way_.last_successor) giving_way_.pause_us = std::min(2 * giving_way_.pause_us, kGiveWayUsMax);
+  giving_way_.after_us = now_us + giving_way_.pause_us;
+  giving_way_.last_successor = to;
 }
 
 // Voters in turn, as nobody says whether its own disk is low: of those that have what is committed, the first behind the last
@@ -164,7 +161,7 @@ raft::NodeId DiskFloor::next_successor() const {
     const bool answers = peer.ticks_since_heard <= options_.election_timeout_ms / kTickMs;
     if (!answers || peer.match < raft.commit_index() || !raft.configuration().is_voter(peer.node)) continue;
     if (first == raft::kNobody || peer.node < first) first = peer.node;
-    if (peer.node > last_successor_ && (next == raft::kNobody || peer.node < next)) next = peer.node;
+    if (peer.node > giving_way_.last_successor && (next == raft::kNobody || peer.node < next)) next = peer.node;
   }
   return next != raft::kNobody ? next : first;
 }

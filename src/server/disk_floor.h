@@ -8,7 +8,7 @@
 //   short    Less. The keys are flushed at once, a leader keeps no more of the log than followers are about to get
 //            (awaited_followers.h), and its WAL is checkpointed, so that a disk which the log filled has room again before
 //            anybody is refused.
-//   low      It fell below disk-floor, or the ballast had to be given away (storage/ballast.h). Besides, a leader takes no
+//   low      It fell below disk-floor, or a write had to give the ballast away (storage/ballast.h). Besides, a leader takes no
 //            new write from clients and looks for another one that leads, no leadership is taken over, a follower drops all
 //            log that is durable in the keys, and the ballast is given away: its room is for the flush and the compaction,
 //            not for more writes.
@@ -17,7 +17,7 @@
 // for the ballast besides. The ballast itself need not be back: a disk that is full but for pages of raft.db is one to go on
 // with. Nor is plenty enough without one of the two: the room that the ballast leaves would be written full, and the next time
 // there were none. While it is not low the ballast is made again as soon as the disk has room for it; but for a while after
-// a write had to give it away, as a disk may be full that says it is not (a quota).
+// a write had to give it away, or it could not be written, as a disk may be full that says it is not.
 //
 // Invariants: the disk is looked at by jobs of the log's worker alone, one at a time; one line of log for each change.
 #pragma once
@@ -37,11 +37,11 @@ class DiskFloor {
  public:
   // How often it is looked at; earlier once a quarter of disk-floor was applied since,
   static constexpr uint64_t kLookUs = 1000000;
-  // and how often a leader that is low tries to hand over, to one voter after the other. Each time round all refused, as they may
-  // when all are low, it waits twice as long, up to
+  // and how often a leader that is low tries to hand over, to one voter after the other. When it has been round them all, as it
+  // may be where all are low, it waits twice as long between two, up to
   static constexpr uint64_t kGiveWayUs = 10000000;
-  static constexpr uint64_t kGiveWayUsMax = 600000000;
-  // A ballast that a write gave away is not made again for so long.
+  static constexpr uint64_t kGiveWayUsMax = 120000000;
+  // A ballast that a write gave away, or that could not be made, is not made again for so long.
   static constexpr uint64_t kBallastPauseUs = 60000000;
   // A flush may always have so many bytes.
   static constexpr uint64_t kFlushBytesMin = 1 << 20;
@@ -53,8 +53,8 @@ class DiskFloor {
   bool low() const { return state_ == Room::kLow; }
   // As it was last seen, in bytes; 0 before that.
   uint64_t room() const { return room_.total(); }
-  // Set by the owner: this leader is to hand over to the node.
-  std::function<void(raft::NodeId to)> give_way;
+  // Set by the owner: this leader is to hand over to the node. False if it has something else to do.
+  std::function<bool(raft::NodeId to)> give_way;
 
  private:
   void look();
@@ -86,9 +86,13 @@ class DiskFloor {
   uint64_t ballast_after_us_ = 0;      // Not made before.
   bool flush_is_wished_ = false;
   raft::Index low_since_index_ = 0;    // What was applied then.
-  uint64_t give_way_after_us_ = 0;
-  uint64_t give_way_pause_us_ = kGiveWayUs;
-  raft::NodeId last_successor_ = raft::kNobody;
+  // Of one term of leadership on a low disk.
+  struct GivingWay {
+    uint64_t after_us = 0;
+    uint64_t pause_us = kGiveWayUs;
+    raft::NodeId last_successor = raft::kNobody;
+  };
+  GivingWay giving_way_;
 };
 
 }  // namespace leto::server

@@ -110,11 +110,12 @@ void Membership::transfer(command::Ticket ticket, std::string_view id) {
                   [this, ticket](const std::string& error) { answer_(ticket, error); });
 }
 
-void Membership::give_way(raft::NodeId to) {
-  if (busy()) return;
+bool Membership::give_way(raft::NodeId to) {
+  if (busy()) return false;
   handover_.begin(to, [](const std::string& error) {
     if (!error.empty()) LETO_LOG(kNotice, "leadership was not handed over: %s", error.c_str());
   });
+  return true;
 }
 
 // Why the node that was dialed is not the one to take in; empty if it is.

@@ -29,8 +29,9 @@ class Membership {
   void leave(command::Ticket ticket, const command::LeaveRequest& request);
   // An empty id: to the best voter.
   void transfer(command::Ticket ticket, std::string_view id);
-  // This leader would rather have `to` lead; not while something else is under way here. REQUIRES: this node leads.
-  void give_way(raft::NodeId to);
+  // This leader would rather have `to` lead. False, and nothing begins, while something else is under way here. REQUIRES:
+  // this node leads.
+  bool give_way(raft::NodeId to);
   // Set by the owner: has the leader carry out a command, and says how it ended; an empty error means OK. Not
   // set: a leader cannot leave.
   std::function<void(const std::vector<std::string>& arguments, std::function<void(std::string error)> done)>

@@ -114,7 +114,7 @@ void Node::make_parts(const NodeStart& start) {
   snapshot_receiver_ = std::make_unique<SnapshotReceiver>(*replica_, parts, identity_.keys_generation);
   compactor_ = std::make_unique<Compactor>(*replica_, parts, *flusher_, *snapshot_sender_);
   disk_floor_ = std::make_unique<DiskFloor>(*replica_, parts, *flusher_, *compactor_);
-  disk_floor_->give_way = [this](raft::NodeId to) { membership_->give_way(to); };
+  disk_floor_->give_way = [this](raft::NodeId to) { return membership_->give_way(to); };
   replica_->on_output = [this](const SessionRef& session) { note_output(session); };
   replica_->give_away = [this](const SessionRef& session, Session::Sequence sequence) {
     if (options_.follower_writes != FollowerWrites::kForward || !goes_to_who_leads(*session)) return false;

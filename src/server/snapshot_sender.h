@@ -32,9 +32,9 @@ class SnapshotSender {
   // Who refused a snapshot is not sent one for so long, and nobody is if this node could not make or read its copy; twice
   // as long each time, at most
   static constexpr uint64_t kRefusedUs = 500000;
-  static constexpr uint64_t kRefusedUsMax = 8000000;
+  static constexpr uint64_t kRefusedUsMax = 60000000;
   // How often a refusal makes this node read its own keys file, which may be what is wrong.
-  static constexpr uint64_t kVerifyUs = 60000000;
+  static constexpr uint64_t kVerifyUs = 600000000;
 
   // What a follower gets, for INFO.
   struct View {

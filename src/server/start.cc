@@ -193,6 +193,7 @@ Status open_stores(const Options& options, OpenedDirectory& opened) {
   opened.checkpoint_frames = log_options.checkpoint_frames;
   log_options.ballast_bytes = options.ballast_bytes;
   log_options.free_bytes = &storage::free_bytes;
+  log_options.spare_bytes = kPlentyFactor * options.disk_floor;
   log_options.must_have_identity = storage::has_keys_files(opened.lock.path());
   Result<std::unique_ptr<storage::LogStore>> log = storage::LogStore::open(log_options);
   if (!log.is_ok()) return log.take_status();

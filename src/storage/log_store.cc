@@ -23,6 +23,8 @@ namespace {
 
 using Number = unsigned long long;
 
+// A WAL of less could be gone without being missed.
+constexpr size_t kWalBytesMin = 64 << 10;
 constexpr size_t kCacheBytes = 16 << 20;  // Holds the largest job (8 MiB) unless one entry is larger.
 
 // What the log looks like.
@@ -75,7 +77,7 @@ class SqliteLogStore : public LogStore {
 
  private:
   using Change = std::function<int()>;
-  bool has_room_for_wal() const;
+  bool has_room_for(uint64_t bytes) const;
   base::Status note_wal_bytes(uint64_t bytes);
   base::Status dead() const { return base::Status::error(database_->path() + ": a write failed before"); }
   WriteResult transaction(const char* action, const Change& change);
@@ -94,6 +96,7 @@ class SqliteLogStore : public LogStore {
   int drop_front(size_t segments);
   int keep_term_behind_base();
   base::Result<uint64_t> free_bytes() const;
+  bool tend_ballast(const RoomWish& wish, uint64_t free);
   size_t segments_to_drop(const LogDrop& drop) const;
   int truncate(raft::Index from);
   int shorten_last_segment(raft::Index from);
@@ -139,7 +142,8 @@ base::Status SqliteLogStore::start() {
   if (status.is_ok()) status = database_->rewrite_wal();
   if (status.is_ok()) status = database_->checkpoint_whole();
   uint64_t wal_bytes = 0;
-  if (status.is_ok()) status = database_->grow_wal(has_room_for_wal() ? options_.wal_bytes : 0, wal_bytes);
+  const bool grows = has_room_for(2 * options_.wal_bytes);
+  if (status.is_ok()) status = database_->grow_wal(grows ? options_.wal_bytes : std::min(kWalBytesMin, options_.wal_bytes), wal_bytes);
   if (status.is_ok()) status = note_wal_bytes(wal_bytes);
   if (!status.is_ok()) return status;
   identity_ = std::move(contents.identity);
@@ -148,14 +152,15 @@ base::Status SqliteLogStore::start() {
   shape_.last = recovered_.last;
   shape_.segments = std::move(contents.segments);
   for (const Segment& segment : shape_.segments) shape_.bytes += segment.bytes;
-  ballast_.make();
+  ballast_.find();
+  if (has_room_for(ballast_.wanted_bytes())) ballast_.make();
   return {};
 }
 
 // What a nearly full disk has left is for those who cannot do without it.
-bool SqliteLogStore::has_room_for_wal() const {
+bool SqliteLogStore::has_room_for(uint64_t bytes) const {
   base::Result<uint64_t> free = free_bytes();
-  return !free.is_ok() || free.value() >= 2 * options_.wal_bytes;
+  return !free.is_ok() || free.value() >= bytes + options_.spare_bytes;
 }
 
 // In the file itself, so that a WAL that is gone cannot take the row along. A full disk has no row: nobody misses it until
@@ -271,17 +276,21 @@ base::Result<uint64_t> SqliteLogStore::free_bytes() const {
   return options_.free_bytes ? options_.free_bytes(options_.directory) : kAlwaysEnough;
 }
 
+// False if it was to be made, and could not be.
+bool SqliteLogStore::tend_ballast(const RoomWish& wish, uint64_t free) {
+  const bool is_given = wish.ballast == BallastWish::kGiveAway;
+  if (ballast_.is_there() && !is_given) return true;
+  if (wish.ballast == BallastWish::kMake && free >= ballast_.wanted_bytes() + wish.beside_ballast) return ballast_.make();
+  ballast_.give_away();
+  return true;
+}
+
 base::Result<LogRoom> SqliteLogStore::look_at_room(const RoomWish& wish) {
   if (database_->is_dead()) return dead();
   is_short_ = wish.is_short;
   base::Result<uint64_t> free = free_bytes();
   if (!free.is_ok()) return free.take_status();
-  const bool has_room = free.value() >= 2 * ballast_.bytes() + wish.beside_ballast;
-  if (wish.ballast == BallastWish::kGiveAway) {
-    ballast_.give_away();
-  } else if (wish.ballast == BallastWish::kMake && !ballast_.is_there() && has_room) {
-    ballast_.make();
-  }
+  const bool is_made = tend_ballast(wish, free.value());
   // Full is what the room says anyway.
   if (is_short_ && database_->wal_frames() > 0) {
     const base::Status ignored = checkpoint();
@@ -289,7 +298,7 @@ base::Result<LogRoom> SqliteLogStore::look_at_room(const RoomWish& wish) {
   }
   free = free_bytes();
   if (!free.is_ok()) return free.take_status();
-  LogRoom room{.free = free.value()};
+  LogRoom room{.free = free.value(), .ballast_failed = !is_made};
   if (base::Status status = database_->measure(room.unused, room.owed); !status.is_ok()) return status;
   return room;
 }

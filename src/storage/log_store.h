@@ -36,10 +36,11 @@ struct LogStoreOptions {
   uint64_t segment_entries_max = 64 << 10;
   uint64_t segment_bytes_max = 64 << 20;
   size_t checkpoint_frames = 1000;    // A checkpoint is due past so many WAL frames.
-  size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite: where there is
-                                      // room for twice as much.
+  size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite.
   uint64_t ballast_bytes = 0;         // Of the file to be given away when the disk is full; 0: none.
   FreeBytes free_bytes = {};          // Not set: there is always room.
+  uint64_t spare_bytes = 0;           // open() makes no ballast, and grows the WAL but a little, unless twice their size and so
+                                      // many bytes are free.
   bool must_have_identity = false;    // There are keys files: a raft.db without an identity has lost it, and is damaged.
 };
 
@@ -76,8 +77,8 @@ enum class BallastWish : uint8_t { kLeave, kMake, kGiveAway };
 struct RoomWish {
   bool is_short = false;          // From now on the log begins a new segment with every kShortSegmentBytes, and compact()
                                   // with nothing to keep drops the last one, too; the WAL is checkpointed now.
-  BallastWish ballast = BallastWish::kMake;   // kMake: if it is missing and there is room for it,
-  uint64_t beside_ballast = 0;                // twice its size and so many bytes.
+  BallastWish ballast = BallastWish::kMake;   // kMake: if it is missing and there is room for it, twice its size and
+  uint64_t beside_ballast = 0;                // so many bytes; a part with each look.
 };
 inline constexpr uint64_t kShortSegmentBytes = 1 << 20;
 
@@ -86,6 +87,7 @@ struct LogRoom {
   uint64_t free = 0;     // Of the file system.
   uint64_t unused = 0;   // Of raft.db: pages that the log fills before the file grows.
   uint64_t owed = 0;     // By which the next checkpoint lengthens raft.db.
+  bool ballast_failed = false;   // It was to be made, and could not be written.
   // What the log can still take.
   uint64_t total() const;
 };

@@ -52,7 +52,11 @@ struct FloorTest {
     peers.exchange();
     return NodeUnderTest::take(session);
   }
-  bool is_low() { return ask({"INFO", "persistence"}).find("disk_low:1\r\n") != std::string::npos; }
+  bool is_low() {
+    const std::string info = ask({"INFO", "persistence"});
+    REQUIRE(info.find("\r\ndisk_low:") != std::string::npos);
+    return info.find("disk_low:1\r\n") != std::string::npos;
+  }
   void flush(base::Status status) {
     test.turn();
     REQUIRE(test.keys.busy());
@@ -273,20 +277,30 @@ TEST_CASE("a ballast that a write had to give away is not made again at once, on
   CHECK(makes());
 }
 
+TEST_CASE("a ballast that cannot be made is not tried again at once") {
+  FloorTest it;
+  const auto makes = [&it](bool fails) {
+    return it.see({.free = kMuch, .ballast_failed = fails}).ballast == storage::BallastWish::kMake;
+  };
+  CHECK(makes(true));
+  for (uint64_t second = 0; second < DiskFloor::kBallastPauseUs / 1000000 - 3; ++second) CHECK(!makes(false));
+  for (int second = 0; second < 4; ++second) makes(false);
+  CHECK(makes(false));
+  CHECK(!it.is_low());
+}
+
 TEST_CASE("a flush that failed is given the ballast where nothing else is free, though the log has room") {
   FloorTest it;
   it.test.disk.counts.has_ballast = true;
   CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
   const storage::LogRoom room{.free = 4096, .unused = kMuch};
   CHECK(!gives(it.see(room)));
-  it.ask({"SNAPSHOT"});
   it.flush(base::Status::error("keys-1.db: cannot flush: database or disk is full"));
   CHECK(gives(it.see(room)));
-  // Once, for there is only one: then what the log has left is written.
+  // What the log has left is written.
   it.see(room);
   CHECK(!it.is_low());
-  it.see(room);
-  CHECK(!it.is_low());
+  CHECK(it.ask({"SET", "k", "2"}) == "+OK\r\n");
 }
 
 TEST_CASE("a fast writer does not pass the floor between two looks") {
@@ -362,6 +376,20 @@ TEST_CASE("a leader whose disk is low hands over, at most every ten seconds and 
   CHECK(it.ask({"GET", "k"}) == "$-1\r\n");
 }
 
+TEST_CASE("a leader that was away, or whose disk had room meanwhile, hands over at once when it is low again") {
+  HandoverTest it(3);
+  CHECK(it.told(25000).size() == 3);
+  SUBCASE("it had room") {
+    it.see(kMuch);
+    it.see(kMuch);
+  }
+  SUBCASE("another one led") {
+    it.test.lose_leadership_to(2);
+    it.peers.elect();
+  }
+  CHECK(it.told(2000).size() == 1);
+}
+
 TEST_CASE("leadership is not handed to who does not answer, nor to who lags") {
   HandoverTest it(3);
   it.peers.takes_no_entries = {2};
@@ -418,6 +446,29 @@ TEST_CASE("a log that is short of room keeps what a follower that answers has no
   it.peers.takes_no_entries.clear();
   it.peers.ticks(ticks_in(1000));
   CHECK(it.had() == last);
+}
+
+TEST_CASE("what a follower gets on with does not cost raft.db a job each time") {
+  LaggingFollowerTest it;
+  for (int write = 0; write < 20; ++write) it.ask({"SET", "k", "1"});
+  it.see(kFloor);
+  it.see(kFloor);
+  it.flush({});
+  it.compact();
+  const raft::Raft& raft = it.test.node->raft();
+  int jobs = 0;
+  for (int entry = 20; entry > 0; --entry) {
+    raft::AppendEntriesReply reply;
+    reply.accepted = true;
+    reply.match = reply.previous_index = raft.last().index - static_cast<raft::Index>(entry);
+    it.test.node->on_message({.from = 2, .to = 1, .term = raft.term(), .body = reply});
+    it.test.turn();
+    jobs += static_cast<int>(it.test.disk.compactions.size());
+    it.compact();
+  }
+  CHECK(jobs <= 1);
+  it.peers.ticks(ticks_in(600));
+  CHECK(it.test.disk.compactions.size() == 1);
 }
 
 TEST_CASE("a follower that takes nothing does not keep a low disk low: its log is dropped after a while") {

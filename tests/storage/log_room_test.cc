@@ -39,7 +39,7 @@ TEST_CASE("a full disk is given the ballast, and the job is run with its room") 
 
 TEST_CASE("the ballast is given away when that is wished for, and made again where there is room for more than it") {
   TestDisk disk("log_ballast_wish");
-  uint64_t free = 0;
+  uint64_t free = 1 << 20;
   LogStoreOptions options = small_log(disk);
   options.ballast_bytes = 100000;
   options.free_bytes = [&free](const std::string& directory) {
@@ -48,6 +48,7 @@ TEST_CASE("the ballast is given away when that is wished for, and made again whe
   };
   const auto store = open_log(options);
   REQUIRE(store->counters().has_ballast);
+  free = 0;
   CHECK(store->look_at_room({.ballast = BallastWish::kGiveAway}).value().free == 0);
   CHECK_FALSE(store->counters().has_ballast);
   CHECK_FALSE(disk.exists("/disk/ballast"));
@@ -106,20 +107,82 @@ TEST_CASE("a ballast is made only where as much room again is left") {
   CHECK(disk.times_reached(Effect::kFull) == 1);
   CHECK_FALSE(store->counters().has_ballast);
   CHECK_FALSE(disk.exists("/disk/ballast"));
-  REQUIRE(store->look_at_room({}).is_ok());
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .path_part = "ballast"});
+  CHECK(store->look_at_room({}).value().ballast_failed);
+  CHECK_FALSE(store->look_at_room({}).value().ballast_failed);
   CHECK(store->counters().has_ballast);
 }
 
-TEST_CASE("the WAL is not grown from the last that a disk has") {
-  for (const bool has_room : {false, true}) {
-    TestDisk disk("log_wal_room");
+TEST_CASE("a start makes no ballast, and grows the WAL but a little, where that leaves less than is to be spared") {
+  constexpr uint64_t kSpare = 1000, kBallast = 100000, kWal = 1 << 20;
+  for (const uint64_t free : {2 * kBallast + kSpare - 1, 2 * kBallast + kSpare, 2 * kWal + kSpare - 1, 2 * kWal + kSpare}) {
+    TestDisk disk("log_start_room");
     LogStoreOptions options = small_log(disk);
-    options.wal_bytes = 1 << 20;
-    options.free_bytes = [has_room](const std::string&) { return base::Result<uint64_t>((2 << 20) - (has_room ? 0 : 1)); };
+    options.wal_bytes = kWal;
+    options.ballast_bytes = kBallast;
+    options.spare_bytes = kSpare;
+    options.free_bytes = [free](const std::string&) { return base::Result<uint64_t>(free); };
     const auto store = open_log(options);
-    CHECK((disk.contents("/disk/raft.db-wal").size() >= options.wal_bytes) == has_room);
+    CHECK(store->counters().has_ballast == (free >= 2 * kBallast + kSpare));
+    const size_t wal_bytes = disk.contents("/disk/raft.db-wal").size();
+    CHECK((wal_bytes >= kWal) == (free >= 2 * kWal + kSpare));
+    // It is there all the same, so that it is missed when it is gone.
+    CHECK(wal_bytes >= 64 << 10);
     must_write(*store, {append(run(1, 1, 3))});
   }
+}
+
+TEST_CASE("a ballast of a process before is taken over if it is whole, whatever room there is, and else it goes") {
+  TestDisk disk("log_ballast_found");
+  uint64_t free = 1 << 20;
+  LogStoreOptions options = small_log(disk);
+  options.ballast_bytes = 100000;
+  options.free_bytes = [&free](const std::string&) { return base::Result<uint64_t>(free); };
+  REQUIRE(open_log(options)->close().is_ok());
+  REQUIRE(disk.exists("/disk/ballast"));
+  free = 0;
+  {
+    const auto store = open_log(options);
+    CHECK(store->counters().has_ballast);
+    REQUIRE(store->close().is_ok());
+  }
+  options.ballast_bytes = 99999;
+  {
+    const auto store = open_log(options);
+    CHECK_FALSE(store->counters().has_ballast);
+    CHECK_FALSE(disk.exists("/disk/ballast"));
+    free = 1 << 20;
+    REQUIRE(store->look_at_room({}).is_ok());
+    CHECK(disk.contents("/disk/ballast").size() == 99999);
+    REQUIRE(store->close().is_ok());
+  }
+}
+
+TEST_CASE("a large ballast is made in parts, and goes if there is no room for the rest") {
+  TestDisk disk("log_ballast_parts");
+  constexpr uint64_t kStep = 32 << 20;
+  uint64_t free = 0;
+  LogStoreOptions options = small_log(disk);
+  options.ballast_bytes = kStep;
+  options.free_bytes = [&free](const std::string&) { return base::Result<uint64_t>(free); };
+  const auto store = open_log(options);
+  const auto look = [&](uint64_t free_now) {
+    free = free_now;
+    const LogRoom room = store->look_at_room({.beside_ballast = 500}).value();
+    CHECK_FALSE(room.ballast_failed);
+    return store->counters().has_ballast;
+  };
+  CHECK_FALSE(look(2 * kStep + 500));
+  CHECK(disk.contents("/disk/ballast").size() == kStep);
+  // What is written of it is not missing any more.
+  CHECK_FALSE(look(kStep + 499));
+  CHECK_FALSE(disk.exists("/disk/ballast"));
+  CHECK_FALSE(look(2 * kStep + 500));
+  CHECK(look(kStep + 500));
+  CHECK(disk.contents("/disk/ballast").size() == kStep);
+  CHECK(look(0));
+  REQUIRE(store->look_at_room({.ballast = BallastWish::kGiveAway}).is_ok());
+  CHECK_FALSE(disk.exists("/disk/ballast"));
 }
 
 // --- Compaction ------------------------------------------------------------------------------------------
