@@ -1,11 +1,17 @@
 #include "server/handover.h"
 
 #include <utility>
+#include <vector>
 
 #include "base/format.h"
 #include "base/log.h"
 
 namespace leto::server {
+namespace {
+
+constexpr const char* kLostBefore = "ERR this node lost its leadership before it could hand it over";
+
+}  // namespace
 
 raft::NodeId best_successor(const raft::Raft& raft, raft::NodeId self, uint64_t ticks) {
   raft::NodeId best = raft::kNobody;
@@ -44,28 +50,54 @@ std::string Handover::objection(raft::NodeId to) const {
   return {};
 }
 
+void Handover::note_members() {
+  const std::vector<raft::Member>& members = replica_.raft().configuration().members;
+  for (const raft::Member& member : members) member_since_us_.try_emplace(member.node, environment_.clock.monotonic_us());
+  if (member_since_us_.size() == members.size()) return;
+  std::erase_if(member_since_us_, [this](const auto& each) { return replica_.raft().configuration().find(each.first) == nullptr; });
+}
+
+// It votes for itself, and this node for it.
+bool Handover::can_win(raft::NodeId to) const {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  return replica_.raft().configuration().has_quorum([&](raft::NodeId node) {
+    const auto since = member_since_us_.find(node);
+    const bool is_young = since == member_since_us_.end() || now_us - since->second < options_.election_timeout_ms * 1000;
+    return node == to || node == self_ || !is_young;
+  });
+}
+
 void Handover::begin(raft::NodeId to, Done done) {
   if (to == raft::kNobody) to = best_successor(replica_.raft(), self_, options_.election_timeout_ms / kTickMs);
   if (const std::string error = objection(to); !error.empty()) return done(error);
-  LETO_LOG(kNotice, "handing leadership over to %s", name_of(to).c_str());
   to_ = to;
   done_ = std::move(done);
+  began_us_ = environment_.clock.monotonic_us();
+  stage_ = Stage::kAwaitsVotes;
+  note_members();
+  await_votes();
+}
+
+void Handover::advance() {
+  note_members();
+  if (stage_ == Stage::kAwaitsVotes) await_votes();
+  if (stage_ == Stage::kDraining) drain();
+  if (stage_ == Stage::kTransferring) watch_transfer();
+  if (stage_ == Stage::kAwaitsLeader) await_leader();
+}
+
+void Handover::await_votes() {
+  if (replica_.raft().role() != raft::Role::kLeader) return finish(kLostBefore);
+  if (!can_win(to_)) return;
+  LETO_LOG(kNotice, "handing leadership over to %s", name_of(to_).c_str());
   began_us_ = environment_.clock.monotonic_us();
   stage_ = Stage::kDraining;
   replica_.hold_writes(true);
   environment_.waker.wake();
 }
 
-void Handover::advance() {
-  if (stage_ == Stage::kDraining) drain();
-  if (stage_ == Stage::kTransferring) watch_transfer();
-  if (stage_ == Stage::kAwaitsLeader) await_leader();
-}
-
 void Handover::drain() {
-  if (replica_.raft().role() != raft::Role::kLeader) {
-    return finish("ERR this node lost its leadership before it could hand it over");
-  }
+  if (replica_.raft().role() != raft::Role::kLeader) return finish(kLostBefore);
   const bool is_late = environment_.clock.monotonic_us() - began_us_ >= options_.election_timeout_ms * 1000;
   if (!replica_.drained()) {
     if (is_late) finish("ERR the writes under way were not committed in time; this node leads on");

@@ -1,12 +1,14 @@
-// Handing leadership over on request. First everything that was proposed is committed, so that no write ends as
-// UNKNOWN; then one voter is told to campaign. Writes that arrive meanwhile wait in the replica. Refuses to know
-// who asked for it and what follows.
+// Handing leadership over on request. First it waits until the chosen node can win: a node that has just started gives no vote
+// for an election timeout (D18), and one that has just joined may be a voter by then. Then everything that was proposed is
+// committed, so that no write ends as UNKNOWN; then one voter is told to campaign. Writes that arrive in these two steps
+// wait in the replica. Refuses to know who asked for it and what follows.
 //
 // Invariants: one at a time; writes are held for at most two election timeouts; `done` is called once.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 
 #include "server/environment.h"
@@ -31,10 +33,13 @@ class Handover {
   void advance();
 
  private:
-  enum class Stage : uint8_t { kNone, kDraining, kTransferring, kAwaitsLeader };
+  enum class Stage : uint8_t { kNone, kAwaitsVotes, kDraining, kTransferring, kAwaitsLeader };
 
   std::string objection(raft::NodeId to) const;
   std::string name_of(raft::NodeId node) const;
+  void note_members();
+  bool can_win(raft::NodeId to) const;
+  void await_votes();
   void drain();
   void watch_transfer();
   void await_leader();
@@ -46,7 +51,8 @@ class Handover {
   const raft::NodeId self_;
   Stage stage_ = Stage::kNone;
   raft::NodeId to_ = raft::kNobody;
-  uint64_t began_us_ = 0;
+  uint64_t began_us_ = 0;   // The stage, or the one before it.
+  std::map<raft::NodeId, uint64_t> member_since_us_;   // When each member was first seen to be one.
   Done done_;
 };
 

@@ -65,6 +65,68 @@ TEST_CASE("TRANSFER says why not: nobody of that id, the leader itself, one that
   CHECK(alone.take(session) == "-ERR no other voter answers that could lead\r\n");
 }
 
+// Two voters, and two more that joined just now: three votes are needed, and those two give none for an election timeout (D18).
+struct YoungVotersTest : LeaderUnderTest {
+  YoungVotersTest() : LeaderUnderTest(2) {
+    peers.ticks(ticks_in(options.election_timeout_ms) + 1);
+    peers.answering = {2, 3, 4};
+    for (const char* id : {"id3", "id4"}) send(session, {"JOIN", base::format("10.0.0.%s:15379", id + 2), id});
+    for (raft::NodeId number = 3; number <= 4; ++number) {
+      REQUIRE(!network.dials.empty());
+      const FakeNetwork::Dial dial = network.dials.front();
+      network.dials.erase(network.dials.begin());
+      dial.done(Network::Found{.member = member_of(number)});
+    }
+    const auto is_done = [this] { return node->members().voter_count() == 4 && !node->members().is_joint(); };
+    for (int tick = 0; tick < ticks_in(options.election_timeout_ms) - 10 && !is_done(); ++tick, ++age) peers.ticks(1);
+    REQUIRE(is_done());
+    CHECK(take(session) == "+OK\r\n+OK\r\n");
+  }
+  SessionRef session = node->open_session();
+  int age = 0;   // In ticks: since when they are members, or some time less.
+};
+
+TEST_CASE("leadership is not handed over before who takes over can win: voters that joined just now give no votes") {
+  YoungVotersTest it;
+  SUBCASE("on request") { it.send(it.session, {"TRANSFER", "id2"}); }
+  SUBCASE("as the leader leaves") { it.send(it.session, {"LEAVE", "id1"}); }
+  const SessionRef other = it.node->open_session();
+  const auto is_handing_over = [&it] { return it.node->raft().transferring_to() != raft::kNobody; };
+  const int waits = ticks_in(it.options.election_timeout_ms) - it.age;
+  for (int tick = 0; tick < waits - 3; ++tick) {
+    it.peers.ticks(1);
+    REQUIRE(!is_handing_over());
+  }
+  // Writes do not wait for that.
+  it.send(other, {"SET", "k", "v"});
+  it.peers.ticks(1);
+  CHECK(it.take(other) == "+OK\r\n");
+  CHECK(it.session->output().empty());
+  for (int tick = 0; tick < 5 && !is_handing_over(); ++tick) it.peers.ticks(1);
+  CHECK(is_handing_over());
+}
+
+TEST_CASE("old voters that are enough are not kept waiting by one that joined just now") {
+  YoungVotersTest it;
+  const SessionRef other = it.node->open_session();
+  it.send(other, {"LEAVE", "id4"});
+  it.peers.ticks(4);
+  CHECK(it.take(other) == "+OK\r\n");
+  REQUIRE(it.node->members().voter_count() == 3);
+  it.peers.ticks(2);
+  it.send(it.session, {"TRANSFER", "id2"});
+  it.peers.exchange();
+  CHECK(it.node->raft().transferring_to() == 2);
+}
+
+TEST_CASE("a leader that loses its leadership while it waits for votes says that nothing was handed over") {
+  YoungVotersTest it;
+  it.send(it.session, {"TRANSFER", "id2"});
+  it.peers.ticks(1);
+  it.lose_leadership_to(2);
+  CHECK(it.take(it.session) == "-ERR this node lost its leadership before it could hand it over\r\n");
+}
+
 TEST_CASE("a TRANSFER to which nobody reacts ends within an election timeout, and this node leads on") {
   HandoverTest it;
   it.send(it.session, {"TRANSFER", "id2"});
