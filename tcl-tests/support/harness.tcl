@@ -80,7 +80,7 @@ proc harness::run_test {name body} {
     process::end_all
     process::forget_all
     node::forget_all
-    if {$code == 0 || $skipped} { ::file delete -force $directory }
+    if {($code == 0 || $skipped) && ![info exists ::env(LETO_KEEP)]} { ::file delete -force $directory }
 }
 
 # Fails, with all that they say, if a sanitizer found something in a process of this test.
