@@ -142,7 +142,7 @@ base::Status SqliteLogStore::start() {
   if (status.is_ok()) status = database_->rewrite_wal();
   if (status.is_ok()) status = database_->checkpoint_whole();
   uint64_t wal_bytes = 0;
-  const bool grows = has_room_for(2 * options_.wal_bytes);
+  const bool grows = has_room_for(options_.wal_bytes);
   if (status.is_ok()) status = database_->grow_wal(grows ? options_.wal_bytes : std::min(kWalBytesMin, options_.wal_bytes), wal_bytes);
   if (status.is_ok()) status = note_wal_bytes(wal_bytes);
   if (!status.is_ok()) return status;
@@ -153,14 +153,14 @@ base::Status SqliteLogStore::start() {
   shape_.segments = std::move(contents.segments);
   for (const Segment& segment : shape_.segments) shape_.bytes += segment.bytes;
   ballast_.find();
-  if (has_room_for(ballast_.wanted_bytes())) ballast_.make();
+  if (has_room_for(options_.ballast_bytes)) ballast_.make();
   return {};
 }
 
 // What a nearly full disk has left is for those who cannot do without it.
 bool SqliteLogStore::has_room_for(uint64_t bytes) const {
   base::Result<uint64_t> free = free_bytes();
-  return !free.is_ok() || free.value() >= bytes + options_.spare_bytes;
+  return !free.is_ok() || free.value() >= bytes + std::max(bytes, options_.spare_bytes);
 }
 
 // In the file itself, so that a WAL that is gone cannot take the row along. A full disk has no row: nobody misses it until

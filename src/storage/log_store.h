@@ -39,8 +39,8 @@ struct LogStoreOptions {
   size_t wal_bytes = 16 << 20;        // The WAL is grown to so many by open(), so that commits overwrite.
   uint64_t ballast_bytes = 0;         // Of the file to be given away when the disk is full; 0: none.
   FreeBytes free_bytes = {};          // Not set: there is always room.
-  uint64_t spare_bytes = 0;           // open() makes no ballast, and grows the WAL but a little, unless twice their size and so
-                                      // many bytes are free.
+  uint64_t spare_bytes = 0;           // open() makes no ballast, and grows the WAL but a little, unless that leaves so many bytes
+                                      // free, and as many as it takes.
   bool must_have_identity = false;    // There are keys files: a raft.db without an identity has lost it, and is damaged.
 };
 
