@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "command/context.h"
@@ -29,6 +30,10 @@ class Membership {
   void leave(command::Ticket ticket, const command::LeaveRequest& request);
   // An empty id: to the best voter.
   void transfer(command::Ticket ticket, std::string_view id);
+  // To the best voter; `done` is told why not, by an empty text that it leads, also before this returns. REQUIRES: this node
+  // leads.
+  void hand_over(Handover::Done done) { handover_.begin(raft::kNobody, std::move(done)); }
+  bool handing_over() const { return handover_.under_way(); }
   // This leader would rather have `to` lead. False, and nothing begins, while something else is under way here. REQUIRES:
   // this node leads.
   bool give_way(raft::NodeId to);

@@ -181,6 +181,7 @@ class Node final : public command::Services {
   void loaded(base::Result<LoadedKeys> result);
   void switch_keys_file_if_due();
   void on_snapshot_message(const raft::Message& message);
+  void refuse_writes_to_end();
   void advance_shutdown();
   void finish_shutdown();
 

@@ -3,7 +3,7 @@
 
 #include "base/log.h"
 #include "server/flusher.h"
-#include "server/handover.h"
+#include "server/membership.h"
 #include "server/node.h"
 #include "server/replica.h"
 
@@ -15,18 +15,19 @@ void Node::begin_shutdown(std::function<void()> done) {
   shutdown_done_ = std::move(done);
   shutdown_deadline_us_ =
       environment_.clock.monotonic_us() + options_.shutdown_timeout_seconds * 1000000;
-  replica_->refuse_writes("CLUSTERDOWN this node is shutting down");
-  const raft::NodeId successor = best_successor(replica_->raft(), identity_.node, options_.election_timeout_ms / kTickMs);
-  const bool leads = replica_->raft().role() == raft::Role::kLeader;
-  if (leads && successor != raft::kNobody) {
+  const raft::Raft& raft = replica_->raft();
+  if (raft.role() == raft::Role::kLeader && raft.configuration().voter_count() > 1) {
     LETO_LOG(kNotice, "shutting down: handing leadership over");
-    const raft::TransferResult result = replica_->raft().transfer(successor);
-    if (result != raft::TransferResult::kAccepted) {
-      LETO_LOG(kWarning, "shutting down: nobody can take leadership over now");
-    }
+    membership_->hand_over([](const std::string& error) {
+      if (!error.empty()) LETO_LOG(kWarning, "shutting down: leadership was not handed over: %s", error.c_str());
+    });
   }
+  // What is written before that is answered, and what comes meanwhile goes to who leads then.
+  if (!membership_->handing_over()) refuse_writes_to_end();
   environment_.waker.wake();
 }
+
+void Node::refuse_writes_to_end() { replica_->refuse_writes("CLUSTERDOWN this node is shutting down"); }
 
 bool Node::shutting_down() const { return shutdown_ != Shutdown::kNo; }
 
@@ -37,11 +38,8 @@ void Node::advance_shutdown() {
     finish_shutdown();
     return;
   }
-  if (shutdown_ != Shutdown::kTransferring) return;
-  const raft::Raft& raft = replica_->raft();
-  const bool hands_over =
-      raft.role() == raft::Role::kLeader && raft.transferring_to() != raft::kNobody;
-  if (hands_over) return;
+  if (shutdown_ != Shutdown::kTransferring || membership_->handing_over()) return;
+  refuse_writes_to_end();
   shutdown_ = Shutdown::kFlushing;
   if (loading_ || !cannot_apply_.empty()) return finish_shutdown();
   flusher_->flush([this](const base::Status& status) {

@@ -235,7 +235,10 @@ TEST_CASE("what is lost with leadership is UNKNOWN if it was proposed, and not t
 TEST_CASE("a node that shuts down takes nothing more") {
   ServingLeader test;
   test.node->begin_shutdown([] {});
+  // It waits until another node leads, which gets it then.
   test.bring(test.frame(1, {{"INCR", "n"}}));
+  CHECK(test.answers().empty());
+  test.lose_leadership_to(3);
   CHECK(test.answers() == Answers{"1:not taken"});
 }
 
