@@ -147,7 +147,8 @@ Microseconds longest_pause(server::FollowerWrites mode, Way way, bool at_followe
     const Told told = moved_by(parameters, way, at_followers);
     for (const std::string& error : told.errors) {
       CHECK_MESSAGE(is_refusal(error), error);
-      CHECK_MESSAGE((mode != server::FollowerWrites::kForward || (way == Way::kLeave && error.ends_with("removed from its cluster"))), error);
+      const bool was_removed = way == Way::kLeave && error.ends_with("removed from its cluster");
+      CHECK_MESSAGE((mode != server::FollowerWrites::kForward || was_removed), error);
       CHECK_FALSE(at_followers);
     }
     CHECK(told.longest_pause() < kPauseMax);
