@@ -1,5 +1,6 @@
 #include "raft/checker.h"
 
+#include <algorithm>
 #include <cinttypes>
 
 #include "base/format.h"
@@ -90,14 +91,15 @@ void Checker::on_write(const Node& node, const raft::Write& write) {
     if (write.append[i].id.index != write.append[0].id.index + i)
       violated(format("D4: node %" PRIu64 " appends %" PRIu64 " behind %" PRIu64 " in one write", node.id,
                       write.append[i].id.index, write.append[i - 1].id.index));
-  reached_.installs += write.install.has_value();
-  reached_.truncations += write.truncate_from.has_value();
+  coverage_.note(Reached::kInstalled, write.install.has_value());
+  coverage_.note(Reached::kTruncated, write.truncate_from.has_value());
   for (const Entry& entry : write.append) {
     Configuration configuration;
     if (entry.kind != raft::EntryKind::kConfiguration || !raft::decode_configuration(*entry.payload, configuration))
       continue;
-    ++reached_.configurations;
-    reached_.joint += configuration.is_joint();
+    const auto is_learner = [](const raft::Member& member) { return member.role == raft::MemberRole::kLearner; };
+    coverage_.note(Reached::kJoint, configuration.is_joint());
+    coverage_.note(Reached::kLearner, std::any_of(configuration.members.begin(), configuration.members.end(), is_learner));
   }
   note_entries(write.append.empty() ? EntryId{} : id_before(node.log, write.append.front().id.index), write.append);
 }
@@ -129,14 +131,14 @@ void Checker::on_apply(const Node& node, const Entry& entry) {
 }
 
 void Checker::on_compact(const Node& node) {
-  ++reached_.compactions;
+  coverage_.note(Reached::kCompacted);
   if (node.disk.base > node.applied_durable)
     violated(format("D10: node %" PRIu64 " compacts through %" PRIu64 ", its keys are durable at %" PRIu64, node.id,
                     node.disk.base, node.applied_durable));
 }
 
 void Checker::on_swap(const Node& node, const Snapshot& snapshot) {
-  ++reached_.swaps;
+  coverage_.note(Reached::kSwapped);
   EntryId last;
   for (const Entry& entry : snapshot.entries) {
     const auto known = committed_.find(entry.id.index);
@@ -155,7 +157,7 @@ void Checker::on_swap(const Node& node, const Snapshot& snapshot) {
 }
 
 void Checker::on_read(const Node& node, Index index, Index floor) {
-  ++reached_.reads;
+  coverage_.note(Reached::kRead);
   if (node.raft->installing() && index + 1 < node.raft->first_index())
     violated(format("D9: node %" PRIu64 " reads at %" PRIu64 " before the snapshot was swapped in", node.id, index));
   if (index < floor)
@@ -164,9 +166,9 @@ void Checker::on_read(const Node& node, Index index, Index floor) {
 }
 
 void Checker::on_restart(const Node& node) {
+  if (seen_.contains(node.id)) coverage_.note(Reached::kRestarted);
   Seen& seen = seen_[node.id];
   note_entries({}, node.disk.log);
-  ++reached_.restarts;
   if (node.raft->term() != node.disk.hard_state.term || node.raft->voted_for() != node.disk.hard_state.voted_for ||
       node.raft->last().index != node.disk.log.size() || node.raft->first_index() != node.disk.base + 1)
     violated(format("I12: node %" PRIu64 " started as another than its disk says", node.id));
@@ -222,7 +224,7 @@ void Checker::check_leader(const std::map<NodeId, Node>&, const Node& node, Seen
   const Term term = node.raft->term();
   if (seen.leads == term) return;
   seen.leads = term;
-  ++reached_.leaders;
+  coverage_.note(Reached::kElected);
   const auto [known, is_new] = leaders_.insert({term, node.id});
   if (!is_new && known->second != node.id)
     violated(format("I1: nodes %" PRIu64 " and %" PRIu64 " lead term %" PRIu64, known->second, node.id, term));

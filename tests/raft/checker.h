@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "raft/coverage.h"
 #include "raft/raft.h"
 
 namespace leto::raft_test {
@@ -22,19 +23,6 @@ struct Disk {
   raft::Index base = 0;
   raft::Configuration initial;      // In force before index 1.
   std::deque<raft::Write> queue;    // Handed over, not durable.
-};
-
-// How often what makes a run worth something happened.
-struct Reached {
-  size_t leaders = 0;
-  size_t truncations = 0;
-  size_t configurations = 0;   // Written anywhere.
-  size_t joint = 0;            // Of these.
-  size_t restarts = 0;
-  size_t reads = 0;            // Answered with an index.
-  size_t compactions = 0;
-  size_t installs = 0;         // Switches to a snapshot that were handed over,
-  size_t swaps = 0;            // and keyspaces that were swapped in.
 };
 
 class Checker {
@@ -61,7 +49,7 @@ class Checker {
 
   raft::Index highest_committed() const { return committed_.empty() ? 0 : committed_.rbegin()->first; }
   const std::vector<std::string>& violations() const { return violations_; }
-  const Reached& reached() const { return reached_; }
+  Coverage& coverage() { return coverage_; }
   // Appends what later events are judged by.
   void fingerprint(std::string& bytes) const;
   // All of them in one text; empty if there are none.
@@ -89,7 +77,7 @@ class Checker {
   std::map<raft::EntryId, std::pair<raft::EntryId, std::string>> entries_;  // Its predecessor and payload.
   std::map<raft::Index, raft::EntryId> committed_;
   std::vector<std::string> violations_;
-  Reached reached_;
+  Coverage coverage_;
 };
 
 }  // namespace leto::raft_test

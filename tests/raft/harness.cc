@@ -217,7 +217,11 @@ void Cluster::start(NodeId id) {
 
 void Cluster::crash(NodeId id, size_t writes_kept) {
   Node& node = this->node(id);
+  Coverage& coverage = checker_.coverage();
+  coverage.note(Reached::kCrashed, is_up(id));
+  coverage.note(Reached::kWritesLost, node.disk.queue.size() > writes_kept);
   for (size_t i = 0; i < writes_kept && !node.disk.queue.empty(); ++i) {
+    coverage.note(Reached::kUnansweredKept, !node.disk.queue.front().after_durable.empty());
     node.disk.queue.front().after_durable.clear();
     complete_oldest(node);
   }
@@ -230,6 +234,7 @@ void Cluster::crash(NodeId id, size_t writes_kept) {
   node.received.reset();
   node.switched.reset();
   node.wanted.reset();
+  node.disk_is_stalled = false;
   node.raft.reset();
   note(format("%" PRIu64 " dies", id));
 }
@@ -272,6 +277,7 @@ bool Cluster::tick_to_timeout(NodeId id) {
 
 raft::ProposeResult Cluster::propose(NodeId id, const std::string& text) {
   const raft::ProposeResult result = raft(id).propose(make_payload(text), nullptr);
+  checker_.coverage().note(Reached::kWriteRefused, result != raft::ProposeResult::kAccepted);
   pump(id);
   return result;
 }
@@ -284,6 +290,7 @@ void Cluster::read(NodeId id, uint64_t context) {
 
 raft::TransferResult Cluster::transfer(NodeId id, NodeId to) {
   const raft::TransferResult result = raft(id).transfer(to);
+  checker_.coverage().note(Reached::kTransfer, raft(id).transferring_to() != 0 && result == raft::TransferResult::kAccepted);
   pump(id);
   return result;
 }
@@ -292,6 +299,7 @@ raft::ChangeResult Cluster::change(NodeId id, const Configuration& target) {
   const raft::ChangeResult result = raft(id).change_config(target);
   node(id).wanted.reset();
   if (result == raft::ChangeResult::kAsksWhoLives) node(id).wanted = target;
+  checker_.coverage().note(Reached::kAskedWhoLives, node(id).wanted.has_value());
   pump(id);
   return result;
 }
@@ -311,11 +319,18 @@ const char* name_of(raft::ChangeResult result) {
 }
 
 void Cluster::stall_disk(NodeId id, bool stalled) {
+  const bool led = raft(id).role() == raft::Role::kLeader;
+  const bool changes = std::exchange(node(id).disk_is_stalled, stalled) != stalled;
   raft(id).disk_stalled(stalled);
+  const bool leads_on = raft(id).role() == raft::Role::kLeader && raft(id).transferring_to() == 0;
+  checker_.coverage().note(stalled ? Reached::kStalled : Reached::kStallOver, changes);
+  checker_.coverage().note(Reached::kStalledLeader, stalled && changes && led && !leads_on);
   pump(id);
 }
 
 void Cluster::unreachable(NodeId id, NodeId peer) {
+  for (const raft::PeerView& view : raft(id).peers())
+    checker_.coverage().note(Reached::kUnreachable, view.node == peer && view.in_flight_messages > 0);
   raft(id).peer_unreachable(peer);
   pump(id);
 }
@@ -323,6 +338,8 @@ void Cluster::unreachable(NodeId id, NodeId peer) {
 void Cluster::take_in(NodeId id, const Message& message) {
   const Index commit_before = raft(id).commit_index();
   raft(id).step(message);
+  if (std::holds_alternative<raft::TimeoutNow>(message.body))
+    checker_.coverage().note(Reached::kHandedOver, raft(id).role() == raft::Role::kCandidate);
   if (const auto* append = std::get_if<raft::AppendEntries>(&message.body))
     checker_.on_appended(node(id), *append, commit_before);
 }
@@ -366,6 +383,7 @@ void Cluster::carry_out(Node& node, raft::Output output) {
   if (!output.apply.empty()) node.raft->applied(output.apply.back().id.index);
   for (const raft::ReadReady& read : output.reads) {
     if (read.ok) checker_.on_read(node, read.index, node.read_floors[read.context]);
+    else checker_.coverage().note(Reached::kReadFailed);
     node.read_floors.erase(read.context);
     node.reads.push_back(read);
     note(format("%" PRIu64 " read %" PRIu64 " %s", node.id, read.context,
@@ -389,7 +407,7 @@ void Cluster::send(Node& node, const Message& message) {
                               std::holds_alternative<raft::InstallSnapshotReply>(message.body);
   const auto text = [&message] { return describe(message); };
   is_of_snapshot ? note(text()) : note_detail(text);
-  if (!cut_.contains({message.from, message.to})) network_.push_back(message);
+  if (!is_cut_off(message)) network_.push_back(message);
 }
 
 void Cluster::store(Node& node, const raft::Write& write) {
@@ -439,30 +457,51 @@ void Cluster::answer_load(Node& node) {
 
 void Cluster::answer_loads(NodeId id) {
   Node& node = this->node(id);
+  checker_.coverage().note(Reached::kLateLoad, node.loads.size());
   while (!node.loads.empty()) answer_load(node);
   pump(id);
 }
 
-void Cluster::deliver_at(size_t position) {
-  const Message message = std::move(network_[position]);
-  network_.erase(network_.begin() + static_cast<ptrdiff_t>(position));
+bool Cluster::can_arrive(const Message& message) {
   const auto receiver = nodes_.find(message.to);
-  if (receiver == nodes_.end() || !receiver->second.raft || cut_.contains({message.from, message.to})) return;
+  return receiver != nodes_.end() && receiver->second.raft && !cut_.contains({message.from, message.to});
+}
+
+bool Cluster::is_cut_off(const Message& message) {
+  const auto cut = cut_.find({message.from, message.to});
+  if (cut != cut_.end()) checker_.coverage().note(cut->second);
+  return cut != cut_.end();
+}
+
+Message Cluster::take_out(size_t position) {
+  Message message = std::move(network_[position]);
+  network_.erase(network_.begin() + static_cast<ptrdiff_t>(position));
+  return message;
+}
+
+void Cluster::deliver_at(size_t position) {
+  const Message message = take_out(position);
+  if (is_cut_off(message)) return;
+  if (!can_arrive(message)) return checker_.coverage().note(Reached::kLostAtDead);
+  const auto is_earlier = [&](const Message& other) { return other.from == message.from && other.to == message.to; };
+  const auto end = network_.begin() + static_cast<ptrdiff_t>(position);
+  checker_.coverage().note(Reached::kOvertaken, std::any_of(network_.begin(), end, is_earlier));
   step(message.to, message);
 }
 
 void Cluster::deliver_together(size_t first, size_t second) {
   const Message messages[] = {network_[first], network_[second]};
-  drop_at(std::max(first, second));
-  drop_at(std::min(first, second));
+  take_out(std::max(first, second));
+  take_out(std::min(first, second));
   for (const Message& message : messages) take_in(message.to, message);
   pump(messages[0].to);
 }
 
-void Cluster::drop_at(size_t position) { network_.erase(network_.begin() + static_cast<ptrdiff_t>(position)); }
+void Cluster::drop_at(size_t position) { checker_.coverage().note(Reached::kDropped, can_arrive(take_out(position))); }
 
 void Cluster::duplicate_at(size_t position) {
   const Message copy = network_[position];
+  checker_.coverage().note(Reached::kDuplicated, can_arrive(copy));
   network_.push_back(copy);
 }
 
@@ -499,7 +538,12 @@ void Cluster::partition(const std::vector<std::vector<NodeId>>& groups) {
     for (const std::vector<NodeId>& other : groups)
       for (const NodeId from : side)
         for (const NodeId to : other)
-          if (&side != &other) cut(from, to);
+          if (&side != &other) cut(from, to, Reached::kLostInPartition);
+}
+
+void Cluster::heal() {
+  checker_.coverage().note(Reached::kHealed, !cut_.empty());
+  cut_.clear();
 }
 
 NodeId Cluster::leader() {

@@ -95,6 +95,7 @@ struct Node {
   Disk disk;
   bool disk_is_manual = false;        // Writes become durable by sync() only.
   bool loads_are_manual = false;      // Loads are answered by answer_loads() only.
+  bool disk_is_stalled = false;       // The core was told so.
   bool keys_are_manual = false;       // A received snapshot waits for install(), its keyspace for load_keys().
   size_t chunk_bytes = 1000;
   std::vector<Entry> log;             // As the core sees it, durable or not.
@@ -175,9 +176,10 @@ class Cluster {
   size_t drop(NodeId from = 0, NodeId to = 0);
   // Delivers until nothing is on its way.
   void settle();
-  void cut(NodeId from, NodeId to) { cut_.insert({from, to}); }
+  // What is lost there is noted as `what`.
+  void cut(NodeId from, NodeId to, Reached what = Reached::kLostOneWay) { cut_.emplace(std::pair(from, to), what); }
   void partition(const std::vector<std::vector<NodeId>>& groups);
-  void heal() { cut_.clear(); }
+  void heal();
 
   // The one that leads in the highest term, or 0.
   NodeId leader();
@@ -193,6 +195,10 @@ class Cluster {
 
  private:
   void take_in(NodeId id, const Message& message);
+  Message take_out(size_t position);
+  // Whether who is to get it would, if it were delivered now.
+  bool can_arrive(const Message& message);
+  bool is_cut_off(const Message& message);
   void pump(NodeId id);
   void change_again(Node& node);
   void carry_out(Node& node, raft::Output output);
@@ -220,7 +226,7 @@ class Cluster {
   raft::Options options_;
   std::map<NodeId, Node> nodes_;
   std::deque<Message> network_;
-  std::set<std::pair<NodeId, NodeId>> cut_;
+  std::map<std::pair<NodeId, NodeId>, Reached> cut_;  // As what a message lost there is noted.
   Checker checker_;
   std::map<std::string, std::shared_ptr<const Snapshot>> snapshots_;  // By their bytes.
   std::vector<std::string> events_;

@@ -49,6 +49,7 @@ void Cluster::start_snapshot(Node& node, NodeId peer) {
       configuration_at({.entries = snapshot->entries, .initial = node.initial}, snapshot->last.index);
   snapshot->bytes = bytes_of(*snapshot);
   snapshots_[snapshot->bytes] = snapshot;
+  checker_.coverage().note(Reached::kSnapshotStarted);
   note(format("%" PRIu64 " starts snapshot %" PRIu64 " at %" PRIu64 " for %" PRIu64, node.id, ++node.snapshots_made,
               snapshot->last.index, peer));
   node.sending[peer] = {.number = node.snapshots_made, .snapshot = std::move(snapshot), .silent_ticks = 0};
@@ -86,6 +87,7 @@ void Cluster::on_snapshot_answer(Node& node, NodeId peer, const raft::InstallSna
 
 void Cluster::fail_snapshot(NodeId id, NodeId peer) {
   Node& node = this->node(id);
+  checker_.coverage().note(Reached::kSnapshotGivenUp);
   note(format("%" PRIu64 " gives up the snapshot for %" PRIu64, id, peer));
   node.sending.erase(peer);
   node.raft->snapshot_failed(peer);
@@ -135,6 +137,7 @@ void Cluster::offer_snapshot(Node& node) {
   if (!node.received) return;
   const bool is_taken = node.raft->install_snapshot(*node.received);
   if (!is_taken) {
+    checker_.coverage().note(Reached::kSnapshotDiscarded);
     note(format("%" PRIu64 " discards the snapshot at %" PRIu64, node.id, node.received->last.index));
     node.keys_files.erase(node.received->keys_generation);
   }
