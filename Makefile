@@ -110,7 +110,7 @@ sim: $(if $(SIM_THERE),$(BIN)/leto-sim)  ## simulate whole clusters: SEED=7 WITH
 	  echo "make sim: tests/sim is empty")
 
 .PHONY: soak
-soak: build-tests  ## seeds that nobody has run yet, of the core and of whole clusters, and the fuzzers: HOURS=1 or T=seconds
+soak: build-tests  ## seeds that nobody has run yet, of the core and of whole clusters, and the fuzzers; from 1800 s on the long tests first: HOURS=1 or T=seconds
 	@tools/soak $(BIN) $(or $(T),$(shell echo $$(($(or $(HOURS),1) * 3600)))) $(FIRST)
 
 .PHONY: chaos
