@@ -53,8 +53,9 @@ class Mutant:
 
     @property
     def is_core(self):
-        """Of src/raft, or of what Raft needs kept around it: the D rules of disks, starts and snapshots, and pipelines."""
-        return self.path.startswith("src/raft/") or re.match(r"d\d+-|pipeline-", self.name) is not None
+        """Of src/raft, or of what Raft needs kept around it: the D rules of disks, starts and snapshots,
+        pipelines, and cluster time."""
+        return self.path.startswith("src/raft/") or re.match(r"d\d+-|pipeline-|time-", self.name) is not None
 
 
 def parse(path):
