@@ -75,3 +75,103 @@ test "no request waits longer than request-timeout" {
     assert_match $answer "-CLUSTERDOWN *"
     assert {$milliseconds < [scaled 2500]} "GET waited $milliseconds ms"
 }
+
+# What a GET may say while the value `new` is the one that was acknowledged last.
+proc assert_new_or_refused {answer new what} {
+    if {$answer eq $new || [regexp {^-(CLUSTERDOWN|MOVED|not leader)} $answer]} return
+    error "$what: expected $new or a refusal, got [printable $answer]"
+}
+
+# Stops the leader for as long as another one is elected and acknowledges a write, and lets it go on with GETs that were
+# sent to it meanwhile. Returns how many of their answers were the value.
+proc stand_still {nodes round} {
+    set stopped [leader_of $nodes]
+    assert_equal [call_node $stopped SET key old$round] OK
+    set readers [lmap i {1 2 3 4 5 6} { connect $stopped }]
+    foreach reader $readers { assert_equal [ask $reader GET key] old$round }
+    process::signal STOP $node::pid($stopped)
+    # What waits longest is looked at first: these connections, before any message of the next leader.
+    foreach reader $readers { resp::send $reader PING }
+    set leader [leader_of [others $nodes $stopped]]
+    wait_for_condition "the next leader takes a write" 10000 {[node_ask $leader SET key new$round] eq "OK"}
+    set count 0
+    foreach reader $readers gets {1 1 1 50 50 300} {
+        resp::write $reader [string repeat [resp::encode {GET key}] $gets]
+        incr count $gets
+    }
+    process::signal CONT $node::pid($stopped)
+    set answers {}
+    foreach reader $readers gets {1 1 1 50 50 300} {
+        assert_equal [lindex [resp::reply $reader] 1] PONG
+        while {[incr gets -1] >= 0} { lappend answers [resp::text [resp::reply $reader]] }
+    }
+    set served [llength [lsearch -all -exact $answers new$round]]
+    wait_for_condition "it answers with a value" 10000 {[string index [lindex [lappend answers [ask $reader GET key]] end] 0] ne "-"}
+    foreach answer $answers { assert_new_or_refused $answer new$round "round $round" }
+    foreach reader $readers { resp::close $reader }
+    return "$served of $count"
+}
+
+test "a leader that stood still past its lease answers nothing that is older than what the next one acknowledged" -timeout 120 {
+    set nodes [start_cluster 3 {-read-consistency lease}]
+    set rounds [expr {$harness::long ? 60 : 8}]
+    for {set round 1} {$round <= $rounds} {incr round} {
+        lappend served [stand_still $nodes $round]
+        wait_members $nodes
+    }
+    note "GETs sent to a leader that stood still and answered with the new value: [join [lsort -unique $served] {, }]"
+    assert_same_digest $nodes
+}
+
+# Writes at the leader and reads at a follower whose log's fsyncs take long, so that it has not applied what it is asked for, until
+# the answer is the value before the write, or `tries` times. Returns the answers' ages: `new` or `old`.
+proc ages_at_slow_follower {leader follower tries} {
+    set ages {}
+    while {[llength $ages] < $tries && "old" ni $ages} {
+        wait_caught_up [list $leader $follower]
+        set before [call_node $leader GET key]
+        assert_equal [call_node $leader SET key [incr ::written]] OK
+        set answer [call_node $follower GET key]
+        assert {$answer in [list $before $::written]} "GET gave $answer between $before and $::written"
+        lappend ages [expr {$answer eq $::written ? "new" : "old"}]
+    }
+    return $ages
+}
+set written 0
+
+test "a follower sees under lease what was acknowledged, under local what it has; CONFIG SET changes it at once and back" -timeout 60 {
+    set nodes [start_cluster 3 {-read-consistency lease}]
+    set leader [leader_of $nodes]
+    set follower [lindex [others $nodes $leader] 0]
+    call_node $leader SET key $::written
+    call_node $follower DEBUG SYNC-DELAY 1000
+    assert_equal [ages_at_slow_follower $leader $follower 2] {new new}
+    call_node $follower CONFIG SET read-consistency local
+    assert_equal [lindex [ages_at_slow_follower $leader $follower 5] end] old "local reads do not ask the leader"
+    call_node $follower CONFIG SET read-consistency lease
+    assert_equal [ages_at_slow_follower $leader $follower 2] {new new}
+    call_node $follower CONFIG SET read-consistency linearizable
+    assert_equal [ages_at_slow_follower $leader $follower 1] new
+    call_node $follower DEBUG SYNC-DELAY 0
+    wait_members $nodes
+}
+
+test "a node without a majority answers reads under local alone, also within one pipeline that changes it" -timeout 60 {
+    set nodes [start_cluster 3 {-read-consistency local}]
+    foreach last [lrange $nodes 0 1] {
+        wait_members $nodes
+        assert_equal [call_node [leader_of $nodes] SET key $last] OK
+        wait_caught_up $nodes
+        kill9 {*}[others $nodes $last]
+        set connection [connect $last]
+        wait_for_condition "it has no leader" 8000 {[string match "-CLUSTERDOWN*" [ask $connection SET other no]]}
+        assert_equal [ask_all $connection {{GET key} {CONFIG GET read-consistency}}] [list $last {read-consistency local}]
+        set answers [ask_all $connection {{CONFIG SET read-consistency lease} {GET key} {CONFIG SET read-consistency local} {GET key}
+            {CONFIG SET read-consistency linearizable} {GET key} {CONFIG SET read-consistency local} {GET key}}]
+        foreach answer $answers expected [list OK "-CLUSTERDOWN *" OK $last OK "-CLUSTERDOWN *" OK $last] { assert_match $answer $expected }
+        foreach node [others $nodes $last] { restart $node -nowait }
+        foreach node $nodes { wait_serving $node }
+    }
+    wait_members $nodes
+    assert_same_digest $nodes
+}
