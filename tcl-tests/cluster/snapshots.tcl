@@ -225,17 +225,55 @@ test "6: a node joins a cluster whose log is compacted" -timeout 60 {
     assert_sound $nodes
 }
 
-test "7: SIGSTOP of the receiver midway, longer and shorter than the sender waits for it" -timeout 90 {
+# Of a snapshot, acknowledged by its only receiver, and its whole size: {sent size}.
+proc acknowledged {leader} {
+    regexp {,sent=(\d+),size=(\d+)} [raft_field $leader snapshot0] -> sent size
+    return [list $sent $size]
+}
+
+# Stops the receiver when it has half of a snapshot. Returns what was acknowledged by then, and the size.
+proc stop_at_half {leader follower} {
+    restart_midway $follower
+    wait_for_condition "half of it is there" 15000 {[set size [lindex [acknowledged $leader] 1]] > 0 && 2 * [lindex [acknowledged $leader] 0] > $size}
+    process::signal STOP $node::pid($follower)
+    return [acknowledged $leader]
+}
+
+test "7: SIGSTOP of the receiver midway, shorter than the sender waits for it: the same snapshot goes on where it was" -timeout 60 {
     set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
     lassign $nodes leader other follower
-    restart_midway $follower
-    process::signal STOP $node::pid($follower)
-    # The interval is the subject: the others go on meanwhile.
+    set sent_before [raft_field $leader snapshot_bytes_sent]
+    lassign [stop_at_half $leader $follower] acknowledged size
+    # Bytes that may be under way.
+    set window [expr {1 << 20}]
+    set stopped [clock milliseconds]
+    # The interval is the subject: the others go on meanwhile, and what is under way is sent again for want of an answer.
     fill $leader meanwhile 2000 500
-    if {$harness::long} { wait_for_condition "the sender gives it up" 30000 {[raft_field $leader snapshots_sent_now] == 0} }
+    wait_for_condition "a window is sent again" 10000 {
+        [raft_field $leader snapshot_bytes_sent] - $sent_before > [lindex [acknowledged $leader] 0] + $window
+    }
     process::signal CONT $node::pid($follower)
     call_node $leader CONFIG SET snapshot-rate 0
     wait_for_condition "the snapshot is installed" 20000 {[raft_field $follower snapshots_installed] == 1}
+    set milliseconds [expr {[clock milliseconds] - $stopped}]
+    set sent [expr {[raft_field $leader snapshot_bytes_sent] - $sent_before}]
+    note "$acknowledged of $size bytes were acknowledged at the stop; sent $sent in all, $milliseconds ms from the stop to the end"
+    assert_equal [raft_field $leader snapshots_made] 1
+    # Once for each second without an answer.
+    assert {$sent <= $size + $window * (1 + $milliseconds / 1000)}
+    assert {$sent < $size + $acknowledged} "it began anew"
+    assert_sound $nodes
+}
+
+test "7b: SIGSTOP of the receiver midway, longer than the sender waits for it: it gets another snapshot" -long -timeout 90 {
+    set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
+    lassign $nodes leader other follower
+    stop_at_half $leader $follower
+    wait_for_condition "the sender gives it up" 30000 {[raft_field $leader snapshots_sent_now] == 0}
+    process::signal CONT $node::pid($follower)
+    call_node $leader CONFIG SET snapshot-rate 0
+    wait_for_condition "the snapshot is installed" 20000 {[raft_field $follower snapshots_installed] == 1}
+    assert_equal [raft_field $leader snapshots_made] 2
     assert_sound $nodes
 }
 
