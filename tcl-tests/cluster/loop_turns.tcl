@@ -19,23 +19,91 @@ proc benchmark {node args} {
     assert_equal $status "exit 0" "$args: $out $err"
 }
 
-# The 99th percentile of GETs in microseconds; `between` runs before each.
-proc get_percentile {connection count {between ""}} {
+# What GETs take in microseconds, sorted, over so many milliseconds; `between` runs before each.
+proc get_times {connection milliseconds {between ""}} {
     set times {}
-    for {set i 0} {$i < $count} {incr i} {
+    set end [expr {[clock milliseconds] + $milliseconds}]
+    while {[clock milliseconds] < $end} {
         if {$between ne ""} $between
         set started [clock microseconds]
         assert_equal [ask $connection GET key] value
         lappend times [expr {[clock microseconds] - $started}]
     }
-    return [lindex [lsort -integer $times] [expr {$count * 99 / 100}]]
+    return [lsort -integer $times]
 }
+
+proc percentile {times} { return [lindex $times [expr {[llength $times] * 99 / 100}]] }
 
 # One SET is always under way.
 proc keep_writing {connection} {
     if {![resp::reply_waits $connection 0]} return
     assert_equal [lindex [resp::reply $connection] 1] OK
+    incr ::written
     resp::send $connection SET other value
+}
+
+# Clients that go on while the test waits: each has one request under way, in turn of its list, and looks every other
+# millisecond for the answer. A request stands beside the answers that it may get; a refusal is another one.
+#
+# Starts one at the node; returns its connection, which is its name.
+proc start_talk {node requests} {
+    set connection [connect $node]
+    array set ::talk [list $connection,requests $requests $connection,answers 0 $connection,wrong {} $connection,next 0]
+    ask_next $connection
+    return $connection
+}
+
+proc ask_next {connection} {
+    upvar #0 talk($connection,requests) requests talk($connection,next) next
+    resp::send $connection {*}[lindex $requests $next 0]
+    after 2 [list go_on $connection]
+}
+
+# The connection is not there any more when the test has ended.
+proc go_on {connection} {
+    if {![info exists resp::channel($connection)]} return
+    if {![resp::reply_waits $connection 0]} { return [after 2 [list go_on $connection]] }
+    take_answer $connection
+    ask_next $connection
+}
+
+proc take_answer {connection} {
+    upvar #0 talk($connection,requests) requests talk($connection,next) next
+    set answer [resp::text [resp::reply $connection]]
+    incr ::talk($connection,answers)
+    if {$answer ni [lindex $requests $next 1] && ![regexp {^-(LOADING|CLUSTERDOWN)} $answer]} {
+        lappend ::talk($connection,wrong) [string range $answer 0 100]
+    }
+    set next [expr {($next + 1) % [llength $requests]}]
+}
+
+# Ends them, once what is under way was answered. Returns how many answers each had, none of which was wrong.
+proc stop_talk {args} {
+    foreach connection $args {
+        take_answer $connection
+        resp::close $connection
+        assert_equal $::talk($connection,wrong) {} "wrong answers"
+        lappend counts $::talk($connection,answers)
+    }
+    return $counts
+}
+
+# Who writes and reads small values, who large ones, and who reads both.
+proc small_values {} {
+    return [concat {*}[lmap i {0 1 2 3 4 5 6 7 8 9} { list [list [list SET small:$i $i] OK] [list [list GET small:$i] $i] }]]
+}
+
+proc large_values {} {
+    return [concat {*}[lmap i {0 1 2} {
+        set value [string repeat $i 1048576]
+        list [list [list SET large:$i $value] OK] [list [list GET large:$i] $value]
+    }]]
+}
+
+# The answers of keys that a node has yet, or has not; it is asked alone, since all others would wait until it has caught up.
+proc reads_alone {} {
+    set requests [concat [small_values] [large_values]]
+    return [concat {{READONLY OK}} [lmap {set get} $requests { list [lindex $get 0] [list [lindex $get 1] (nil)] }]]
 }
 
 test "deep pipelines of many clients do not hold up the loop, at leader and followers" -timeout 120 {
@@ -55,15 +123,26 @@ test "GET at a leader whose log's fsyncs take 200 ms is as fast as at a healthy 
     set nodes [start_cluster 3]
     set leader [leader_of $nodes]
     set reader [connect $leader]
-    assert_equal [call_node $leader SET key value] OK
-    set healthy [get_percentile $reader 1000]
-    call_node $leader DEBUG SYNC-DELAY 200
     set writer [connect $leader]
+    assert_equal [call_node $leader SET key value] OK
     resp::send $writer SET other value
-    set slow [get_percentile $reader 1000 [list keep_writing $writer]]
+    # The best of three, in turn: what another program takes of the machine befalls both, and not each time.
+    foreach round {1 2 3} {
+        call_node $leader DEBUG SYNC-DELAY 0
+        lappend healthy [percentile [get_times $reader 500]]
+        call_node $leader DEBUG SYNC-DELAY 200
+        set ::written 0
+        set times [get_times $reader 700 [list keep_writing $writer]]
+        assert {$::written > 0} "a fsync began and ended meanwhile"
+        lappend slow [percentile $times]
+        lappend longest [lindex $times end]
+    }
     call_node $leader DEBUG SYNC-DELAY 0
-    note "p99 of GET: $healthy us, with fsyncs of 200 ms $slow us"
-    assert {$slow < 5 * $healthy + 20000} "a read waited for the log's disk"
+    note "p99 of GET: $healthy us, with fsyncs of 200 ms $slow us; the longest beside them: $longest us"
+    set bound [expr {2 * [tcl::mathfunc::min {*}$healthy] + [scaled 3000]}]
+    assert {[tcl::mathfunc::min {*}$slow] < $bound} "reads waited for the log's disk"
+    # Of thousands, one for each fsync would not show in the percentile.
+    assert {[tcl::mathfunc::min {*}$longest] < [scaled 100000]} "a read waited for the log's disk"
 }
 
 test "values of 1 MiB of many clients at once do not hold up the loop, at leader and followers" -timeout 120 {
@@ -112,16 +191,25 @@ test "flushing, compacting, sending and installing many keys does not hold up th
     set fill [list -t set -c 20 -P 100 -d 30 -r $count -n $count]
     benchmark $leader {*}$fill
     wait_caught_up $nodes 60000
+    # Who is asked meanwhile: the leader, and the one that is away for a while, before and after.
+    set at_leader [list [start_talk $leader [small_values]] [start_talk $leader [large_values]]]
+    set at_away [start_talk $away [reads_alone]]
     reset_turns $nodes
     call_node $away SNAPSHOT
     assert_turns_short $nodes "a flush of [call_node $away DBSIZE] keys"
+    set answers [stop_talk $at_away]
     kill9 $away
     benchmark $leader {*}$fill
     reset_turns $present
     compact_log $leader
     restart $away
+    set at_away [start_talk $away [reads_alone]]
     wait_for_condition "a snapshot takes the place of the keys" 120000 {[node_ask $away GET compact] ne "" &&
         [raft_field $away snapshots_installed] == 1}
+    wait_members $nodes 60000
+    lappend answers {*}[stop_talk {*}$at_leader $at_away]
+    note "answers before and after at the one that was away, meanwhile at the leader small and large: [lindex $answers 0] [lindex $answers 3] [lrange $answers 1 2]"
+    assert {[tcl::mathfunc::min {*}$answers] >= 6} "clients were served all the while"
     wait_caught_up $nodes 60000
     # Of the one that was away: from its start, with the keys it had, to the end of what it had before.
     assert_turns_short $nodes "[call_node $away DBSIZE] keys flushed, compacted, sent, loaded and swapped in"
