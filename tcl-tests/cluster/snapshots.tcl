@@ -231,44 +231,102 @@ proc acknowledged {leader} {
     return [list $sent $size]
 }
 
-# Stops the receiver when it has half of a snapshot. Returns what was acknowledged by then, and the size.
-proc stop_at_half {leader follower} {
+# Starts the receiver; returns once it has half of a snapshot.
+proc wait_half {leader follower} {
     restart_midway $follower
     wait_for_condition "half of it is there" 15000 {[set size [lindex [acknowledged $leader] 1]] > 0 && 2 * [lindex [acknowledged $leader] 0] > $size}
-    process::signal STOP $node::pid($follower)
-    return [acknowledged $leader]
 }
+
+# Connections to the port given, each handed on to `to` and back: a break of theirs that the nodes at both ends outlive. Returns
+# the channel that accepts them.
+proc hand_on {port to} {
+    set ::handed($port) {}
+    return [socket -server [list apply {{port to near host from} {
+        if {[catch {socket 127.0.0.1 $to} far]} { return [chan close $near] }
+        lappend ::handed($port) $near $far
+        foreach channel [list $near $far] { chan configure $channel -translation binary -blocking 0 -buffersize 65536 }
+        foreach {in out} [list $near $far $far $near] { chan copy $in $out -command [list end_both $near $far] }
+    }} $port $to] -myaddr 127.0.0.1 $port]
+}
+
+proc end_both {near far args} {
+    foreach channel [list $near $far] { catch {chan close $channel} }
+}
+
+# Breaks all that are there now; new ones are handed on.
+proc break_connections {port} {
+    set broken [lsort -unique [lmap channel $::handed($port) { if {$channel ni [chan names]} continue; set channel }]]
+    foreach channel $broken { catch {chan close $channel} }
+    return [llength $broken]
+}
+
+# Of a snapshot that was interrupted when so much of it was acknowledged: no other one was made, and it went on from there. Beyond
+# its size a window of 1 MiB was sent for each second without an answer, at most.
+proc assert_went_on {leader acknowledged size sent milliseconds} {
+    note "$acknowledged of $size bytes were acknowledged before; sent $sent in all, $milliseconds ms from then to the end"
+    assert_equal [raft_field $leader snapshots_made] 1
+    assert {$sent <= $size + $::window * (1 + $milliseconds / 1000)}
+    assert {$sent < $size + $acknowledged} "it began anew"
+}
+
+# Bytes that may be under way to a receiver.
+set window [expr {1 << 20}]
 
 test "7: SIGSTOP of the receiver midway, shorter than the sender waits for it: the same snapshot goes on where it was" -timeout 60 {
     set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
     lassign $nodes leader other follower
     set sent_before [raft_field $leader snapshot_bytes_sent]
-    lassign [stop_at_half $leader $follower] acknowledged size
-    # Bytes that may be under way.
-    set window [expr {1 << 20}]
+    wait_half $leader $follower
+    process::signal STOP $node::pid($follower)
     set stopped [clock milliseconds]
+    lassign [acknowledged $leader] acknowledged size
     # The interval is the subject: the others go on meanwhile, and what is under way is sent again for want of an answer.
     fill $leader meanwhile 2000 500
     wait_for_condition "a window is sent again" 10000 {
-        [raft_field $leader snapshot_bytes_sent] - $sent_before > [lindex [acknowledged $leader] 0] + $window
+        [raft_field $leader snapshot_bytes_sent] - $sent_before > [lindex [acknowledged $leader] 0] + $::window
     }
     process::signal CONT $node::pid($follower)
     call_node $leader CONFIG SET snapshot-rate 0
     wait_for_condition "the snapshot is installed" 20000 {[raft_field $follower snapshots_installed] == 1}
-    set milliseconds [expr {[clock milliseconds] - $stopped}]
     set sent [expr {[raft_field $leader snapshot_bytes_sent] - $sent_before}]
-    note "$acknowledged of $size bytes were acknowledged at the stop; sent $sent in all, $milliseconds ms from the stop to the end"
-    assert_equal [raft_field $leader snapshots_made] 1
-    # Once for each second without an answer.
-    assert {$sent <= $size + $window * (1 + $milliseconds / 1000)}
-    assert {$sent < $size + $acknowledged} "it began anew"
+    assert_went_on $leader $acknowledged $size $sent [expr {[clock milliseconds] - $stopped}]
     assert_sound $nodes
+}
+
+test "7a: a break of the connections alone midway: the same snapshot goes on where it was" -timeout 60 {
+    set options [concat $::short_log {-snapshot-rate 4mb}]
+    set nodes [start_cluster 2 $options]
+    set leader [leader_of $nodes]
+    set raft_port [free_port]
+    set port [free_port]
+    set server [hand_on $port $raft_port]
+    set follower [start_node -join $leader -raftport $raft_port -options [concat $options [list -raft-advertise 127.0.0.1:$port]]]
+    lappend nodes $follower
+    wait_members $nodes
+    kill9 $follower
+    fill $leader big 2000 10000
+    compact $leader $leader
+    set sent_before [raft_field $leader snapshot_bytes_sent]
+    wait_half $leader $follower
+    set log_length [string length [log_of $leader]]
+    # From now on a whole window is under way, which is lost.
+    call_node $leader CONFIG SET snapshot-rate 0
+    assert {[break_connections $port] > 0}
+    set broken [clock milliseconds]
+    lassign [acknowledged $leader] acknowledged size
+    wait_log $leader "connected to $node::id($follower) " 10000 $log_length
+    wait_for_condition "the snapshot is installed" 20000 {[raft_field $follower snapshots_installed] == 1}
+    set sent [expr {[raft_field $leader snapshot_bytes_sent] - $sent_before}]
+    assert_went_on $leader $acknowledged $size $sent [expr {[clock milliseconds] - $broken}]
+    assert_sound $nodes
+    chan close $server
 }
 
 test "7b: SIGSTOP of the receiver midway, longer than the sender waits for it: it gets another snapshot" -long -timeout 90 {
     set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
     lassign $nodes leader other follower
-    stop_at_half $leader $follower
+    wait_half $leader $follower
+    process::signal STOP $node::pid($follower)
     wait_for_condition "the sender gives it up" 30000 {[raft_field $leader snapshots_sent_now] == 0}
     process::signal CONT $node::pid($follower)
     call_node $leader CONFIG SET snapshot-rate 0
