@@ -185,6 +185,9 @@ test "4: kill -9 of the leader midway: the next leader sends its own" -timeout 6
     assert_sound $nodes
 }
 
+# Since its log had so many bytes.
+proc has_switched {name seen} { return [regexp {switches to a snapshot} [string range [log_of $name] $seen end]] }
+
 test "5: kill -9 of the receiver at any moment of receiving and installing" -timeout 90 {
     set nodes [followers_behind 10 1 {-snapshot-rate 16mb}]
     lassign $nodes leader other follower
@@ -194,21 +197,25 @@ test "5: kill -9 of the receiver at any moment of receiving and installing" -tim
     for {set i 0} {$i < $rounds} {incr i} {
         set seen [string length [log_of $follower]]
         restart $follower
-        # Every second one after the last byte, in the checks, the switch and the swap.
+        # Every second one after the last byte, in the checks; of these every second one in the switch and the swap.
         if {$i % 2 == 0} {
             catch {wait_for_condition "it receives" 3000 {[receives $follower] || [raft_field $follower snapshots_installed] > 0}}
             pause [expr {int(rand() * 700)}]
+        } elseif {$i % 4 == 3} {
+            wait_for_condition "it switches" 20000 {[has_switched $follower $seen]}
+            pause [expr {int(rand() * 10)}]
         } else {
             catch {wait_for_condition "it has it all" 5000 {[raft_field $follower snapshots_installed] > 0 || [nearly_received $follower]}}
             pause [expr {int(rand() * 60)}]
         }
         kill9 $follower
         call_node $leader SET round $i
-        set switched [regexp {switches to a snapshot} [string range [log_of $follower] $seen end]]
+        set switched [has_switched $follower $seen]
         incr switches $switched
         if {$switched} { fall_behind $leader $follower }
     }
     note "$rounds kills, $switches of them after the switch had begun"
+    assert {$switches > 0}
     restart $follower
     assert_sound $nodes
 }
