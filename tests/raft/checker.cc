@@ -62,8 +62,11 @@ void Checker::on_send(const Node& node, const Message& message) {
     violated(format("I10: node %" PRIu64 " acknowledges %" PRIu64 ", durable are %zu", node.id, reply->match,
                     node.disk.log.size()));
   const auto* installed = std::get_if<raft::InstallSnapshotReply>(&message.body);
+  // An answer about an earlier one may have waited for the disk when the next one came.
+  const bool is_early = node.switched || (installed && node.raft && node.raft->installing() &&
+                                          installed->match >= node.keys_files.at(node.generation)->last.index);
   if (installed && installed->answer == raft::SnapshotAnswer::kInstalled && message.term == durable.term &&
-      (installed->match > node.disk.log.size() || node.switched || (node.raft && node.raft->installing())))
+      (installed->match > node.disk.log.size() || is_early))
     violated(format("D9: node %" PRIu64 " tells that %" PRIu64 " is installed, durable are %zu", node.id,
                     installed->match, node.disk.log.size()));
   if (reply && reply->accepted && node.lost_tail)
