@@ -112,6 +112,14 @@ const Configuration& ConfigurationHistory::at(Index index) const {
   return nobody();
 }
 
+bool ConfigurationHistory::has_voter_since(Index index, NodeId node) const {
+  for (size_t i = history_.size(); i-- > 0;) {
+    if (history_[i].configuration.is_voter(node)) return true;
+    if (history_[i].index <= index) return false;
+  }
+  return false;
+}
+
 void ConfigurationHistory::append(Index index, Configuration configuration) {
   LETO_ASSERT(index > latest_index(), base::format("configuration at %" PRIu64 " after %" PRIu64, index, latest_index()));
   history_.push_back({.index = index, .configuration = std::move(configuration)});

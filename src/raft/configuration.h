@@ -21,6 +21,8 @@ class ConfigurationHistory {
   Index latest_index() const { return history_.empty() ? 0 : history_.back().index; }
   // In force at `index`, which must not lie before the index last given to forget_before().
   const Configuration& at(Index index) const;
+  // Whether one that is in force at `index`, or comes behind it, has the node for a voter. The same holds of `index`.
+  bool has_voter_since(Index index, NodeId node) const;
 
   void append(Index index, Configuration configuration);
   void truncate_from(Index index);

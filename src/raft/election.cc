@@ -35,13 +35,13 @@ void Raft::State::reset_election_timer() {
   election_timeout = options.election_ticks + random.below(options.election_ticks);
 }
 
-// A voter by the newest configuration in the log, or by the committed one: until the entry that removes
-// it is committed a node may be the only one that can bring it about (thesis 4.2.2).
+// A voter by any configuration from the committed one to the newest: until the entry that removes it is committed a node may be
+// the only one that can bring it about (thesis 4.2.2), also if it does not know yet that the one that made it a voter was.
 bool Raft::State::may_campaign() const {
   // D9: who is installing a snapshot has no keyspace; a leader must be able to apply.
   if (lost_tail || leads() || installing) return false;
   if (disk_stalled && !is_only_voter()) return false;
-  return configuration().is_voter(self) || configurations.at(commit).is_voter(self);
+  return configurations.has_voter_since(commit, self);
 }
 
 void Raft::State::tick_election() {

@@ -358,6 +358,40 @@ TEST_CASE("a leader that was elected while it leaves finishes the change, and le
   CHECK(solo.raft().role() == raft::Role::kFollower);
 }
 
+// Node 3, which was taken in by one entry and is dropped by the next; of either it does not know after a restart whether it is
+// committed, unless `applied` says so.
+Solo removed_voter(Index applied) {
+  SoloOptions options;
+  options.self = 3;
+  options.configuration = make_configuration({1, 2});
+  options.hard_state.term = 1;
+  options.log = make_log(1, 2);
+  for (const Index index : {1u, 2u}) {
+    const Configuration configuration = index == 1 ? make_configuration({1, 2, 3}) : make_configuration({1, 2});
+    options.log[index - 1].kind = raft::EntryKind::kConfiguration;
+    options.log[index - 1].payload = make_payload(raft::encode_configuration(configuration));
+  }
+  options.applied = applied;
+  return Solo(options);
+}
+
+TEST_CASE("who was dropped by an entry that may not be committed campaigns, though it knows no committed configuration with it") {
+  // The others may have restarted without that entry, and nobody with a shorter log gets a vote of this node.
+  Solo solo = removed_voter(0);
+  solo.tick_to_timeout();
+  const auto asked = solo.last_sent<raft::RequestVote>();
+  REQUIRE(asked.has_value());
+  CHECK(asked->pre_vote);
+  CHECK(asked->last.index == 2);
+}
+
+TEST_CASE("who knows that the entry that dropped it is committed does not campaign") {
+  Solo solo = removed_voter(2);
+  solo.sent();
+  solo.tick(200);
+  CHECK_FALSE(solo.last_sent<raft::RequestVote>().has_value());
+}
+
 TEST_CASE("a member that was removed and is added again before it was told goes on as a member") {
   const auto solo = ready_leader();
   REQUIRE(change(*solo, make_configuration({1, 2})) == ChangeResult::kAccepted);
