@@ -9,6 +9,8 @@
 namespace leto::server {
 namespace {
 
+// Some ticks: a member counts its own, which may come late.
+constexpr uint64_t kYoungSlackUs = 50000;
 constexpr const char* kLostBefore = "ERR this node lost its leadership before it could hand it over";
 
 }  // namespace
@@ -57,13 +59,13 @@ void Handover::note_members() {
   std::erase_if(member_since_us_, [this](const auto& each) { return replica_.raft().configuration().find(each.first) == nullptr; });
 }
 
-// It votes for itself, and this node for it.
+// It votes for itself, however young it is; this node may be too young to, if it was handed the leadership itself.
 bool Handover::can_win(raft::NodeId to) const {
   const uint64_t now_us = environment_.clock.monotonic_us();
+  const uint64_t age_us = options_.election_timeout_ms * 1000 + kYoungSlackUs;
   return replica_.raft().configuration().has_quorum([&](raft::NodeId node) {
     const auto since = member_since_us_.find(node);
-    const bool is_young = since == member_since_us_.end() || now_us - since->second < options_.election_timeout_ms * 1000;
-    return node == to || node == self_ || !is_young;
+    return node == to || (since != member_since_us_.end() && now_us - since->second >= age_us);
   });
 }
 

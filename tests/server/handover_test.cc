@@ -102,8 +102,24 @@ TEST_CASE("leadership is not handed over before who takes over can win: voters t
   it.peers.ticks(1);
   CHECK(it.take(other) == "+OK\r\n");
   CHECK(it.session->output().empty());
-  for (int tick = 0; tick < 5 && !is_handing_over(); ++tick) it.peers.ticks(1);
+  for (int tick = 0; tick < 10 && !is_handing_over(); ++tick) it.peers.ticks(1);
   CHECK(is_handing_over());
+}
+
+TEST_CASE("nor by a leader that gives no vote itself, as it started just now and was handed the leadership") {
+  NodeUnderTest test(2);
+  FakePeers peers(test, {2});
+  test.follow(2, 1);
+  const raft::Raft& raft = test.node->raft();
+  test.node->on_message({.from = 2, .to = 1, .term = raft.term(), .body = raft::TimeoutNow{}});
+  peers.exchange();
+  REQUIRE(raft.leads_and_committed_in_term());
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"TRANSFER", "id2"});
+  peers.ticks(ticks_in(test.options.election_timeout_ms) - 10);
+  CHECK(raft.transferring_to() == raft::kNobody);
+  peers.ticks(20);
+  CHECK(raft.transferring_to() == 2);
 }
 
 TEST_CASE("old voters that are enough are not kept waiting by one that joined just now") {
