@@ -317,10 +317,11 @@ TEST_CASE("random clusters keep the invariants under every fault and recover") {
   CHECK(committed > 20 * seeds.count);
   CHECK(sum.count(Reached::kRead) > 10 * seeds.count);
   CHECK(sum.count(Reached::kElected) > 2 * seeds.count);
-  if (seeds.count < kRare) return;
-  CHECK(sum.count(Reached::kTruncated) > seeds.count / 10);
-  CHECK(sum.count(Reached::kJoint) > seeds.count / 4);
   CHECK(sum.count(Reached::kSwapped) > seeds.count / 4);
+  // Of these few seeds have most.
+  if (seeds.count < kRare) return;
+  CHECK(sum.count(Reached::kTruncated) > seeds.count / 4);
+  CHECK(sum.count(Reached::kJoint) > seeds.count / 4);
 }
 
 TEST_CASE("the same seed gives the same events") {
