@@ -109,14 +109,20 @@ void Handover::drain() {
     return finish("ERR " + name_of(to_) + " cannot lead now; this node leads on");
   }
   stage_ = Stage::kTransferring;
+  term_ = replica_.raft().term();
   environment_.waker.wake();
 }
 
-// The core gives it up after an election timeout.
+// The core gives it up after an election timeout. Who takes over has a later term; a leader that leads no more within its own
+// term has lost its majority, and it may be long until anybody can lead.
 void Handover::watch_transfer() {
   if (replica_.raft().role() == raft::Role::kLeader) {
     if (replica_.raft().transferring_to() != raft::kNobody) return;
     return finish("ERR " + name_of(to_) + " did not take over within an election timeout; this node leads on");
+  }
+  if (replica_.raft().term() == term_) {
+    return finish("UNKNOWN outcome: this node lost its majority meanwhile; " + name_of(to_) +
+                  " leads as soon as a majority elects it");
   }
   replica_.hold_writes(false);
   stage_ = Stage::kAwaitsLeader;

@@ -52,6 +52,7 @@ class Handover {
   Stage stage_ = Stage::kNone;
   raft::NodeId to_ = raft::kNobody;
   uint64_t began_us_ = 0;   // The stage, or the one before it.
+  raft::Term term_ = 0;     // In which `to_` was told to campaign.
   std::map<raft::NodeId, uint64_t> member_since_us_;   // When each member was first seen to be one.
   Done done_;
 };

@@ -365,6 +365,29 @@ TEST_CASE("a TRANSFER of a leader that loses its majority before it could begin 
   CHECK(it.take(it.session) == "-ERR this node lost its leadership before it could hand it over\r\n");
 }
 
+TEST_CASE("a TRANSFER of a leader that loses its majority under way ends then: nobody may be there to lead at all") {
+  HandoverTest it;
+  it.send(it.session, {"TRANSFER", "id3"});
+  it.turn();
+  CHECK(asked_to_lead(it) == 3);
+  it.peers.answering = {};
+  it.peers.ticks(2 * ticks_in(it.options.election_timeout_ms));
+  CHECK(it.take(it.session) == "-UNKNOWN outcome: this node lost its majority meanwhile; id3 leads as soon as a majority elects it\r\n");
+}
+
+TEST_CASE("a leader that is shut down after all others does not wait for one of them to lead") {
+  HandoverTest it;
+  it.peers.answering = {};
+  bool ended = false;
+  it.node->begin_shutdown([&ended] { ended = true; });
+  it.turn();
+  CHECK(asked_to_lead(it) != raft::kNobody);
+  it.peers.ticks(2 * ticks_in(it.options.election_timeout_ms));
+  REQUIRE(it.keys.busy());
+  it.keys.finish(base::Status::ok());
+  CHECK(ended);
+}
+
 // --- LEAVE of the leader -----------------------------------------------------------------------------------
 
 struct Forwarded {
