@@ -140,6 +140,7 @@ Index Raft::first_index() const { return state_->log.first_index(); }
 const Configuration& Raft::configuration() const { return state_->configuration(); }
 const Configuration& Raft::committed_configuration() const { return state_->configurations.at(state_->commit); }
 bool Raft::leads_and_committed_in_term() const { return state_->leads_and_committed_in_term(); }
+bool Raft::is_only_voter() const { return state_->is_only_voter(); }
 NodeId Raft::transferring_to() const { return state_->leads() ? state_->leading.transfer_to : kNobody; }
 size_t Raft::uncommitted_bytes() const { return state_->leading.uncommitted_bytes; }
 void Raft::check_invariants() const { state_->check_invariants(); }

@@ -231,6 +231,8 @@ class Raft {
   const Configuration& configuration() const;             // In force: the latest in the log.
   const Configuration& committed_configuration() const;   // The latest at or below commit_index.
   bool leads_and_committed_in_term() const;   // Leader with an entry of its own term committed.
+  // Whether this node alone is a majority. A leader of one voter need not be it: it may have proposed to leave.
+  bool is_only_voter() const;
   NodeId transferring_to() const;             // kNobody if no transfer is under way.
   std::vector<PeerView> peers() const;
   size_t uncommitted_bytes() const;

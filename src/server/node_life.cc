@@ -22,7 +22,7 @@ void Node::begin_shutdown(std::function<void()> done) {
       if (!error.empty()) LETO_LOG(kWarning, "shutting down: leadership was not handed over: %s", error.c_str());
     });
   }
-  // What is written before that is answered, and what comes meanwhile goes to who leads then.
+  // What is written before that is answered; what other nodes forward meanwhile goes to who leads then.
   if (!membership_->handing_over()) refuse_writes_to_end();
   environment_.waker.wake();
 }

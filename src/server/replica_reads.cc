@@ -104,11 +104,11 @@ bool Replica::read_now(const SessionRef& session, const command::Command& comman
   return true;
 }
 
-// Whether this node's applied state holds every write that anybody was told of, without asking others: one
+// Whether this node's applied state holds every write that anybody was told of, without asking others: an only
 // voter is its own quorum, and under a lease nobody else can have led since.
 bool Replica::sees_all_acknowledged(ReadConsistency wanted) {
   if (!raft_.leads_and_committed_in_term() || applied_.index != raft_.commit_index()) return false;
-  if (raft_.configuration().voter_count() == 1) return true;
+  if (raft_.is_only_voter()) return true;
   if (wanted != ReadConsistency::kLease || !raft_.lease_holds()) return false;
   const uint64_t now_us = environment_.clock.monotonic_us();
   watch_ticks(now_us);

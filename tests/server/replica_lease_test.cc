@@ -101,5 +101,27 @@ TEST_CASE("a follower has no lease") {
   CHECK(session->output().empty());
 }
 
+TEST_CASE("a leader whose newest configuration has another node for its only voter asks that one before it reads") {
+  NodeStart start = NodeUnderTest::start_of(2);
+  raft::Configuration& leaving = start.recovered.configurations[0].configuration;
+  leaving.members[0].role = raft::MemberRole::kOutgoing;
+  start.header.configuration = raft::encode_configuration(leaving);
+  NodeUnderTest test(std::move(start));
+  FakePeers peers(test, {2});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  // It appends the configuration without itself, and does not hear whether the other one has it: that one may lead by now.
+  peers.answering = {};
+  for (int tick = 0; tick < 10 && test.node->raft().configuration().voter_count() > 1; ++tick) peers.ticks(1);
+  REQUIRE(test.node->raft().configuration().voter_count() == 1);
+  REQUIRE(!test.node->raft().is_only_voter());
+  REQUIRE(test.node->raft().leads_and_committed_in_term());
+  test.send(session, {"GET", "k"});
+  CHECK(test.take(session).empty());
+  peers.answering = {2};
+  peers.ticks(ticks_in(test.options.election_timeout_ms));
+  CHECK(!test.take(session).empty());
+}
+
 }  // namespace
 }  // namespace leto::server::test
