@@ -51,7 +51,7 @@ class Handover {
   const raft::NodeId self_;
   Stage stage_ = Stage::kNone;
   raft::NodeId to_ = raft::kNobody;
-  uint64_t began_us_ = 0;   // The stage, or the one before it.
+  uint64_t began_us_ = 0;   // The wait for votes, later the draining: what follows counts from there.
   raft::Term term_ = 0;     // In which `to_` was told to campaign.
   std::map<raft::NodeId, uint64_t> member_since_us_;   // When each member was first seen to be one.
   Done done_;

@@ -49,8 +49,7 @@ void Replica::submit_job() {
 
 void Replica::run_job(bool with_vote, std::vector<storage::LogWrite> job) {
   job_started_us_ = environment_.clock.monotonic_us();
-  const raft::Configuration& configuration = raft_.configuration();
-  const bool alone = configuration.voter_count() == 1 && configuration.members.size() == 1;
+  const bool alone = raft_.is_only_voter() && raft_.configuration().members.size() == 1;
   storage::WriteResult result = storage::WriteResult::kDurable;
   if (alone && environment_.log_disk.write_now(job, result)) {
     job_done(result);

@@ -1,4 +1,5 @@
-// Lease reads: at once while the lease holds, by a read index as soon as it might not.
+// Reads at a leader that asks nobody: under a lease while it holds, or as the only voter; by a read index as soon as it might be
+// neither.
 #include <doctest/doctest.h>
 
 #include "fake_environment.h"
