@@ -112,12 +112,21 @@ const Configuration& ConfigurationHistory::at(Index index) const {
   return nobody();
 }
 
+std::vector<ConfigurationAt>::const_iterator ConfigurationHistory::since(Index index) const {
+  const auto behind = std::upper_bound(history_.begin(), history_.end(), index,
+                                       [](Index wanted, const ConfigurationAt& each) { return wanted < each.index; });
+  return behind == history_.begin() ? behind : behind - 1;
+}
+
 bool ConfigurationHistory::has_voter_since(Index index, NodeId node) const {
-  for (size_t i = history_.size(); i-- > 0;) {
-    if (history_[i].configuration.is_voter(node)) return true;
-    if (history_[i].index <= index) return false;
-  }
-  return false;
+  return std::any_of(since(index), history_.end(),
+                     [node](const ConfigurationAt& each) { return each.configuration.is_voter(node); });
+}
+
+bool ConfigurationHistory::has_other_voter_since(Index index, NodeId node) const {
+  return std::any_of(since(index), history_.end(), [node](const ConfigurationAt& each) {
+    return each.configuration.voter_count() > (each.configuration.is_voter(node) ? 1u : 0u);
+  });
 }
 
 void ConfigurationHistory::append(Index index, Configuration configuration) {

@@ -23,6 +23,8 @@ class ConfigurationHistory {
   const Configuration& at(Index index) const;
   // Whether one that is in force at `index`, or comes behind it, has the node for a voter. The same holds of `index`.
   bool has_voter_since(Index index, NodeId node) const;
+  // The same, of any voter but that node.
+  bool has_other_voter_since(Index index, NodeId node) const;
 
   void append(Index index, Configuration configuration);
   void truncate_from(Index index);
@@ -32,6 +34,9 @@ class ConfigurationHistory {
   void reset(ConfigurationAt in_force);
 
  private:
+  // The first of history_ that is in force at `index`, or comes behind it.
+  std::vector<ConfigurationAt>::const_iterator since(Index index) const;
+
   std::vector<ConfigurationAt> history_;
 };
 

@@ -44,14 +44,21 @@ bool Raft::State::may_campaign() const {
   return configurations.has_voter_since(commit, self);
 }
 
+// Of an only voter, who needs no timeout else. D18: a leader that leaves may still read under a lease that this node confirmed,
+// perhaps before it was started. And a founder might be a member of another cluster that came up empty: it acknowledges
+// nothing until that had time to show.
+bool Raft::State::owes_silence() const {
+  if (protects_leader()) return true;
+  const bool may_have_answered = configurations.has_other_voter_since(commit, self);
+  return now < options.election_ticks && (founding || may_have_answered);
+}
+
 void Raft::State::tick_election() {
   ++election_elapsed;
   if (!may_campaign()) return forget_silent_leader();
   if (is_only_voter()) {
-    // Nobody else can be elected, so there is nothing to wait for; but a founder might be a member of
-    // another cluster that came up empty, and acknowledges nothing until that had time to show.
-    const bool waits = founding && now < options.election_ticks;
-    if (role != Role::kCandidate && !waits) campaign(false);
+    // Nobody else can be elected: there are no votes to ask for.
+    if (role != Role::kCandidate && !owes_silence()) campaign(false);
     return;
   }
   if (election_elapsed >= election_timeout) ask_pre_votes();
@@ -86,6 +93,7 @@ void Raft::State::campaign(bool transfer) {
   LETO_ASSERT(!disk_stalled || is_only_voter(), "D17: a node whose disk is stalled campaigns");
   LETO_ASSERT(!leads(), "a leader campaigns");
   LETO_ASSERT(!installing, "D9: a node campaigns whose keyspace is not there");
+  LETO_ASSERT(transfer || !protects_leader(), "D18: a node campaigns beside a leader that it heard just now");
   reset_election_timer();
   role = Role::kCandidate;
   leader = kNobody;

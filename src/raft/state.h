@@ -154,6 +154,7 @@ struct Raft::State {
   // election.cc (section 5.2)
   void tick_election();
   bool may_campaign() const;
+  bool owes_silence() const;
   void reset_election_timer();
   void forget_silent_leader();
   void ask_pre_votes();

@@ -682,5 +682,56 @@ TEST_CASE("D18 the founder of a cluster waits one election timeout before it lea
   CHECK(solo.raft().role() == Role::kLeader);
 }
 
+// 1 and 2 voted; the leader 2 proposed to leave, and only the last of its two configurations need not be committed yet.
+std::vector<Entry> log_without_node_2() {
+  raft::Configuration joint = make_configuration({1, 2});
+  joint.members[1].role = raft::MemberRole::kOutgoing;
+  std::vector<Entry> log = make_log(1, 3);
+  for (const size_t at : {1, 2}) log[at].kind = raft::EntryKind::kConfiguration;
+  log[1].payload = std::make_shared<const std::string>(raft::encode_configuration(joint));
+  log[2].payload = std::make_shared<const std::string>(raft::encode_configuration(make_configuration({1})));
+  return log;
+}
+
+TEST_CASE("D18 the only voter that is left waits until the lease of the leader that it heard is over") {
+  Solo solo({.configuration = make_configuration({1, 2}), .hard_state = {.term = 1, .voted_for = 0}});
+  solo.append({2, 1}, {}, log_without_node_2(), 2);
+  solo.sync();
+  REQUIRE(solo.raft().is_only_voter());
+  solo.tick(9);
+  solo.sync();
+  CHECK(solo.raft().role() == Role::kFollower);
+  // Each round that it answers may confirm a lease.
+  solo.append({2, 1}, {.term = 1, .index = 3}, {}, 2);
+  solo.tick(9);
+  solo.sync();
+  CHECK(solo.raft().role() == Role::kFollower);
+  solo.tick(1);
+  solo.sync();
+  CHECK(solo.raft().role() == Role::kLeader);
+}
+
+TEST_CASE("D18 an only voter that starts waits for the lease that it may have confirmed before") {
+  SoloOptions options{.configuration = make_configuration({1, 2}), .hard_state = {.term = 1, .voted_for = 0},
+                      .log = log_without_node_2(), .is_young = true};
+  Solo solo(options);
+  REQUIRE(solo.raft().is_only_voter());
+  solo.tick(9);
+  solo.sync();
+  CHECK(solo.raft().role() == Role::kFollower);
+  solo.tick(1);
+  solo.sync();
+  CHECK(solo.raft().role() == Role::kLeader);
+}
+
+TEST_CASE("an only voter whose configuration is committed leads as soon as it starts") {
+  SoloOptions options{.configuration = make_configuration({1, 2}), .hard_state = {.term = 1, .voted_for = 0},
+                      .log = log_without_node_2(), .applied = 3, .is_young = true};
+  Solo solo(options);
+  solo.tick(1);
+  solo.sync();
+  CHECK(solo.raft().role() == Role::kLeader);
+}
+
 }  // namespace
 }  // namespace leto::raft_test
