@@ -125,10 +125,12 @@ void Node::leave(command::Ticket ticket, const command::LeaveRequest& request) {
 void Node::transfer(command::Ticket ticket, std::string_view id) { membership_->transfer(ticket, id); }
 
 void Node::snapshot(command::Ticket ticket) {
-  const Waiter& waiter = tickets_.at(ticket);
-  waiter.session->find(waiter.sequence)->unlimited = true;
-  flusher_->flush([this, ticket](const base::Status& status) {
-    answer(ticket, status.is_ok() ? "" : "ERR the keys file was not written: " + status.text());
+  const Waiter waiter = tickets_.at(ticket);
+  replica_->at_read_index(waiter, [this, ticket, waiter] {
+    waiter.session->find(waiter.sequence)->unlimited = true;
+    flusher_->flush([this, ticket](const base::Status& status) {
+      answer(ticket, status.is_ok() ? "" : "ERR the keys file was not written: " + status.text());
+    });
   });
 }
 

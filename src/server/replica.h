@@ -51,6 +51,9 @@ class Replica {
   using Locals = std::shared_ptr<command::LocalCommands>;   // Of an EXEC; else null.
   void write(const SessionRef& session, const command::Command& command, resp::Arguments arguments, Locals locals = {});
   void read(const SessionRef& session, const command::Command& command, resp::Arguments arguments, Locals locals = {});
+  // Calls `reached`, of a request that is kDeferred, once this node has applied every write that was acknowledged before, by
+  // whichever node, and those of its connection before it: or the request is answered with the error that a read would get.
+  void at_read_index(const Waiter& waiter, std::function<void()> reached);
   // Why this node would not take the write now; empty if it would.
   std::string refusal_for(const command::Command& command, resp::Arguments arguments) const;
   // For what was meant to be forwarded (RequestState::kForwarded). This node leads: proposes it like a write that arrives now.

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/assert.h"
 #include "server/replica.h"
 
 namespace leto::server {
@@ -54,6 +55,15 @@ void Replica::read(const SessionRef& session, const command::Command& command,
                   .locals = std::move(locals)};
   const Session::Sequence sequence = session->push(std::move(request));
   if (!follows) start_read(session, sequence);
+}
+
+void Replica::at_read_index(const Waiter& waiter, std::function<void()> reached) {
+  Request& request = *waiter.session->find(waiter.sequence);
+  LETO_ASSERT(request.state == RequestState::kDeferred, "only what answers later can wait for a read index");
+  request.at_index = std::move(reached);
+  const Request* write = waiter.session->last_write();
+  request.state = RequestState::kFollowsWrite;
+  if (write == nullptr || write->proposed) start_read(waiter.session, waiter.sequence);
 }
 
 // Nothing that it has to follow is before it any more.
@@ -202,6 +212,10 @@ void Replica::retry_reads() {
 
 void Replica::run_read(const SessionRef& session, Session::Sequence sequence) {
   Request& request = *session->find(sequence);
+  if (request.at_index) {
+    request.state = RequestState::kDeferred;
+    return std::exchange(request.at_index, nullptr)();
+  }
   const OwnedArguments arguments = std::move(request.arguments);
   const std::vector<std::string_view> views = arguments.views();
   resp::Reply reply(session->reply_buffer(sequence), request.protocol);

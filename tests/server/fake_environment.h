@@ -292,6 +292,20 @@ class NodeUnderTest {
       finish_all_disk();
     }
   }
+  // The leader that it hears confirms the reads that were asked of it, at an index that is applied; how many.
+  size_t confirm_reads() {
+    turn();
+    size_t confirmed = 0;
+    for (const raft::Message& message : std::exchange(network.sent, {})) {
+      const auto* request = std::get_if<raft::ReadIndexRequest>(&message.body);
+      if (request == nullptr) continue;
+      ++confirmed;
+      node->on_message({.from = message.to, .to = message.from, .term = message.term,
+                        .body = raft::ReadIndexReply{.context = request->context, .ok = true, .index = 1}});
+    }
+    turn();
+    return confirmed;
+  }
   void send(const SessionRef& session, const std::vector<std::string_view>& arguments) {
     node->execute(session, arguments);
   }

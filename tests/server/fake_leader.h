@@ -61,20 +61,6 @@ class FollowerUnderTest : public NodeUnderTest {
     answers.closed_from = number;
     reply(answers);
   }
-  // The leader confirms the reads that were asked of it; the index is one that is applied.
-  size_t confirm_reads() {
-    turn();
-    size_t confirmed = 0;
-    for (const raft::Message& message : std::exchange(network.sent, {})) {
-      const auto* request = std::get_if<raft::ReadIndexRequest>(&message.body);
-      if (request == nullptr) continue;
-      ++confirmed;
-      node->on_message({.from = message.to, .to = 1, .term = message.term,
-                        .body = raft::ReadIndexReply{.context = request->context, .ok = true, .index = 1}});
-    }
-    turn();
-    return confirmed;
-  }
 };
 
 }  // namespace leto::server::test

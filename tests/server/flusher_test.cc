@@ -5,6 +5,7 @@
 
 #include "command/entry.h"
 #include "fake_environment.h"
+#include "fake_leader.h"
 #include "fake_peers.h"
 
 namespace leto::server::test {
@@ -245,19 +246,55 @@ TEST_CASE("a SNAPSHOT that is asked for during a flush waits for the next one") 
 
 TEST_CASE("a SNAPSHOT does not wait for entries that were lost with the leadership") {
   LeaderUnderTest test;
-  test.peers.answering = {};
+  test.peers.accept_entries = false;
+  test.send(test.node->open_session(), {"SET", "k", "1"});
   const SessionRef session = test.node->open_session();
-  test.send(session, {"SET", "k", "1"});
   test.send(session, {"SNAPSHOT"});
-  test.turn();
+  test.peers.exchange();
   CHECK(!test.keys.busy());
   // A leader of a later term has another, shorter log.
   test.node->on_message(heartbeat_of(2, test.node->raft().term() + 1));
   test.turn();
-  CHECK(test.keys.busy());
+  REQUIRE(test.keys.busy());
   test.finish_all_disk();
   test.keys.finish(base::Status::ok());
-  CHECK(test.take(session).ends_with("\r\n+OK\r\n"));
+  CHECK(test.take(session) == "+OK\r\n");
+}
+
+TEST_CASE("SNAPSHOT at a follower holds what others were told of: it asks the leader how far that is") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SNAPSHOT"});
+  test.turn();
+  CHECK(!test.keys.busy());
+  CHECK(test.confirm_reads() == 1);
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::ok());
+  CHECK(test.take(session) == "+OK\r\n");
+}
+
+TEST_CASE("SNAPSHOT at a follower begins once the writes before it of its connection were answered") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.send(session, {"SNAPSHOT"});
+  const std::vector<peer::Forward> taken = test.taken();
+  REQUIRE(taken.size() == 1);
+  CHECK(test.confirm_reads() == 0);
+  test.answer(taken[0], taken[0].first, "+OK\r\n");
+  CHECK(test.confirm_reads() == 1);
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::ok());
+  CHECK(test.take(session) == "+OK\r\n+OK\r\n");
+}
+
+TEST_CASE("where no leader confirms it SNAPSHOT is refused as a read would be") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SNAPSHOT"});
+  test.pass(test.options.request_timeout_ms + 500);
+  CHECK(test.take(session).starts_with("-CLUSTERDOWN no "));
+  CHECK(test.keys.flushes == 0);
 }
 
 TEST_CASE("a client that leaves before its SNAPSHOT is done is not answered") {
@@ -279,9 +316,9 @@ TEST_CASE("the witness in the keys file never falls, whatever the log still has"
   test.ticks(100);
   CHECK(test.keys.witness.index >= 20);
   CHECK(test.keys.witness.term >= 3);
-  const SessionRef session = test.node->open_session();
-  test.send(session, {"SNAPSHOT"});
-  test.turn();
+  test.follow(2, 3);
+  test.send(test.node->open_session(), {"SNAPSHOT"});
+  test.confirm_reads();
   REQUIRE(test.keys.busy());
   CHECK(test.keys.witness.index >= 20);
   CHECK(test.keys.witness.term >= 3);

@@ -144,6 +144,7 @@ TEST_CASE("nothing is flushed between the swap and the moment the new file is op
   it.send(append);
   const SessionRef session = it.test.node->open_session();
   it.test.send(session, {"SNAPSHOT"});
+  it.test.confirm_reads();
   it.test.ticks(10);
   CHECK(it.test.keys.flushes == 0);
   it.test.keys.finish_switch({});
@@ -158,7 +159,7 @@ TEST_CASE("a flush of the old keyspace that fails after the swap brings nothing 
   it.receive_all();
   const SessionRef session = it.test.node->open_session();
   it.test.send(session, {"SNAPSHOT"});
-  it.test.turn();
+  it.test.confirm_reads();
   REQUIRE(it.test.keys.flushes == 1);
   std::exchange(it.test.snapshots.finish_done, nullptr)(it.loaded());
   it.test.turn();

@@ -26,7 +26,7 @@ struct SenderTest {
       peers.exchange();
     }
     test.send(session, {"SNAPSHOT"});
-    test.turn();
+    peers.exchange();
     REQUIRE(test.keys.busy());
     test.keys.finish(base::Status::ok());
     test.turn();
@@ -147,7 +147,7 @@ struct SenderTest {
       peers.exchange();
     }
     test.send(session, {"SNAPSHOT"});
-    test.turn();
+    peers.exchange();
     REQUIRE(test.keys.busy());
     test.keys.finish(base::Status::ok());
     test.turn();
