@@ -75,6 +75,20 @@ bool is_readable_cluster(const Salvage& found) {
   return found.identity && !found.identity->cluster_id.empty() && !found.identity->cluster_secret.empty();
 }
 
+// It lost its disk and comes back as another node under its id: who it was does not answer any more.
+bool is_being_replaced(const raft::Configuration& configuration, const raft::Member& voter) {
+  return std::any_of(configuration.members.begin(), configuration.members.end(), [&voter](const raft::Member& other) {
+    const bool comes = other.role == raft::MemberRole::kLearner || other.role == raft::MemberRole::kIncoming;
+    return comes && other.id == voter.id && other.node != voter.node;
+  });
+}
+
+bool others_decide(const raft::Configuration& configuration, raft::NodeId self) {
+  return configuration.has_quorum([&configuration, self](raft::NodeId node) {
+    return node != self && !is_being_replaced(configuration, *configuration.find(node));
+  });
+}
+
 // Why this node cannot be taken in again by others; nothing if it can, and then `rejoin` says by whom.
 std::string objection(const Options& options, const Salvage& found, Rejoin& rejoin) {
   rejoin.id = found.identity ? found.identity->id : options.id;
@@ -92,9 +106,7 @@ std::string objection(const Options& options, const Salvage& found, Rejoin& rejo
   if (self == nullptr) return options.join.is_set() ? "" : "it is no member of the cluster that can be read";
   rejoin.learner = self->role == raft::MemberRole::kObserver;
   if (found.configuration.members.size() == 1) return "no other node has its data";
-  const bool others_decide =
-      found.configuration.has_quorum([self](raft::NodeId node) { return node != self->node; });
-  if (!others_decide) return "the others are no majority without it, and cannot take it in again";
+  if (!others_decide(found.configuration, self->node)) return "the others are no majority without it, and cannot take it in again";
   return rejoin.addresses.empty() ? "the addresses of the others are not known: say -join with one" : "";
 }
 

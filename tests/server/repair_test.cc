@@ -277,6 +277,12 @@ TEST_CASE("it is not repaired where that would lose what is there") {
     REQUIRE(survivor.recover().is_ok());
     CHECK(survivor.visit().start.recovered.last.index == 7);
   }
+  SUBCASE("one of the others is being replaced: it answers no more as who it was, and has no vote yet as who it comes as") {
+    survivor.make({.index = 4, .term = kTerm}, {{.node = 3, .id = "id3", .role = raft::MemberRole::kLearner,
+                                                 .raft_address = "there:4", .client_address = "there:5"}});
+    survivor.rot("raft.db", "payload 4");
+    check_refused(survivor, "the others are no majority without it");
+  }
   SUBCASE("an id that cannot be read") {
     survivor.make();
     survivor.options.id.clear();

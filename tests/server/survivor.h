@@ -9,6 +9,7 @@
 #include <iterator>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "server/recover.h"
 #include "storage/load.h"
@@ -20,8 +21,8 @@ inline constexpr raft::Term kTerm = 7;
 inline constexpr uint64_t kWalHeaderBytes = 32;
 
 struct Survivor : DataDirectory {
-  // One of three, with entries up to 5, keys as of 3, and a witness that may be ahead of the log.
-  void make(storage::Witness witness = {.index = 4, .term = kTerm}) {
+  // One of three and the `newcomers`, with entries up to 5, keys as of 3, and a witness that may be ahead of the log.
+  void make(storage::Witness witness = {.index = 4, .term = kTerm}, const std::vector<raft::Member>& newcomers = {}) {
     base::Result<OpenedDirectory> opened = open();
     REQUIRE(opened.is_ok());
     OpenedDirectory& directory = opened.value();
@@ -29,6 +30,7 @@ struct Survivor : DataDirectory {
     raft::Configuration three = directory.start.recovered.configurations[0].configuration;
     three.members.push_back({.node = 1, .id = "id2", .raft_address = "there:2", .client_address = "there:3"});
     three.members.push_back({.node = 2, .id = "id3", .raft_address = "there:4", .client_address = "there:5"});
+    three.members.insert(three.members.end(), newcomers.begin(), newcomers.end());
     std::sort(three.members.begin(), three.members.end(), [](const auto& a, const auto& b) { return a.node < b.node; });
     storage::LogWrite write;
     write.hard_state = raft::HardState{.term = kTerm, .voted_for = before.node};
