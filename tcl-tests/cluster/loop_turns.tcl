@@ -1,6 +1,7 @@
 # The loop is never held up: not by deep pipelines, not by large values, not by a flush, a compaction or a snapshot on
 # its way. What counts is the CPU time of a turn (INFO loop_turn_cpu_usec_max), since a test's machine is shared; and
 # that a leader whose log's disk is slow serves reads as ever.
+# Runs alone: what is measured is the time of turns and of answers.
 
 # Of one turn of the loop, thread CPU time.
 set turn_usec_max [scaled 10000]

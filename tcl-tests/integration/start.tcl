@@ -1,4 +1,5 @@
 # How a node with data starts: how soon it serves, what it says and does meanwhile, and what it replays.
+# Runs alone: what is measured is how fast a node starts.
 
 # A file of requests that set keys 0 to count - 1, for redis-cli --pipe.
 proc write_requests {count} {

@@ -1,5 +1,6 @@
 # fsync is real: while DEBUG SYNC-DELAY holds the fsyncs of the log, nothing is acknowledged that needs them; and
 # nothing waits for a fsync that it does not need.
+# Runs alone: what is measured is what waits for an fsync and what does not.
 
 # Shorter than half of election-timeout's default of 400 ms, so that an election that needs two of them can end.
 set delay 180

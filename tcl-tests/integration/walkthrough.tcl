@@ -1,4 +1,5 @@
 # The walk-through of the README, word for word, on its fixed ports. Skipped, loudly, when one of them is taken.
+# Runs alone: its ports are fixed.
 
 set start_lines {
     {bin/leto -id id1 -raftdir ./id1}
