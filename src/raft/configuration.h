@@ -21,7 +21,7 @@ class ConfigurationHistory {
   Index latest_index() const { return history_.empty() ? 0 : history_.back().index; }
   // In force at `index`, which must not lie before the index last given to forget_before().
   const Configuration& at(Index index) const;
-  // Whether one that is in force at `index`, or comes behind it, has the node for a voter. The same holds of `index`.
+  // Whether one that is in force at `index`, or comes behind it, has the node for a voter. REQUIRES: of `index` the same.
   bool has_voter_since(Index index, NodeId node) const;
   // The same, of any voter but that node.
   bool has_other_voter_since(Index index, NodeId node) const;

@@ -1,6 +1,7 @@
 #include "server/log_pins.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "server/tick.h"
@@ -30,43 +31,49 @@ void LogPins::begin_round(Pin& pin) const {
   pin.round_bytes = replica_.applied_bytes();
 }
 
-bool LogPins::is_stuck(Pin& pin, const raft::PeerView& peer) const {
-  const uint64_t now_us = clock_.monotonic_us();
+void LogPins::note_progress(Pin& pin, const raft::PeerView& peer) const {
   if (peer.match > pin.match) {
     pin.match = peer.match;
-    pin.advanced_us = now_us;
+    pin.advanced_us = clock_.monotonic_us();
   }
-  return now_us - pin.advanced_us > kStuckUs;
+  if (peer.match < pin.round_end) return;
+  pin.is_near = peer.match == replica_.raft().last().index || replica_.applied_bytes() - pin.round_bytes <= options_.log_window;
+  begin_round(pin);
 }
 
-bool LogPins::is_over(Pin& pin, const raft::PeerView& peer) const {
-  if (peer.ticks_since_heard * kTickMs * 1000 > kSilentUs) {
-    LETO_LOG(kNotice, "snapshot: a follower that had one is silent; the log is kept for it no longer");
-    return true;
-  }
-  if (peer.match == replica_.raft().last().index) return true;
-  if (is_stuck(pin, peer)) {
-    LETO_LOG(kNotice, "snapshot: a follower that had one takes no entries; the log is kept for it no longer");
-    return true;
-  }
-  if (peer.match < pin.round_end) return false;
-  const uint64_t behind_bytes = replica_.applied_bytes() - pin.round_bytes;
-  begin_round(pin);
-  return behind_bytes <= options_.log_window;
+LogPins::End LogPins::end_of(const Pin& pin, const raft::PeerView& peer) const {
+  if (peer.ticks_since_heard * kTickMs * 1000 > kSilentUs) return End::kSilent;
+  if (pin.is_near) return End::kNear;
+  return clock_.monotonic_us() - pin.advanced_us > kStuckUs ? End::kStuck : End::kNone;
+}
+
+void LogPins::say(End end) {
+  if (end == End::kSilent) LETO_LOG(kNotice, "snapshot: a follower that had one is silent; the log is kept for it no longer");
+  if (end == End::kStuck) LETO_LOG(kNotice, "snapshot: a follower that had one takes no entries; the log is kept for it no longer");
+}
+
+void LogPins::move(Pin& pin) const {
+  const uint64_t now_us = clock_.monotonic_us();
+  if (now_us - pin.moved_us < kMoveUs) return;
+  pin.moved_us = now_us;
+  pin.keeps_after = std::max(pin.keeps_after, pin.match);
 }
 
 void LogPins::on_tick() {
   if (pins_.empty()) return;
   const std::vector<raft::PeerView> peers = replica_.raft().peers();
-  const uint64_t now_us = clock_.monotonic_us();
-  std::erase_if(pins_, [&](Pin& pin) {
+  std::vector<Pin> kept;
+  for (Pin& pin : pins_) {
     const auto peer = std::find_if(peers.begin(), peers.end(), [&](const auto& each) { return each.node == pin.peer; });
-    if (peer == peers.end() || is_over(pin, *peer)) return true;
-    if (now_us - pin.moved_us < kMoveUs) return false;
-    pin.moved_us = now_us;
-    pin.keeps_after = std::max(pin.keeps_after, peer->match);
-    return false;
-  });
+    if (peer == peers.end()) continue;
+    note_progress(pin, *peer);
+    const End end = end_of(pin, *peer);
+    say(end);
+    if (end != End::kNone) continue;
+    move(pin);
+    kept.push_back(pin);
+  }
+  pins_ = std::move(kept);
 }
 
 std::optional<raft::Index> LogPins::keeps_log_after() const {

@@ -48,11 +48,17 @@ class LogPins {
     uint64_t advanced_us = 0;        // and when that was.
     raft::Index round_end = 0;       // The end of the log when the round began,
     uint64_t round_bytes = 0;        // and what had been applied by then.
+    bool is_near = false;            // Within log-window of the end when its last round was through, or at the end.
   };
+  enum class End : uint8_t { kNone, kNear, kSilent, kStuck };
 
   void begin_round(Pin& pin) const;
-  bool is_over(Pin& pin, const raft::PeerView& peer) const;
-  bool is_stuck(Pin& pin, const raft::PeerView& peer) const;
+  // What the follower got since the last tick.
+  void note_progress(Pin& pin, const raft::PeerView& peer) const;
+  void move(Pin& pin) const;
+  // Why the pin is needed no longer.
+  End end_of(const Pin& pin, const raft::PeerView& peer) const;
+  static void say(End end);
 
   const Replica& replica_;
   const Options& options_;
