@@ -116,6 +116,32 @@ TEST_CASE("keys of several databases, header and witness are found after a reope
   CHECK(select(disk, "SELECT count(*) FROM chunks_4") == "18;");
 }
 
+TEST_CASE("a keys file that VACUUM made small while nobody had it open holds what it held") {
+  TestDisk disk("keys_vacuum");
+  Keyspace keys;
+  for (int key = 0; key < 1000; ++key) keys.set(0, "key" + std::to_string(key), item(std::string(1000, 'v')));
+  keys.set(3, "large", item(large_value()));
+  {
+    const auto store = open_keys(disk);
+    must_flush(*store, keys, 1);
+    for (int key = 10; key < 1000; ++key) keys.erase(0, "key" + std::to_string(key));
+    must_flush(*store, keys, 2);
+    REQUIRE(store->close().is_ok());
+  }
+  const std::string before = select(disk, "PRAGMA page_count");
+  execute(disk, "VACUUM");
+  CHECK(std::stoi(select(disk, "PRAGMA page_count")) < std::stoi(before) / 5);
+  const auto store = open_keys(disk);
+  CHECK(store->header().applied_index == 2);
+  CHECK(store->witness().index == 2);
+  Keyspace loaded;
+  REQUIRE(load(*store, loaded).is_ok());
+  CHECK(loaded.size() == 11);
+  CHECK(loaded.recompute_digest() == keys.digest());
+  keys.set(0, "after", item("w"));
+  must_flush(*store, keys, 3);
+}
+
 TEST_CASE("overwritten and erased large values are left behind by the flush and removed by the checkpoint") {
   TestDisk disk("keys_chunks");
   const auto store = open_keys(disk);
