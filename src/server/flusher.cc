@@ -15,6 +15,7 @@ constexpr uint64_t kFlushRetryUs = 1000000;
 constexpr uint64_t kIdleUs = 500000;
 // With nothing to write, what flushed databases left in the file goes in steps so far apart.
 constexpr uint64_t kGarbageUs = 100000;
+constexpr const char* kNotApplied = "what it is to hold was not committed and applied in time";
 
 }  // namespace
 
@@ -27,8 +28,9 @@ Flusher::Flusher(Replica& replica, const ReplicaParts& parts)
       started_us_(environment_.clock.monotonic_us()),
       flushed_index_(replica.raft().applied_index()) {}
 
-void Flusher::flush(Done done) {
-  new_wishes_.push_back({.index = 0, .done = std::move(done)});
+void Flusher::flush(Done done, uint64_t wait_us_max) {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  new_wishes_.push_back({.index = UINT64_MAX, .done = std::move(done), .asked_us = now_us, .wait_us_max = wait_us_max});
   environment_.waker.wake();
 }
 
@@ -45,9 +47,24 @@ void Flusher::place_wishes() {
   }
 }
 
+void Flusher::give_up_late_wishes(uint64_t now_us) {
+  const raft::Index applied = replica_.raft().applied_index();
+  std::vector<Done> late;
+  for (std::vector<Wish>* wishes : {&wishes_, &new_wishes_}) {
+    std::erase_if(*wishes, [&](Wish& wish) {
+      const bool is_late = wish.index > applied && now_us - wish.asked_us >= wish.wait_us_max;
+      if (is_late) late.push_back(std::move(wish.done));
+      return is_late;
+    });
+  }
+  for (const Done& done : late) done(base::Status::error(kNotApplied));
+}
+
 void Flusher::advance() {
   place_wishes();
-  note_changes(environment_.clock.monotonic_us());
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  give_up_late_wishes(now_us);
+  note_changes(now_us);
   if (held_ || flushing_ || witnessing_ || environment_.keys_disk.busy()) return;
   witness_if_due();
   if (witnessing_) return;

@@ -21,11 +21,13 @@ namespace leto::server {
 class Flusher {
  public:
   using Done = std::function<void(const base::Status&)>;
+  static constexpr uint64_t kForEver = UINT64_MAX;
   Flusher(Replica& replica, const ReplicaParts& parts);
 
   // Everything accepted before this call will be durable in the keys file when `done` is called, or the status
-  // says why not.
-  void flush(Done done);
+  // says why not. Not all of it applied after `wait_us_max`, which a full disk of the log may hold up for ever: an error, too.
+  // A flush that holds it is waited for, however long it takes.
+  void flush(Done done, uint64_t wait_us_max = kForEver);
   // Starts what can be started; call it once per turn.
   void advance();
   bool flushing() const { return flushing_; }
@@ -48,12 +50,16 @@ class Flusher {
 
  private:
   struct Wish {
-    raft::Index index = 0;   // To be applied before the cut is taken.
+    raft::Index index = 0;   // To be applied before the cut is taken; UINT64_MAX: not known yet.
     Done done;
+    uint64_t asked_us = 0;
+    uint64_t wait_us_max = kForEver;
     bool tried = false;      // A cut from before `index` is being tried again, which has to be in the file before.
   };
   // Decides what is to be in the flush that is wished for.
   void place_wishes();
+  // Tells those whose entries were not applied in time.
+  void give_up_late_wishes(uint64_t now_us);
   bool is_wished() const;
   bool is_due();
   void start();

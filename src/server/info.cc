@@ -105,7 +105,7 @@ void persistence_section(std::string& out, const InfoSource& source) {
   number(out, "aof_rewrite_in_progress", 0);
   field(out, "aof_last_write_status", source.replica.disk_full() ? "err" : "ok");
   number(out, "disk_room_bytes", source.disk_floor.room());
-  number(out, "disk_low", source.disk_floor.low() ? 1 : 0);
+  number(out, "disk_low", source.disk_floor.low() || source.replica.disk_full() ? 1 : 0);
 }
 
 void stats_section(std::string& out, const InfoSource& source) {

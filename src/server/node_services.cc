@@ -126,11 +126,12 @@ void Node::transfer(command::Ticket ticket, std::string_view id) { membership_->
 
 void Node::snapshot(command::Ticket ticket) {
   const Waiter waiter = tickets_.at(ticket);
-  replica_->at_read_index(waiter, [this, ticket, waiter] {
+  const auto done = [this, ticket](const base::Status& status) {
+    answer(ticket, status.is_ok() ? "" : "ERR the keys file was not written: " + status.text());
+  };
+  replica_->at_read_index(waiter, [this, waiter, done] {
     waiter.session->find(waiter.sequence)->unlimited = true;
-    flusher_->flush([this, ticket](const base::Status& status) {
-      answer(ticket, status.is_ok() ? "" : "ERR the keys file was not written: " + status.text());
-    });
+    flusher_->flush(done, options_.request_timeout_ms * 1000);
   });
 }
 

@@ -46,7 +46,7 @@ enum class RequestState : uint8_t {
 struct Request {
   RequestState state = RequestState::kAnswered;
   bool proposed = false;            // A write that was handed to raft: if it is lost, its outcome is unknown.
-  bool unlimited = false;           // Not subject to request-timeout.
+  bool unlimited = false;           // Who answers it sees to request-timeout.
   bool local = false;               // A read that asks for no more than this node has applied.
   int protocol = 2;                 // Of its reply: what the client had chosen when it asked. Set by push().
   uint32_t database = 0;

@@ -297,6 +297,39 @@ TEST_CASE("where no leader confirms it SNAPSHOT is refused as a read would be") 
   CHECK(test.keys.flushes == 0);
 }
 
+TEST_CASE("a SNAPSHOT behind a write for which the log's disk has no room is refused after request-timeout, and what follows goes on") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.turn();
+  test.finish_disk(storage::WriteResult::kFull);
+  test.send(session, {"SNAPSHOT"});
+  test.send(session, {"PING"});
+  test.ticks(ticks_in(test.options.request_timeout_ms / 2));
+  CHECK(test.take(session).empty());
+  test.ticks(ticks_in(test.options.request_timeout_ms / 2 + 1000));
+  const std::string told = test.take(session);
+  CHECK(told.starts_with("-UNKNOWN outcome: "));
+  CHECK(told.ends_with("-ERR the keys file was not written: what it is to hold was not committed and applied in time\r\n+PONG\r\n"));
+}
+
+TEST_CASE("a SNAPSHOT that is being written is waited for, however long it takes") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.finish_all_disk();
+  test.take(session);
+  test.send(session, {"SNAPSHOT"});
+  test.turn();
+  REQUIRE(test.keys.busy());
+  test.ticks(ticks_in(3 * test.options.request_timeout_ms));
+  CHECK(test.take(session).empty());
+  test.keys.finish(base::Status::ok());
+  CHECK(test.take(session) == "+OK\r\n");
+}
+
 TEST_CASE("a client that leaves before its SNAPSHOT is done is not answered") {
   NodeUnderTest test;
   test.lead();

@@ -171,5 +171,20 @@ TEST_CASE("INFO persistence says when the log's disk is full") {
   CHECK(section(test, "persistence").at("aof_last_write_status") == "err");
 }
 
+TEST_CASE("INFO persistence calls a disk that is full low, also where disk-floor is off") {
+  NodeUnderTest test;
+  test.options.disk_floor = 0;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  CHECK(section(test, "persistence").at("disk_low") == "0");
+  test.send(session, {"SET", "k", "1"});
+  test.turn();
+  test.finish_disk(storage::WriteResult::kFull);
+  CHECK(section(test, "persistence").at("disk_low") == "1");
+  while (!test.disk.busy()) test.ticks(1);
+  test.finish_disk();
+  CHECK(section(test, "persistence").at("disk_low") == "0");
+}
+
 }  // namespace
 }  // namespace leto::server::test
