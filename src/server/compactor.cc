@@ -33,12 +33,18 @@ void Compactor::set_room(Room room) {
 }
 
 // Nobody is to lack what lies at or before it.
-raft::Index Compactor::had_through(raft::Index flushed) {
+raft::Index Compactor::had_through() {
   if (room_ == Room::kPlenty) return 0;
   const raft::Raft& raft = replica_.raft();
   if (raft.role() == raft::Role::kLeader) return followers_.had_through(raft, environment_.clock.monotonic_us());
   followers_.forget();
-  return room_ == Room::kLow ? flushed : 0;
+  return 0;
+}
+
+uint64_t Compactor::bytes_max() const {
+  const bool leads = replica_.raft().role() == raft::Role::kLeader;
+  if (leads || room_ != Room::kLow) return UINT64_MAX;
+  return std::min(kLowFollowerBytes, options_.disk_floor / 2);
 }
 
 storage::LogDrop Compactor::wanted() {
@@ -47,18 +53,23 @@ storage::LogDrop Compactor::wanted() {
   const bool is_too_much = environment_.log_disk.counters().log_bytes > kPinnedBytesMax;
   const std::optional<raft::Index> pinned = sender_.keeps_log_after();
   if (pinned && !is_too_much) drop.through = std::min(drop.through, *pinned);
-  drop.had_through = std::min(had_through(flushed), drop.through);
+  drop.had_through = std::min(had_through(), drop.through);
+  drop.bytes_max = bytes_max();
   return drop;
 }
 
+bool Compactor::keeps_as_much(const storage::LogDrop& drop) const {
+  return drop.bytes_kept == tried_.bytes_kept && drop.bytes_max == tried_.bytes_max;
+}
+
 bool Compactor::is_more(const storage::LogDrop& drop) const {
-  return drop.through > tried_.through || drop.had_through > tried_.had_through || drop.bytes_kept != tried_.bytes_kept;
+  return drop.through > tried_.through || drop.had_through > tried_.had_through || !keeps_as_much(drop);
 }
 
 // With each acknowledgement of a follower that lags there is some more; it waits, as each attempt costs raft.db a job.
 bool Compactor::is_worth_a_job(const storage::LogDrop& drop) const {
   const uint64_t now_us = environment_.clock.monotonic_us();
-  const bool is_had_alone = drop.through <= tried_.through && drop.bytes_kept == tried_.bytes_kept;
+  const bool is_had_alone = drop.through <= tried_.through && keeps_as_much(drop);
   return is_more(drop) && now_us >= retry_us_ && (!is_had_alone || now_us >= had_after_us_);
 }
 

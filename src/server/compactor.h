@@ -19,13 +19,15 @@ namespace leto::server {
 enum class Room : uint8_t {
   kPlenty,   // The window is kept, whoever may need it.
   kShort,    // A leader knows who lacks what, and keeps no more of the window than that. A follower keeps it: it may lead next.
-  kLow,      // The same of a leader. A follower keeps nothing that is durable in the keys file.
+  kLow,      // The same of a leader. A follower keeps but the end of the window: elected, it has no room for a snapshot's copy.
 };
 
 class Compactor {
  public:
   // Log kept for snapshots that are being sent. Beyond it they begin anew.
   static constexpr uint64_t kPinnedBytesMax = uint64_t{2} << 30;
+  // Of the window a follower whose disk is low keeps no more than this, nor than half of disk-floor.
+  static constexpr uint64_t kLowFollowerBytes = 4 * storage::kShortSegmentBytes;
 
   Compactor(Replica& replica, const ReplicaParts& parts, const Flusher& flusher, const SnapshotSender& sender);
 
@@ -39,7 +41,9 @@ class Compactor {
  private:
   // What may be dropped by now.
   storage::LogDrop wanted();
-  raft::Index had_through(raft::Index flushed);
+  raft::Index had_through();
+  uint64_t bytes_max() const;
+  bool keeps_as_much(const storage::LogDrop& drop) const;
   bool is_more(const storage::LogDrop& drop) const;
   bool is_worth_a_job(const storage::LogDrop& drop) const;
   void compacted(base::Result<raft::EntryId> base);

@@ -431,7 +431,7 @@ size_t SqliteLogStore::segments_to_drop(const LogDrop& drop) const {
   while (count < kSegmentsPerCompaction && count + segments_kept < shape_.segments.size()) {
     const Segment& segment = shape_.segments[count];
     const raft::Index last = segment.end() - 1;
-    const bool is_wanted = last > drop.had_through && bytes - segment.bytes < drop.bytes_kept;
+    const bool is_wanted = last > drop.had_through && bytes - segment.bytes < drop.bytes_kept && bytes <= drop.bytes_max;
     if (last > drop.through || is_wanted) break;
     bytes -= segment.bytes;
     ++count;

@@ -68,7 +68,8 @@ inline constexpr size_t kSegmentsPerCompaction = 4;
 struct LogDrop {
   raft::Index through = 0;       // At the most; durable in the keys file.
   uint64_t bytes_kept = 0;       // Of payload, at the end of the log: for followers that lag,
-  raft::Index had_through = 0;   // though nothing of what lies at or before this, which none of them lacks.
+  raft::Index had_through = 0;   // though nothing of what lies at or before this, which none of them lacks,
+  uint64_t bytes_max = UINT64_MAX;   // nor what would make it more than this.
 };
 
 enum class BallastWish : uint8_t { kLeave, kMake, kGiveAway };

@@ -485,7 +485,7 @@ TEST_CASE("a follower that takes nothing does not keep a low disk low: its log i
   CHECK(!it.is_low());
 }
 
-TEST_CASE("a follower that is short keeps the window, as it may lead next, and one that is low keeps nothing") {
+TEST_CASE("a follower that is short keeps the window, as it may lead next, and one that is low the end of it") {
   FloorTest it(3);
   CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
   it.peers.answering.clear();
@@ -499,14 +499,17 @@ TEST_CASE("a follower that is short keeps the window, as it may lead next, and o
   for (const FakeLogDisk::Compaction& each : it.test.disk.compactions) {
     CHECK(each.drop.had_through == 0);
     CHECK(each.drop.bytes_kept == it.test.options.log_window);
+    CHECK(each.drop.bytes_max == UINT64_MAX);
   }
   it.compact();
   it.see(0);
   it.see(0);
   REQUIRE(!it.test.disk.compactions.empty());
   const storage::LogDrop drop = it.test.disk.compactions.back().drop;
-  CHECK(drop.had_through == drop.through);
   CHECK(drop.through > 1);
+  CHECK(drop.had_through == 0);
+  CHECK(drop.bytes_kept == it.test.options.log_window);
+  CHECK(drop.bytes_max == kFloor / 2);
 }
 
 }  // namespace

@@ -233,6 +233,19 @@ TEST_CASE("of the window what nobody lacks may go, and of what somebody lacks on
   CHECK(store->compact({.through = 40, .bytes_kept = rest / 2, .had_through = 17}).value().index > 16);
 }
 
+TEST_CASE("of the window no more is kept than there may be, and nothing if the last segment alone is more") {
+  TestDisk disk("log_compact_max");
+  const auto store = open_log(small_log(disk));
+  must_write(*store, {append(run(3, 1, 40))});
+  REQUIRE(store->look_at_room({.is_short = true}).is_ok());
+  const uint64_t all = store->counters().log_bytes;
+  CHECK(store->compact({.through = 40, .bytes_kept = all, .bytes_max = all}).value().index == 0);
+  CHECK(store->compact({.through = 40, .bytes_kept = all, .bytes_max = all - 1}).value().index == 8);
+  CHECK(store->compact({.through = 15, .bytes_kept = all, .bytes_max = 1}).value().index == 8);
+  CHECK(store->compact({.through = 40, .bytes_kept = all, .bytes_max = all / 2}).value().index > 16);
+  CHECK(store->compact({.through = 40, .bytes_kept = all, .bytes_max = 1}).value().index == 40);
+}
+
 TEST_CASE("short of room a segment ends early, so that it can be dropped early") {
   TestDisk disk("log_short_segments");
   LogStoreOptions options = small_log(disk);
