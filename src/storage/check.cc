@@ -26,6 +26,11 @@ using Number = unsigned long long;
 
 constexpr int kQuickCheckRowsMax = 10;
 
+// An empty file is none for SQLite.
+bool is_there(const std::string& vfs, const std::string& path) {
+  return file_exists(vfs, path) || VfsFile::open(vfs, path, FileAccess::kRead).is_ok();
+}
+
 class Checker {
  public:
   Checker(const std::string& directory, const std::string& vfs) : directory_(directory), vfs_(vfs) {}
@@ -79,14 +84,14 @@ bool Checker::is_sound(const base::Status& status) {
 }
 
 std::unique_ptr<Database> Checker::open(const std::string& path) {
-  if (!file_exists(vfs_, path)) {
+  if (!is_there(vfs_, path)) {
     damage(path + ": there is no such file");
     return nullptr;
   }
   const uint64_t frames = check_wal(path);
   // SQLite would remove its WAL.
-  if (frames > 0 && is_empty_file(vfs_, path)) {
-    damage(base::format("%s: damaged: it is empty, but its WAL has %llu frames", path.c_str(), Number{frames}));
+  if (is_empty_file(vfs_, path)) {
+    damage(path + ": damaged: it is empty" + (frames == 0 ? "" : base::format(", but its WAL has %llu frames", Number{frames})));
     return nullptr;
   }
   if (!has_known_versions(vfs_, path)) damage(path + ": damaged: its header is of no kind that SQLite writes");
@@ -115,7 +120,13 @@ uint64_t Checker::check_wal(const std::string& path) {
     note(base::format("%s: a commit behind frame %llu is incomplete, as a power cut leaves one that nobody was told of",
                       wal.c_str(), Number{scan.value().frames_read}));
   }
-  if (std::string lost = wal_damage(wal, scan.value(), peek_wal_bytes(vfs_, path)); !lost.empty()) damage(std::move(lost));
+  const uint64_t bytes_known = peek_wal_bytes(vfs_, path);
+  if (std::string lost = wal_damage(wal, scan.value(), bytes_known); !lost.empty()) {
+    damage(std::move(lost));
+  } else if (scan.value().bytes < bytes_known) {
+    note(base::format("%s: it has %llu bytes and had %llu; its commits end before that, and none is lost", wal.c_str(),
+                      Number{scan.value().bytes}, Number{bytes_known}));
+  }
   return scan.value().frames_read;
 }
 
@@ -144,8 +155,9 @@ void Checker::check_log() {
           ? base::format("no entries behind %llu", Number{found.base.index})
           : base::format("entries %llu to %llu in %zu segments", Number{found.base.index + 1}, Number{found.last.index},
                          log_->segments.size());
-  note(base::format("%s: node '%s', term %llu; %s", database->path().c_str(),
-                    log_->identity ? log_->identity->id.c_str() : "", Number{found.hard_state.term}, entries.c_str()));
+  const std::string node = log_->identity ? "node '" + log_->identity->id + "'" : "whose node it is cannot be read";
+  note(base::format("%s: %s, term %llu; %s", database->path().c_str(), node.c_str(), Number{found.hard_state.term},
+                    entries.c_str()));
   if (log_->identity && log_->identity->founded) note("it founded its cluster, and nobody else was ever a member of it");
   if (!sound) return;
   is_sound(check_term(database->path(), found));

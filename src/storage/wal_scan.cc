@@ -57,6 +57,7 @@ class Walker {
   Sum summed(std::string_view frame, Sum before) const;
   bool follows(std::string_view frame) const;
   void count_lost(uint64_t at, std::string_view frame, WalScan& scan);
+  void look_behind(std::string_view frame, WalScan& scan);
 
   std::optional<VfsFile> file_;
   std::string header_;
@@ -65,6 +66,8 @@ class Walker {
   bool torn_ = false;
   Sum sum_;          // Of the last frame, as it should be,
   Sum written_;      // and as it says.
+  std::string behind_;      // The head of the first frame that does not fit; the second one is looked at beside it.
+  bool saw_two_behind_ = false;
   uint64_t in_a_row_ = 0;   // Commits that do not fit, up to this frame, each fitting the one before.
   std::map<uint32_t, uint64_t> committed_, pending_;   // Page number and where its newest frame is.
 };
@@ -143,6 +146,20 @@ void Walker::count_lost(uint64_t at, std::string_view frame, WalScan& scan) {
   written_ = written_in(frame);
 }
 
+// Frames are written one behind the other, so that this run has written none where two of one run before still fit each other. One
+// alone would not do: nothing but its salt says so. Zeros fit each other, and no run has them for a salt.
+void Walker::look_behind(std::string_view frame, WalScan& scan) {
+  if (behind_.empty()) {
+    behind_ = frame.substr(0, kFrameHeaderBytes);
+    return;
+  }
+  if (std::exchange(saw_two_behind_, true)) return;
+  const std::string_view salt = frame.substr(8, 8);
+  const bool is_another = salt != std::string_view(header_).substr(16, 8) && salt.find_first_not_of('\0') != std::string_view::npos;
+  const bool fits = salt == std::string_view(behind_).substr(8, 8) && summed(frame, written_in(behind_)) == written_in(frame);
+  scan.ends_within = is_another && fits;
+}
+
 base::Status Walker::walk(WalScan& scan) {
   std::string frame(kFrameHeaderBytes + page_bytes_, '\0');
   bool fits = true, of_this_run = true;
@@ -154,6 +171,7 @@ base::Status Walker::walk(WalScan& scan) {
     of_this_run = salt_fits || (of_this_run && follows(frame));
     fits = fits && salt_fits && follows(frame);
     if (!fits) {
+      look_behind(frame, scan);
       if (of_this_run) count_lost(at, frame, scan);
       continue;
     }
@@ -221,7 +239,7 @@ base::Status put_back_torn_header(const std::string& vfs, const std::string& pat
 
 std::string wal_damage(const std::string& wal, const WalScan& scan, uint64_t bytes_known) {
   using Number = unsigned long long;
-  if (scan.bytes < bytes_known) {
+  if (scan.bytes < bytes_known && !scan.ends_within) {
     return base::format("%s: damaged: it has %llu bytes and had %llu, and the commits in it are lost", wal.c_str(),
                         Number{scan.bytes}, Number{bytes_known});
   }

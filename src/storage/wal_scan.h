@@ -21,6 +21,8 @@ struct WalScan {
   WalHeader header = WalHeader::kNone;
   uint64_t frames_read = 0;      // From the start on, each fitting the one before.
   uint64_t commits_lost = 0;     // Commits of the same run behind the first frame that does not fit: the most in a row.
+  bool ends_within = false;      // Right behind what was read are frames of one run before, two of which fit each other: this
+                                 // run has not come there yet.
 };
 
 // The WAL of the database `path`. An error if it cannot be read. A power cut may leave one lost commit, which nobody was
@@ -36,7 +38,8 @@ base::Result<WalScan> scan_wal(const std::string& vfs, const std::string& path);
 base::Status put_back_torn_header(const std::string& vfs, const std::string& path);
 
 // The sentence about damage that a scan of `wal` shows, which once had `bytes_known` bytes and has never been shortened;
-// empty if it shows none.
+// empty if it shows none. One that is shorter now has lost commits unless this run is seen to end within it. (Zeros behind the
+// run show nothing: what loses the end of a file may leave them, too.)
 std::string wal_damage(const std::string& wal, const WalScan& scan, uint64_t bytes_known);
 
 }  // namespace leto::storage

@@ -140,8 +140,8 @@ TEST_CASE("the WAL of an empty file is damage, and is not removed by being looke
     REQUIRE(scan_wal(disk.name(), path).value().frames_read > 0);
     const std::string found = damages(disk);
     // An empty file is none for SQLite.
-    const char* const sentence = path == kLog ? ": damaged: it is gone or empty" : ": there is no such file";
-    CHECK_MESSAGE(found.find(std::string(path) + sentence) != std::string::npos, found);
+    CHECK_MESSAGE(contains(found, std::string(path) + ": damaged: it is empty, but its WAL has "), found);
+    CHECK_FALSE(contains(found, "there is no such file"));
     CHECK(disk.contents(std::string(path) + "-wal") == wal);
   }
 }
@@ -173,6 +173,11 @@ TEST_CASE("each damage is named with its file and its place") {
   SUBCASE("a keys file that is gone") {
     disk.remove(kKeys);
     wanted = "/disk/keys-1.db: there is no such file";
+  }
+  SUBCASE("a keys file that is empty, as its WAL is") {
+    disk.set_contents(kKeys, "");
+    disk.set_contents(std::string(kKeys) + "-wal", "");
+    wanted = "/disk/keys-1.db: damaged: it is empty";
   }
   SUBCASE("a raft.db that is gone") {
     disk.remove(kLog);
@@ -387,6 +392,87 @@ TEST_CASE("a WAL that is shorter than it was, or whose header is rotten, is dama
     disk.remove(kWal);
     CHECK(contains(finding(), "/disk/raft.db-wal: damaged: it has 0 bytes and had "));
   }
+}
+
+// A WAL in its second run, of one commit; those of the first one are behind it.
+struct SecondRun {
+  static constexpr size_t kFrameBytes = 24 + 4096;
+  SecondRun() {
+    const auto log = open_log(options());
+    REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
+    for (raft::Index i = 1; i <= 9; ++i) REQUIRE(log->write({entries(2, i, i)}) == WriteResult::kDurable);
+    REQUIRE(log->checkpoint().is_ok());
+    REQUIRE(log->write({entries(2, 10, 10)}) == WriteResult::kDurable);
+    disk.kill();
+    wal = disk.contents(kWal);
+    frames = scan_wal(disk.name(), kLog).value().frames_read;
+    REQUIRE(wal.size() > kWalHeaderBytes + (frames + 4) * kFrameBytes);
+  }
+  LogStoreOptions options() const {
+    LogStoreOptions options = small_log(disk);
+    options.checkpoint_frames = 1000;
+    options.wal_bytes = 128 << 10;
+    return options;
+  }
+  // So many bytes behind the last commit are left of it.
+  std::string cut(std::ptrdiff_t bytes) {
+    const auto end = kWalHeaderBytes + static_cast<std::ptrdiff_t>(frames * kFrameBytes);
+    disk.set_contents(kWal, wal.substr(0, static_cast<size_t>(end + bytes)));
+    const base::Status look = look_at_log_files("/disk", disk.name());
+    const std::string text = look.is_ok() ? "" : look.text();
+    CHECK(contains(damages(disk), kWal) == !text.empty());
+    CHECK(contains(damages(disk), text));
+    return text;
+  }
+  TestDisk disk{"check_wal_second_run"};
+  std::string wal;
+  uint64_t frames = 0;
+};
+
+TEST_CASE("a WAL that lost its end lost no commit if frames of the run before lie between, and only then") {
+  SecondRun it;
+  constexpr auto kTwoFrames = static_cast<std::ptrdiff_t>(2 * SecondRun::kFrameBytes);
+  REQUIRE(it.frames > 1);
+  CHECK(it.cut(kTwoFrames).empty());
+  const CheckReport report = check_directory("/disk", it.disk.name());
+  REQUIRE(report.notes.size() > 0);
+  CHECK_MESSAGE(contains(report.notes[0], "; its commits end before that, and none is lost"), report.notes[0]);
+  SUBCASE("what is left is started from, with all there was, and is as long as before then") {
+    const auto log = open_log(it.options());
+    CHECK(log->recovered().last.index == 10);
+    CHECK(it.disk.contents(kWal).size() >= it.wal.size());
+  }
+  SUBCASE("what is left can tell no more") {
+    const char* const damage = "/disk/raft.db-wal: damaged: it has ";
+    CHECK(contains(it.cut(kTwoFrames - 1), damage));
+    CHECK(contains(it.cut(0), damage));
+    CHECK(contains(it.cut(-1), damage));
+    CHECK(contains(it.cut(-static_cast<std::ptrdiff_t>(SecondRun::kFrameBytes)), damage));
+  }
+  SUBCASE("what is behind it is of no run, or of two") {
+    const size_t first = static_cast<size_t>(kWalHeaderBytes) + it.frames * SecondRun::kFrameBytes;
+    for (const size_t at : {first + 8, first + 20, first + SecondRun::kFrameBytes + 12, first + SecondRun::kFrameBytes + 100}) {
+      CAPTURE(at);
+      const char before = std::exchange(it.wal[at], static_cast<char>(~it.wal[at]));
+      CHECK(contains(it.cut(kTwoFrames), "/disk/raft.db-wal: damaged: it has "));
+      it.wal[at] = before;
+    }
+    std::fill(it.wal.begin() + static_cast<std::ptrdiff_t>(first), it.wal.end(), '\0');
+    CHECK(contains(it.cut(kTwoFrames), "/disk/raft.db-wal: damaged: it has "));
+  }
+}
+
+TEST_CASE("where the log lost who the node is, that is said") {
+  TestDisk disk("check_nobody");
+  make_node(disk);
+  sqlite3* database = nullptr;
+  REQUIRE(sqlite3_open_v2(kLog, &database, SQLITE_OPEN_READWRITE, disk.name().c_str()) == SQLITE_OK);
+  CHECK(sqlite3_exec(database, "PRAGMA locking_mode=EXCLUSIVE; DELETE FROM meta WHERE name = 'node'", nullptr, nullptr, nullptr) ==
+        SQLITE_OK);
+  sqlite3_close(database);
+  const CheckReport report = check_directory("/disk", disk.name());
+  REQUIRE(report.notes.size() > 0);
+  CHECK_MESSAGE(report.notes[0].starts_with("/disk/raft.db: whose node it is cannot be read, term 2; "), report.notes[0]);
 }
 
 TEST_CASE("a header of which half was written is damage only if the database lacks what is behind it") {
