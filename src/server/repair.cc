@@ -124,8 +124,7 @@ Status finish_moving(const std::string& directory, const Rejoin& rejoin) {
 
 Status set_aside(const std::string& directory, Rejoin& rejoin) {
   // From here on the old incarnation is dead; the others have what it had.
-  storage::prune_folders(directory, storage::kFoldersKept - 1);
-  rejoin.folder = storage::free_folder(directory, static_cast<uint64_t>(std::time(nullptr)));
+  rejoin.folder = storage::next_folder(directory, static_cast<uint64_t>(std::time(nullptr)));
   Status status = storage::write_note(begun_path(directory), rejoin_text(rejoin));
   if (!status.is_ok()) return status;
   return finish_moving(directory, rejoin);
@@ -143,7 +142,7 @@ bool knows_its_tail(const Salvage& found) { return found.witness.index > 0; }
 
 Status make_keys_anew(const std::string& directory, const Salvage& found, const std::string& damage) {
   LETO_LOG(kWarning, "%s", damage.c_str());
-  const std::string folder = storage::free_folder(directory, static_cast<uint64_t>(std::time(nullptr)));
+  const std::string folder = storage::next_folder(directory, static_cast<uint64_t>(std::time(nullptr)));
   if (Status moved = storage::move_databases(directory, folder, storage::Databases::kKeys); !moved.is_ok()) return moved;
   if (Status status = storage::remove_note(mark_path(directory)); !status.is_ok()) return status;
   LETO_LOG(kWarning, "the keys files are in %s/%s now; all keys are made anew from the log, entries 1 to %llu",

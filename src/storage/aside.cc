@@ -152,6 +152,11 @@ std::string free_folder(const std::string& directory, uint64_t seconds) {
   return name;
 }
 
+std::string next_folder(const std::string& directory, uint64_t seconds) {
+  prune_folders(directory, kFoldersKept - 1);
+  return free_folder(directory, seconds);
+}
+
 bool is_folder(const std::string& name) { return number_in(name, kFolderPrefix, "").has_value(); }
 
 void prune_folders(const std::string& directory, size_t kept) {

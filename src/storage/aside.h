@@ -42,6 +42,9 @@ base::Status move_databases(const std::string& directory, const std::string& fol
 // Moves the raft.db that was made in `folder` up into `directory`, which has none. Its WAL goes first: as long as raft.db is
 // not there this may be called again.
 base::Status bring_log(const std::string& directory, const std::string& folder);
+// What is moved aside now goes there: a name as free_folder()'s, beside the last of the others, so that kFoldersKept are there
+// once it is made.
+std::string next_folder(const std::string& directory, uint64_t seconds);
 // damaged-<seconds>, or the next number that is free.
 std::string free_folder(const std::string& directory, uint64_t seconds);
 // One of free_folder()'s names, in any directory.

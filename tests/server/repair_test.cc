@@ -340,6 +340,21 @@ TEST_CASE("keys that are damaged are made anew by a node alone whose log has eve
   CHECK_FALSE(has(survivor, "damaged"));
 }
 
+TEST_CASE("however often keys are made anew, of the damaged ones the last three are kept") {
+  Survivor survivor;
+  survivor.make();
+  for (int time = 0; time < 5; ++time) {
+    REQUIRE(mark_damaged(survivor.path, survivor.path + "/keys-1.db: damaged: seen").is_ok());
+    base::Result<OpenedDirectory> opened = survivor.open();
+    REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+    REQUIRE(opened.value().keys->write_witness({.index = 4, .term = kTerm}).is_ok());
+    DataDirectory::close(opened.value());
+  }
+  size_t folders = 0;
+  for (const auto& each : std::filesystem::directory_iterator(survivor.path)) folders += storage::is_folder(each.path().filename());
+  CHECK(folders == storage::kFoldersKept);
+}
+
 TEST_CASE("a mark about damage that is not there is removed by a node that cannot be repaired") {
   Survivor survivor;
   survivor.make();
