@@ -104,6 +104,8 @@ class Arguments {
   std::span<const char* const> left_;
 };
 
+constexpr std::string_view kNewCluster = "new-cluster";
+
 // "-x" and "--x" without their dashes; nothing for what is no option.
 std::optional<std::string_view> option_body(std::string_view argument) {
   if (!argument.starts_with('-')) return std::nullopt;
@@ -127,6 +129,10 @@ Status take_option(std::string_view body, Arguments& arguments, Source& source) 
   return source.set(body, arguments.take());
 }
 
+bool is_word(std::string_view body, std::string_view name) {
+  return body.starts_with(name) && (body.size() == name.size() || body[name.size()] == '=');
+}
+
 // The directory of --check and --recover: `body` is the option, perhaps with =DIR.
 Status take_directory(std::string_view body, Arguments& arguments, std::string& directory) {
   const size_t equals = body.find('=');
@@ -145,14 +151,20 @@ Status take_check(std::string_view body, Arguments& arguments, CommandLine& line
 Status take_recover(std::string_view body, Arguments& arguments, CommandLine& line) {
   if (Status status = take_directory(body, arguments, line.recover_wanted); !status.is_ok()) return status;
   if (arguments.empty()) return Status::ok();
-  line.new_cluster = option_body(arguments.next()) == "new-cluster";
-  if (line.new_cluster) arguments.take();
+  if (!line.new_cluster && option_body(arguments.next()) == kNewCluster) {
+    line.new_cluster = true;
+    arguments.take();
+  }
   if (arguments.empty()) return Status::ok();
   return Status::error("unexpected argument " + quoted(arguments.next()) + ": --recover DIR --new-cluster takes no more");
 }
 
-bool is_word(std::string_view body, std::string_view name) {
-  return body.starts_with(name) && (body.size() == name.size() || body[name.size()] == '=');
+// Said before --recover it means the same.
+Status take_new_cluster(Arguments& arguments, CommandLine& line) {
+  line.new_cluster = true;
+  const std::optional<std::string_view> body = arguments.empty() ? std::nullopt : option_body(arguments.take());
+  if (body && is_word(*body, "recover")) return take_recover(*body, arguments, line);
+  return Status::error("--new-cluster belongs to --recover DIR");
 }
 
 Status take_conf_file(std::string_view name, CommandLine& line) {
@@ -180,6 +192,7 @@ Status take_all(Arguments arguments, CommandLine& line) {
     if (line.help_wanted || line.version_wanted) return Status::ok();
     if (is_word(*body, "check")) return take_check(*body, arguments, line);
     if (is_word(*body, "recover")) return take_recover(*body, arguments, line);
+    if (*body == kNewCluster) return take_new_cluster(arguments, line);
     Status status = take_option(*body, arguments, source);
     if (!status.is_ok()) return status;
   }

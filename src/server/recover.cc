@@ -34,10 +34,14 @@ using Number = unsigned long long;
 
 // The log is made anew in this folder if the one that is there cannot be opened.
 constexpr const char* kMadeIn = "recovered";
+constexpr const char* kLoss =
+    "writes that were acknowledged but had not reached this node are lost, and writes whose outcome was unknown may have "
+    "happened";
 
 struct Survivor {
   storage::DirectoryLock lock;
-  std::unique_ptr<storage::LogStore> log;   // Nothing: raft.db is damaged.
+  bool has_log_file = false;                // Of raft.db or its WAL. None beside keys: a backup.
+  std::unique_ptr<storage::LogStore> log;   // Nothing: raft.db is damaged, or not there.
   std::unique_ptr<storage::KeyStore> keys;
   storage::Identity identity;
   raft::Recovered recovered;                // Of `log`.
@@ -57,10 +61,20 @@ Status check_keys(const Survivor& survivor) {
   return storage::load_keyspace(*survivor.keys, keys);
 }
 
-// Of a raft.db that does not say it: its last start left the id in LOCK, and the newest keys are the node's.
-Result<storage::Identity> identity_without_log(const Survivor& survivor) {
+// A copy of keys says whose cluster they are, not which node's: all nodes have the same.
+std::string first_voter_id(const raft::Configuration& configuration) {
+  std::string first;
+  for (const raft::Member& member : configuration.members) {
+    if (configuration.is_voter(member.node) && (first.empty() || member.id < first)) first = member.id;
+  }
+  return first;
+}
+
+// Of a raft.db that does not say it, or is not there: its last start left the id in LOCK, and the newest keys are the node's.
+Result<storage::Identity> identity_without_log(const Survivor& survivor, const raft::Configuration& known) {
   storage::Identity identity;
   identity.id = survivor.lock.last_id();
+  if (identity.id.empty() && !survivor.has_log_file) identity.id = first_voter_id(known);
   if (identity.id.empty()) return Status::error(survivor.loss + "; who this node is cannot be read either");
   const std::vector<uint64_t> generations = storage::keys_generations(survivor.lock.path());
   if (!generations.empty()) identity.keys_generation = generations.back();
@@ -70,11 +84,12 @@ Result<storage::Identity> identity_without_log(const Survivor& survivor) {
 // A damaged one is left alone: what may be opened by force may lose still more by it.
 Status salvage_log(Survivor& survivor, const Status& damage) {
   survivor.loss = damage.text();
-  if (std::optional<storage::Identity> identity = storage::salvage_directory(survivor.lock.path()).identity) {
-    survivor.identity = std::move(*identity);
+  storage::Salvage found = storage::salvage_directory(survivor.lock.path());
+  if (found.identity) {
+    survivor.identity = std::move(*found.identity);
     return {};
   }
-  Result<storage::Identity> identity = identity_without_log(survivor);
+  Result<storage::Identity> identity = identity_without_log(survivor, found.configuration);
   if (!identity.is_ok()) return identity.take_status();
   survivor.identity = std::move(identity.value());
   return {};
@@ -148,19 +163,24 @@ Status check_not_set_aside(const Survivor& survivor) {
                                     survivor.lock.path().c_str(), survivor.lock.path().c_str(), rejoin->folder.c_str()));
 }
 
+// Of a log that was being made anew, cut off when the damaged one was out of its way.
+bool was_cut_off(const std::string& directory) { return directory_exists(directory + "/" + kMadeIn + "/raft.db"); }
+
+Status check_is_node(const std::string& directory) {
+  if (directory_exists(directory + "/raft.db") || was_cut_off(directory) || storage::has_keys_files(directory)) return {};
+  return Status::error(directory + ": there is no node here: neither a raft.db nor a keys file");
+}
+
 Status open_survivor(const std::string& directory, Survivor& survivor) {
-  const bool was_cut_off = directory_exists(directory + "/" + kMadeIn + "/raft.db");
-  const bool has_log = directory_exists(directory + "/raft.db");
-  if (!has_log && !was_cut_off && !storage::has_keys_files(directory)) {
-    return Status::error(directory + ": there is no node here: neither a raft.db nor a keys file");
-  }
+  if (Status status = check_is_node(directory); !status.is_ok()) return status;
   Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire_to_change(directory);
   if (!lock.is_ok()) return lock.take_status();
   survivor.lock = std::move(lock.value());
   const std::string& path = survivor.lock.path();
-  if (!has_log && was_cut_off) {
+  if (!directory_exists(path + "/raft.db") && was_cut_off(path)) {
     if (Status status = storage::bring_log(path, kMadeIn); !status.is_ok()) return status;
   }
+  survivor.has_log_file = directory_exists(path + "/raft.db") || directory_exists(path + "/raft.db-wal");
   if (Result<std::string> id = storage::peek_id(path); !id.is_ok()) return id.take_status();
   if (Status status = open_log(survivor); !status.is_ok()) return status;
   if (Status status = open_keys(survivor); !status.is_ok()) return status;
@@ -235,8 +255,10 @@ Status make_log_anew(const Survivor& survivor, const storage::LogWrite& write) {
   if (Status status = write_log(*log.value(), survivor, write); !status.is_ok()) return status;
   if (Status status = log.value()->close(); !status.is_ok()) return status;
   log.value().reset();
-  const std::string folder = storage::free_folder(path, static_cast<uint64_t>(std::time(nullptr)));
-  if (Status status = storage::move_databases(path, folder, storage::Databases::kLog); !status.is_ok()) return status;
+  if (survivor.has_log_file) {
+    const std::string folder = storage::next_folder(path, static_cast<uint64_t>(std::time(nullptr)));
+    if (Status status = storage::move_databases(path, folder, storage::Databases::kLog); !status.is_ok()) return status;
+  }
   return storage::bring_log(path, kMadeIn);
 }
 
@@ -273,19 +295,29 @@ Status recover_as_new_cluster(const std::string& directory, std::string& report)
   return {};
 }
 
+Status look_at_survivor(const std::string& directory, std::string& report) {
+  Result<storage::DirectoryLock> lock = storage::DirectoryLock::acquire_to_read(directory);
+  if (!lock.is_ok()) return lock.take_status();
+  const std::string& path = lock.value().path();
+  if (Status status = check_is_node(path); !status.is_ok()) return status;
+  Result<std::string> id = storage::peek_id(path);
+  if (!id.is_ok()) return id.take_status();
+  if (Status status = check_semantics(path, storage::peek_semantics_level(path)); !status.is_ok()) return status;
+  const std::string node = id.value().empty() ? "the node of " + path : "node " + id.value();
+  report = base::format(
+      "nothing was changed. leto --recover %s --new-cluster would make %s the only member of a new cluster, with what its "
+      "directory holds: %s. Do it only if a majority of the old cluster is lost for ever, and at one survivor only",
+      directory.c_str(), node.c_str(), kLoss);
+  return {};
+}
+
 int recover(const std::string& directory, bool new_cluster) {
-  constexpr const char* kLoss =
-      "writes that were acknowledged but had not reached this node are lost, and writes whose outcome was unknown may have "
-      "happened";
+  std::string report;
   if (!new_cluster) {
-    std::fprintf(stderr,
-                 "nothing was changed. leto --recover %s --new-cluster would make this node the only member of a new cluster, "
-                 "with what its directory holds: %s. Do it only if a majority of the old cluster is lost for ever, and at one "
-                 "survivor only\n",
-                 directory.c_str(), kLoss);
+    const Status status = look_at_survivor(directory, report);
+    std::fprintf(stderr, "%s\n", status.is_ok() ? report.c_str() : status.text().c_str());
     return 1;
   }
-  std::string report;
   if (const Status status = recover_as_new_cluster(directory, report); !status.is_ok()) {
     std::fprintf(stderr, "%s\n", status.text().c_str());
     return 1;

@@ -118,6 +118,12 @@ TEST_CASE("command line: help and version end the reading") {
   CHECK(parse({"--recover", "some/dir"}).value().recover_wanted == "some/dir");
   CHECK_FALSE(parse({"--recover", "some/dir"}).value().new_cluster);
   CHECK(parse({"--recover", "some/dir", "--new-cluster"}).value().new_cluster);
+  CHECK(parse({"--new-cluster", "--recover", "some/dir"}).value().new_cluster);
+  CHECK(parse({"-new-cluster", "--recover=some/dir"}).value().recover_wanted == "some/dir");
+  CHECK(error_of({"--new-cluster", "--recover", "dir", "--new-cluster"}) ==
+        "unexpected argument '--new-cluster': --recover DIR --new-cluster takes no more");
+  CHECK(error_of({"--new-cluster"}) == "--new-cluster belongs to --recover DIR");
+  CHECK(error_of({"--new-cluster", "-id", "x"}) == "--new-cluster belongs to --recover DIR");
   CHECK(error_of({"--recover", "--new-cluster"}) == "--recover needs a data directory");
   CHECK(error_of({"--recover", "dir", "-id"}) == "unexpected argument '-id': --recover DIR --new-cluster takes no more");
   CHECK(error_of({"--check"}) == "--check needs a data directory");

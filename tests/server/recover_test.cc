@@ -10,6 +10,7 @@
 #include "storage/check.h"
 #include "storage/damage.h"
 #include "storage/lost_tail.h"
+#include "storage/sqlite.h"
 #include "tests/server/survivor.h"
 
 namespace leto::server {
@@ -210,6 +211,45 @@ TEST_CASE("what is recovered starts, whatever was noted about its damage") {
   REQUIRE(survivor.recover().is_ok());
   CHECK_FALSE(survivor.visit().joins);
   CHECK(marked_damage(survivor.path).empty());
+}
+
+// As SQLite's own tools copy it, and under its name: a database of its own, without a WAL.
+void back_up_keys(const std::string& from, const std::string& to) {
+  const std::unique_ptr<storage::Database> keys =
+      std::move(storage::Database::open({.path = from + "/keys-1.db", .vfs = "", .read_only = true}).value());
+  const auto no_rows = [](const storage::Statement&) { return base::Status(); };
+  REQUIRE(keys->for_each_row("VACUUM INTO '" + to + "/keys-1.db'", no_rows).is_ok());
+}
+
+TEST_CASE("a backup that is a keys file alone becomes a cluster of its own, under the first voter's id") {
+  Survivor survivor;
+  survivor.make();
+  Survivor backup;
+  back_up_keys(survivor.path, backup.path);
+  backup.before = survivor.before;
+  REQUIRE(backup.recover().is_ok());
+  CHECK_MESSAGE(backup.report.starts_with("node id1 is the only member of a new cluster now, "), backup.report);
+  check_new_cluster(backup, backup.visit(), 4);
+  CHECK(storage::check_directory(backup.path, storage::kVfsWithoutLocks).damages.empty());
+  for (const auto& each : std::filesystem::directory_iterator(backup.path)) {
+    CHECK_FALSE(each.path().filename().string().starts_with("damaged-"));
+  }
+}
+
+TEST_CASE("without --new-cluster the directory is looked at, and left as it is") {
+  Survivor survivor;
+  std::string report;
+  const auto look = [&] { return look_at_survivor(survivor.path, report).text(); };
+  CHECK(look() == survivor.path + ": there is no node here: neither a raft.db nor a keys file");
+  CHECK(look_at_survivor(survivor.path + "/none", report).text() ==
+        "cannot use the data directory " + survivor.path + "/none: No such file or directory");
+  survivor.make();
+  const auto before = survivor.contents();
+  CHECK(look_at_survivor(survivor.path, report).is_ok());
+  CHECK_MESSAGE(report.find(" would make node id1 the only member of a new cluster, ") != std::string::npos, report);
+  CHECK(survivor.contents() == before);
+  const base::Result<OpenedDirectory> other = survivor.open();
+  CHECK(look().ends_with("; stop that one first"));
 }
 
 TEST_CASE("where there is nothing to recover it says why") {
