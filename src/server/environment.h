@@ -162,6 +162,8 @@ class Clock {
   virtual ~Clock() = default;
   virtual uint64_t monotonic_us() = 0;
   virtual uint64_t wall_ms() = 0;
+  // From whatever beginning, for what a command takes. It stands still where nobody asks.
+  virtual uint64_t stopwatch_ns() { return 0; }
 };
 
 // Wakes the loop: on_loop_turn() is called again soon, or after a while.

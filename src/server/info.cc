@@ -277,13 +277,13 @@ void commandstats_section(std::string& out, const InfoSource& source) {
   for (size_t place = 0; place < source.stats.commands.size(); ++place) {
     const CommandStats& stats = source.stats.commands[place];
     if (stats.calls + stats.rejected == 0) continue;
-    const double per_call =
-        stats.calls == 0 ? 0 : static_cast<double>(stats.microseconds) / static_cast<double>(stats.calls);
+    const uint64_t microseconds = stats.nanoseconds / 1000;
+    const double per_call = stats.calls == 0 ? 0 : static_cast<double>(microseconds) / static_cast<double>(stats.calls);
     out += base::format(
         "cmdstat_%.*s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
         static_cast<int>(table[place].name.size()), table[place].name.data(),
         static_cast<unsigned long long>(stats.calls),
-        static_cast<unsigned long long>(stats.microseconds), per_call,
+        static_cast<unsigned long long>(microseconds), per_call,
         static_cast<unsigned long long>(stats.rejected), static_cast<unsigned long long>(stats.failed));
   }
 }

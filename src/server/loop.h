@@ -52,6 +52,7 @@ class Loop final : public Clock, public Waker {
 
   uint64_t monotonic_us() override { return uv_hrtime() / 1000; }
   uint64_t wall_ms() override;
+  uint64_t stopwatch_ns() override { return uv_hrtime(); }
   // Cached at the start of the poll phase: cheap, and good enough for time-outs of seconds.
   uint64_t now_ms() const { return uv_now(&loop_); }
   void wake() override;

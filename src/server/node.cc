@@ -18,6 +18,7 @@
 #include "server/semantics_raiser.h"
 #include "server/snapshot_receiver.h"
 #include "server/snapshot_sender.h"
+#include "server/timed_run.h"
 #include "storage/lost_tail.h"
 
 namespace leto::server {
@@ -272,7 +273,7 @@ void Node::run_local(const SessionRef& session, const command::Command& command,
   resp::Reply reply(out, session->client.protocol);
   command::Context context = local_context(*session, arguments, reply);
   session->client.last_command = command::full_name(command, arguments);
-  command.handler(context);
+  run_timed(command, context, stats_, environment_.clock);
   LETO_ASSERT(!context.deferred, "only a command with kDeferred answers later");
   if (reply.wrote_error()) stats_.note_error(reply.error_code());
   if (!direct) session->answered(sequence);
@@ -296,7 +297,7 @@ void Node::defer(const SessionRef& session, Session::Sequence sequence, resp::Ar
   resp::Reply reply(text, session->client.protocol);
   command::Context context = local_context(*session, arguments, reply);
   context.ticket = ticket;
-  command.handler(context);
+  run_timed(command, context, stats_, environment_.clock);
   if (context.deferred) return;
   tickets_.erase(ticket);
   session->reply_buffer(sequence).append(text);

@@ -6,6 +6,7 @@
 #include "server/forwarder.h"
 #include "server/node.h"
 #include "server/replica.h"
+#include "server/timed_run.h"
 
 namespace leto::server {
 namespace {
@@ -150,7 +151,7 @@ void Node::run_transaction(const SessionRef& session, command::Transaction trans
     resp::Reply reply(session->reply_buffer(sequence), session->client.protocol);
     command::Context context = local_context(*session, arguments, reply);
     context.locals = locals.get();
-    row.handler(context);
+    run_timed(row, context, stats_, environment_.clock);
     return session->answered(sequence);
   }
   const bool forwarded = is_forwarded(*session, row);

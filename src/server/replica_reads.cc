@@ -13,6 +13,7 @@
 
 #include "base/assert.h"
 #include "server/replica.h"
+#include "server/timed_run.h"
 
 namespace leto::server {
 namespace {
@@ -243,7 +244,7 @@ void Replica::run_read_handler(command::Context& context, const command::Command
 }
 
 void Replica::run_handler(command::Context& context, const command::Command& command) {
-  command.handler(context);
+  run_timed(command, context, stats_, environment_.clock);
   if (!context.reply.wrote_error()) return;
   stats_.note_error(context.reply.error_code());
   ++stats_.of(command).failed;

@@ -29,7 +29,8 @@ class Histogram {
 
 struct CommandStats {
   uint64_t calls = 0;
-  uint64_t microseconds = 0;
+  uint64_t runs = 0;          // Of its handler for a client, wherever that asked.
+  uint64_t nanoseconds = 0;   // That they took; see timed_run.h.
   uint64_t rejected = 0;
   uint64_t failed = 0;
 };

@@ -198,6 +198,8 @@ class FakeClock final : public Clock {
     return now_us;
   }
   uint64_t wall_ms() override { return wall; }
+  uint64_t stopwatch_ns() override { return stopwatch += stopwatch_step_ns; }
+  uint64_t stopwatch = 0, stopwatch_step_ns = 0;   // Whoever looks at it takes so long.
   uint64_t now_us = 1000000;
   uint64_t wall = 1700000000000;
   uint64_t step_us = 0;   // Whoever looks at it takes so long.
