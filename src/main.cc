@@ -15,6 +15,8 @@ int main(int argc, char** argv) {
   setenv("UV_THREADPOOL_SIZE", "6", 1);
   leto::base::keep_freed_memory();
   std::signal(SIGPIPE, SIG_IGN);
+  // A terminal that closes ends no node, as none of redis-server's.
+  std::signal(SIGHUP, SIG_IGN);
   leto::base::Result<leto::server::CommandLine> line = leto::server::parse_command_line(argc, argv);
   if (!line.is_ok()) {
     std::fprintf(stderr, "%s\n", line.status().text().c_str());

@@ -13,6 +13,7 @@
 #include "server/disk_floor.h"
 #include "server/flusher.h"
 #include "server/node.h"
+#include "server/option_table.h"
 #include "server/replica.h"
 #include "server/snapshot_receiver.h"
 #include "server/snapshot_sender.h"
@@ -74,6 +75,7 @@ void server_section(std::string& out, const InfoSource& source) {
   number(out, "uptime_in_seconds", uptime_s);
   number(out, "uptime_in_days", uptime_s / 86400);
   number(out, "hz", 1000 / kTickMs);
+  field(out, "configured_hz", option_text(source.node.options(), *find_inert_parameter("hz")));
 }
 
 void clients_section(std::string& out, const InfoSource& source) {

@@ -169,7 +169,7 @@ constexpr Option kInertParameters[] = {
     inert("lazyfree-lazy-user-flush", "no", kYesNoType),
     inert("activedefrag", "no", kYesNoType),
     inert("activerehashing", "yes", kYesNoType),
-    inert("hz", "10", number(0, kSecondsMax)),
+    inert("hz", "100", number(0, kSecondsMax)),
     inert("dynamic-hz", "yes", kYesNoType),
     inert("io-threads", "1", number(1, 128)),
     inert("repl-diskless-sync", "yes", kYesNoType),

@@ -1,7 +1,8 @@
 # The end of a node: by signal and by SHUTDOWN, at rest and under load, alone and as a leader.
 
-test "SIGTERM, SIGINT and SHUTDOWN end a node with status 0, and nothing is lost" {
+test "SIGTERM, SIGINT and SHUTDOWN end a node with status 0, and nothing is lost; SIGHUP does not" {
     set node [start_node]
+    process::signal HUP $node::pid($node)
     set value 0
     foreach how {TERM INT SHUTDOWN NOSAVE} {
         wait_for_condition "the node takes writes" 5000 {[node_ask $node SET a [incr value]] eq "OK"}

@@ -56,7 +56,8 @@ TEST_CASE("INFO has the fields of Redis that tools read, and its numbers parse")
   for (const char* name : {"redis_version", "leto_version", "redis_mode", "os", "multiplexing_api"}) {
     CHECK_MESSAGE(server.contains(name), name);
   }
-  check_numbers(server, {"arch_bits", "process_id", "tcp_port", "uptime_in_seconds", "uptime_in_days", "hz"});
+  check_numbers(server, {"arch_bits", "process_id", "tcp_port", "uptime_in_seconds", "uptime_in_days", "hz", "configured_hz"});
+  CHECK(server.at("hz") == server.at("configured_hz"));
   check_numbers(section(test, "clients"), {"connected_clients", "maxclients"});
   check_numbers(section(test, "memory"), {"used_memory", "used_memory_rss", "maxmemory"});
   check_numbers(section(test, "persistence"),
