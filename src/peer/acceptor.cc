@@ -74,8 +74,9 @@ bool Acceptor::check_version(std::string& out) {
   return false;
 }
 
+// Who adopts judges by the Challenge who is here.
 bool Acceptor::check_identity(std::string& out) {
-  if (hello_.initiator.node == setup_.self.node) {
+  if (hello_.kind != ConnectionKind::kAdopt && hello_.initiator.node == setup_.self.node) {
     fail(RefusalCode::kWrongIdentity,
          format("%s dialed itself; two members have one address, or a directory was copied",
                 identity_name(setup_.self).c_str()),
@@ -141,6 +142,7 @@ void Acceptor::send_challenge(std::string_view hello_payload, std::string& out) 
   challenge_.acceptor = setup_.self;
   challenge_.nonce = setup_.nonce;
   challenge_.state = setup_.state;
+  challenge_.was_member = setup_.was_member ? 1 : 0;
   challenge_.client_address = setup_.client_address;
   const bool adopts = hello_.kind == ConnectionKind::kAdopt;
   transcript_ = handshake_transcript(hello_payload, encode_payload(challenge_), challenge_);

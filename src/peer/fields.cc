@@ -72,13 +72,16 @@ void FieldWriter::text_or_none(const char* name, const std::string& value, TextK
 
 void FieldWriter::end() { base::put_varint(out_, 0); }
 
-void FieldWriter::end_with(uint64_t tag, const char*, uint16_t value, uint16_t usual) {
-  if (value <= usual) return end();
-  base::put_varint(out_, 1);
-  base::put_varint(out_, tag);
-  std::string field;
-  base::put_varint(field, value);
-  base::put_string(out_, field);
+void FieldWriter::end_with(std::initializer_list<TaggedNumber<const uint16_t>> numbers) {
+  const auto is_said = [](const TaggedNumber<const uint16_t>& number) { return number.value > number.usual; };
+  base::put_varint(out_, static_cast<uint64_t>(std::count_if(numbers.begin(), numbers.end(), is_said)));
+  for (const TaggedNumber<const uint16_t>& number : numbers) {
+    if (!is_said(number)) continue;
+    base::put_varint(out_, number.tag);
+    std::string field;
+    base::put_varint(field, number.value);
+    base::put_string(out_, field);
+  }
 }
 
 void FieldWriter::end_with_macs(uint64_t tag, const char* name, const std::string& macs, size_t count_max) {
@@ -151,14 +154,16 @@ void FieldReader::end() {
   tagged([](uint64_t, std::string_view) { return true; });
 }
 
-void FieldReader::end_with(uint64_t tag, const char* name, uint16_t& value, uint16_t usual) {
-  value = usual;
-  tagged([&](uint64_t found, std::string_view field) {
-    if (found != tag) return true;
-    base::Reader number(field);
-    value = static_cast<uint16_t>(number.varint_at_most(std::numeric_limits<uint16_t>::max()));
-    const bool sound = !number.failed() && number.at_end() && value > usual;
-    if (!sound) refuse(name);
+void FieldReader::end_with(std::initializer_list<TaggedNumber<uint16_t>> numbers) {
+  for (const TaggedNumber<uint16_t>& number : numbers) number.value = number.usual;
+  tagged([&](uint64_t tag, std::string_view field) {
+    const auto number = std::find_if(numbers.begin(), numbers.end(),
+                                     [tag](const TaggedNumber<uint16_t>& each) { return each.tag == tag; });
+    if (number == numbers.end()) return true;
+    base::Reader reader(field);
+    number->value = static_cast<uint16_t>(reader.varint_at_most(std::numeric_limits<uint16_t>::max()));
+    const bool sound = !reader.failed() && reader.at_end() && number->value > number->usual;
+    if (!sound) refuse(number->name);
     return sound;
   });
 }

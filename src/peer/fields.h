@@ -11,6 +11,7 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -35,6 +36,15 @@ enum class TextKind : uint8_t {
   kSentence,  // No control characters, at most kSentenceBytesMax bytes.
 };
 bool is_text(std::string_view text, TextKind kind);
+
+// A number that a message says as a tagged field: left out if it is `usual` or less. `Integer` is uint16_t, const where it is written.
+template <typename Integer>
+struct TaggedNumber {
+  uint64_t tag;
+  const char* name;
+  Integer& value;
+  uint16_t usual;
+};
 
 // An error that names the message and the field.
 base::Status malformed(FrameType type, const char* field);
@@ -66,8 +76,8 @@ class FieldWriter {
   void text(const char* name, const std::string& value, TextKind kind);
   void text_or_none(const char* name, const std::string& value, TextKind kind);
   void end();
-  // end() with one tagged field, a varint: left out if it is `usual` or less.
-  void end_with(uint64_t tag, const char* name, uint16_t value, uint16_t usual);
+  // end() with tagged fields, each a varint, in the order of their tags.
+  void end_with(std::initializer_list<TaggedNumber<const uint16_t>> numbers);
   // end() with one tagged field, up to `count_max` macs one behind the other: left out if there are none.
   void end_with_macs(uint64_t tag, const char* name, const std::string& macs, size_t count_max);
 
@@ -103,7 +113,7 @@ class FieldReader {
   void text(const char* name, std::string& value, TextKind kind);
   void text_or_none(const char* name, std::string& value, TextKind kind);
   void end();
-  void end_with(uint64_t tag, const char* name, uint16_t& value, uint16_t usual);
+  void end_with(std::initializer_list<TaggedNumber<uint16_t>> numbers);
   void end_with_macs(uint64_t tag, const char* name, std::string& macs, size_t count_max);
 
   // Everything that is left.

@@ -98,6 +98,7 @@ struct AcceptorSetup {
   std::string secret;   // Of the cluster; empty if in none.
   std::string password; // Of the cluster that may take it in; empty: any may.
   AcceptorState state = AcceptorState::kEmpty;
+  bool was_member = false;  // A configuration of that cluster had it.
   std::string client_address;
   std::string nonce;  // kNonceBytes, never used before.
   // True for a node that was a member of this cluster and was removed. May be empty: none was.

@@ -8,7 +8,8 @@ namespace leto::peer {
 namespace {
 
 constexpr uint64_t kSemanticsTag = 1;
-constexpr uint64_t kProofsTag = 1;   // Of Adopt.
+constexpr uint64_t kWasMemberTag = 2;   // Of Challenge.
+constexpr uint64_t kProofsTag = 1;      // Of Adopt.
 
 template <typename Visitor, Of<Hello> Value>
 void fields(Visitor& visit, Value& hello) {
@@ -25,7 +26,7 @@ void fields(Visitor& visit, Value& hello) {
   visit.bytes("nonce", hello.nonce, kNonceBytes);
   visit.text_or_none("raft_address", hello.raft_address, TextKind::kAddress);
   visit.text_or_none("client_address", hello.client_address, TextKind::kAddress);
-  visit.end_with(kSemanticsTag, "semantics", hello.semantics, kSemanticsUnsaid);
+  visit.end_with({{kSemanticsTag, "semantics", hello.semantics, kSemanticsUnsaid}});
 }
 
 // The mac stands behind the tagged fields: it covers all bytes before it.
@@ -39,7 +40,8 @@ void fields(Visitor& visit, Value& challenge) {
   visit.bytes("nonce", challenge.nonce, kNonceBytes);
   visit.choice("state", challenge.state, AcceptorState::kFounderWithoutData);
   visit.text_or_none("client_address", challenge.client_address, TextKind::kAddress);
-  visit.end_with(kSemanticsTag, "semantics", challenge.semantics, kSemanticsUnsaid);
+  visit.end_with({{kSemanticsTag, "semantics", challenge.semantics, kSemanticsUnsaid},
+                  {kWasMemberTag, "was_member", challenge.was_member, 0}});
   visit.bytes_or_none("mac", challenge.mac, kMacBytes);
 }
 

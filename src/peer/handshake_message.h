@@ -80,6 +80,7 @@ struct Challenge {
   AcceptorState state = AcceptorState::kMember;
   std::string client_address;
   uint16_t semantics = kSemanticsUnsaid;  // As in Hello.
+  uint16_t was_member = 0;                // 1: a configuration of that cluster had it, so it was removed if none has it now.
   std::string mac;  // kMacBytes; empty on a kAdopt connection, whose sides share no secret yet.
   bool operator==(const Challenge&) const = default;
 };

@@ -39,7 +39,7 @@ void Raft::State::reset_election_timer() {
 // the only one that can bring it about (thesis 4.2.2), also if it does not know yet that the one that made it a voter was.
 bool Raft::State::may_campaign() const {
   // D9: who is installing a snapshot has no keyspace; a leader must be able to apply.
-  if (lost_tail || leads() || installing) return false;
+  if (lost_tail || leads() || installing || removed_elsewhere) return false;
   if (disk_stalled && !is_only_voter()) return false;
   return configurations.has_voter_since(commit, self);
 }
@@ -137,6 +137,8 @@ void Raft::State::become_follower(Term new_term, NodeId new_leader, const char* 
   if (new_leader != leader) fail_forwarded_reads();
   role = Role::kFollower;
   leader = new_leader;
+  // Whoever leads this node takes it for a member.
+  if (leader != kNobody) removed_elsewhere = false;
   granted.clear();
   if (is_change) log_role(why);
 }

@@ -113,7 +113,8 @@ void Raft::State::fingerprint(std::string& bytes) const {
   }
   for (const NodeId node : granted) put_varint(bytes, node);
   base::put_u8(bytes, static_cast<uint8_t>(role));
-  for (const bool flag : {apply_is_held, disk_stalled, transfers_refused, leader_heard, lost_tail}) put_varint(bytes, flag);
+  for (const bool flag : {apply_is_held, disk_stalled, transfers_refused, removed_elsewhere, leader_heard, lost_tail})
+    put_varint(bytes, flag);
   for (const ForwardedRead& read : forwarded_reads) put_varint(bytes, read.context);
   if (leads()) put(bytes, leading, now);
 }

@@ -233,4 +233,12 @@ void Raft::State::leave_if_removed() {
   become_follower(term(), kNobody, "was removed from the cluster");
 }
 
+// Who is led hears of its removal from the log. What is not believed now is said again when this node dials again.
+bool Raft::State::take_removal() {
+  if (leader != kNobody || !configuration().find(self)) return false;
+  removed_elsewhere = true;
+  become_follower(term(), kNobody, "was removed from the cluster, a member says");
+  return true;
+}
+
 }  // namespace leto::raft

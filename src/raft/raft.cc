@@ -115,6 +115,7 @@ void Raft::loaded(NodeId peer, std::vector<Entry> entries) { state_->loaded(peer
 void Raft::applied(Index index) { state_->set_applied(index); }
 void Raft::disk_stalled(bool stalled) { state_->set_disk_stalled(stalled); }
 void Raft::refuse_transfers(bool refused) { state_->transfers_refused = refused; }
+bool Raft::told_of_removal() { return state_->take_removal(); }
 void Raft::peer_unreachable(NodeId node) { state_->set_peer_unreachable(node); }
 void Raft::send_snapshot(NodeId to, InstallSnapshot chunk) { state_->send_snapshot(to, std::move(chunk)); }
 void Raft::snapshot_failed(NodeId peer) { state_->set_snapshot_failed(peer); }
@@ -141,6 +142,7 @@ const Configuration& Raft::configuration() const { return state_->configuration(
 const Configuration& Raft::committed_configuration() const { return state_->configurations.at(state_->commit); }
 bool Raft::leads_and_committed_in_term() const { return state_->leads_and_committed_in_term(); }
 bool Raft::is_only_voter() const { return state_->is_only_voter(); }
+bool Raft::was_told_of_removal() const { return state_->removed_elsewhere; }
 NodeId Raft::transferring_to() const { return state_->leads() ? state_->leading.transfer_to : kNobody; }
 size_t Raft::uncommitted_bytes() const { return state_->leading.uncommitted_bytes; }
 void Raft::check_invariants() const { state_->check_invariants(); }

@@ -187,6 +187,9 @@ class Raft {
   void applied(Index index);
   void disk_stalled(bool stalled);          // D17.
   void refuse_transfers(bool refused);      // While set, this node does not take over when it is told to.
+  // A member says that the committed configuration has this node no more. It does not campaign until a leader speaks to it.
+  // False, and nothing happens, if a leader does, or if no configuration that is known here makes it a member.
+  bool told_of_removal();
   void peer_unreachable(NodeId node);       // Its connection broke: what was in flight is to be sent again.
   // Snapshots and compaction (section 7, D9, D10) ---------------------------------------------
   // At the leader: one chunk to a peer that needs a snapshot; dropped if it needs none any more.
@@ -233,6 +236,7 @@ class Raft {
   bool leads_and_committed_in_term() const;   // Leader with an entry of its own term committed.
   // Whether this node alone is a majority. A leader of one voter need not be it: it may have proposed to leave.
   bool is_only_voter() const;
+  bool was_told_of_removal() const;           // And has heard no leader since.
   NodeId transferring_to() const;             // kNobody if no transfer is under way.
   std::vector<PeerView> peers() const;
   size_t uncommitted_bytes() const;

@@ -120,6 +120,7 @@ struct Raft::State {
   bool leader_heard = false;
   bool disk_stalled = false;
   bool transfers_refused = false;
+  bool removed_elsewhere = false;    // A member said so, and no leader has spoken since.
   std::vector<NodeId> granted;       // Votes or pre-votes for this candidacy.
   Leading leading;
 
@@ -281,6 +282,7 @@ struct Raft::State {
   void promote_learners();
   void forget_leavers();
   void leave_if_removed();
+  bool take_removal();
 
   // output.cc
   Output take();

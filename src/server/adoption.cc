@@ -17,16 +17,17 @@ Adoption::Adoption(Peers& peers, AdoptionWish wish, Network::Dialed done)
       handshake_(peers.hello(peer::ConnectionKind::kAdopt, {}, ""), "") {
   base::Result<Address> address = parse_address(wish_.raft_address);
   if (!address.is_ok()) {
-    timer_.start(0, [this] { on_failure("'" + wish_.raft_address + "' is no address"); });
+    timer_.start(0, [this] { finish(base::Status::error("'" + wish_.raft_address + "' is no address")); });
     return;
   }
-  timer_.start(kTimeoutMs, [this] { on_failure("no answer"); });
+  timer_.start(kTimeoutMs, [this] { nobody_answers("no answer"); });
   dial(peers_.loop(), address.value(), kTimeoutMs);
 }
 
 Adoption::~Adoption() = default;
 
 void Adoption::on_reached() {
+  reached_ = true;
   std::string hello;
   handshake_.start(hello);
   say(std::move(hello));
@@ -55,7 +56,7 @@ std::string Adoption::objection(const peer::Challenge& challenge) const {
   if (wish_.expected != raft::kNobody && there.node != wish_.expected) {
     return "another node answers there: " + there.id;
   }
-  if (there.node == peers_.self().identity.node) return "that is this node's own address";
+  if (there.node == peers_.self().identity.node) return "that is the address of " + there.id + " itself, which leads";
   if (challenge.semantics < peers_.semantics_level()) {
     return peer::semantics_refusal(there, challenge.semantics, peers_.semantics_level());
   }
@@ -86,6 +87,7 @@ void Adoption::succeed() {
   found.member.id = challenge.acceptor.id;
   found.member.raft_address = wish_.raft_address;
   found.member.client_address = challenge.client_address;
+  found.was_member = challenge.was_member != 0 && challenge.cluster == peers_.self().identity.cluster_id;
   finish(std::move(found));
 }
 
@@ -98,7 +100,12 @@ void Adoption::on_refusal() {
   on_failure(why);
 }
 
-void Adoption::on_failure(const std::string& why) { finish(base::Status::error(why)); }
+void Adoption::on_failure(const std::string& why) {
+  if (!reached_) return nobody_answers(why);
+  finish(base::Status::error(why));
+}
+
+void Adoption::nobody_answers(const std::string& why) { finish(Network::Found{.silence = why}); }
 
 void Adoption::finish(base::Result<Network::Found> result) {
   timer_.stop();

@@ -37,6 +37,7 @@ class Adoption final : private Caller {
   void on_reached() override;
   void on_bytes(std::string_view bytes) override;
   void on_failure(const std::string& why) override;
+  void nobody_answers(const std::string& why);
 
   void on_frame(const peer::Frame& frame);
   void on_challenge(std::string& answer);
@@ -52,6 +53,7 @@ class Adoption final : private Caller {
   Timer timer_;
   peer::FrameReader frames_;
   peer::Initiator handshake_;
+  bool reached_ = false;
 };
 
 }  // namespace leto::server

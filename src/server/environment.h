@@ -133,12 +133,14 @@ class Network {
   virtual bool send_forward(const peer::Forward& forward) = 0;
   // May be lost.
   virtual void send_forward_reply(const peer::ForwardReply& reply) = 0;
-  // Whom to be connected to; called whenever the configuration in force changed.
-  virtual void set_members(const raft::Configuration& configuration) = 0;
-  // Asks who is at `raft_address`, and if `adopt` is set takes that node, which must be in no cluster of its own,
-  // into this one. `expected` 0: whoever is there. Calls back once, within a few seconds.
+  // Whom to be connected to, and who is a member for certain; called whenever one of the two changed.
+  virtual void set_members(const raft::Configuration& in_force, const raft::Configuration& committed) = 0;
+  // Asks who is at `raft_address`, and if it is `id` takes that node, which must be in no cluster of its own, into this
+  // one. `expected` 0: whoever is there. Calls back once, within a few seconds; an error is why who is there is not taken in.
   struct Found {
-    raft::Member member;       // role is not set.
+    raft::Member member{};       // role is not set.
+    bool was_member = false;     // Of this cluster, as it says: then it was removed if it is none now.
+    std::string silence{};       // Nobody answers there, and why; the rest is not set then. Else empty.
   };
   using Dialed = std::function<void(base::Result<Found>)>;
   // How the error ends if the node there cannot be taken in just now, but a moment later it can.

@@ -221,7 +221,7 @@ void raft_section(std::string& out, const InfoSource& source) {
                                ? ""
                                : peer::cluster_name(source.node.identity().cluster_id));
   const raft::Member* own = raft.configuration().find(source.node.identity().node);
-  field(out, "member_role", own == nullptr ? "none" : raft::member_role_name(own->role));
+  field(out, "member_role", own == nullptr || source.node.removed() ? "none" : raft::member_role_name(own->role));
   field(out, "raft_role", raft::role_name(raft.role()));
   field(out, "role", raft::role_name(raft.role()));
   number(out, "term", raft.term());

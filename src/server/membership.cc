@@ -69,7 +69,12 @@ void Membership::join(command::Ticket ticket, const command::JoinRequest& reques
     return answer_(ticket, error);
   }
   changes_.push_back(std::move(change));
-  dial(changes_.back());
+  if (const raft::Member* member = as_asked(changes_.back()); member == nullptr || member->node != self_) {
+    return dial(changes_.back());
+  }
+  changes_.back().member.node = self_;
+  changes_.back().stage = Stage::kProposing;
+  advance();
 }
 
 void Membership::dial(Change& change) {
@@ -118,10 +123,32 @@ bool Membership::give_way(raft::NodeId to) {
   return true;
 }
 
+// The member that a JOIN describes, whatever its part; null if there is none.
+const raft::Member* Membership::as_asked(const Change& change) const {
+  const raft::Member& wanted = change.member;
+  for (const raft::Member& member : replica_.raft().configuration().members) {
+    const bool same_node = wanted.node == raft::kNobody || wanted.node == member.node;
+    const bool same_client = wanted.client_address.empty() || wanted.client_address == member.client_address;
+    if (same_node && same_client && wanted.id == member.id && wanted.raft_address == member.raft_address) return &member;
+  }
+  return nullptr;
+}
+
+// Nobody need answer where a member is to stay what it is.
+bool Membership::may_be_silent(const Change& change) const {
+  const raft::Member* member = as_asked(change);
+  const bool becomes_voter = member != nullptr && member->role == raft::MemberRole::kObserver &&
+                             change.member.role != raft::MemberRole::kObserver;
+  return member != nullptr && !becomes_voter;
+}
+
 // Why the node that was dialed is not the one to take in; empty if it is.
 std::string Membership::objection(const Change& change, base::Result<Network::Found>& found) const {
   if (!found.is_ok()) {
     return "ERR cannot take in " + change.member.raft_address + ": " + found.status().text();
+  }
+  if (const std::string& silence = found.value().silence; !silence.empty()) {
+    return may_be_silent(change) ? "" : "ERR cannot take in " + change.member.raft_address + ": " + silence;
   }
   const raft::Member& there = found.value().member;
   if (there.id == change.member.id) return {};
@@ -144,9 +171,11 @@ void Membership::dialed(command::Ticket ticket, base::Result<Network::Found> fou
     answer_(ticket, error);
     return;
   }
-  const raft::Member& there = found.value().member;
+  const bool is_silent = !found.value().silence.empty();
+  const raft::Member& there = is_silent ? *as_asked(*change) : found.value().member;
   change->member.node = there.node;
   if (change->member.client_address.empty()) change->member.client_address = there.client_address;
+  change->was_member = found.value().was_member;
   change->stage = Stage::kProposing;
   advance();
 }
@@ -245,20 +274,24 @@ bool Membership::is_done(const Change& change) const {
 
 std::string Membership::conflict(const Change& change) const {
   if (!change.joins) return {};
-  for (const raft::Member& member : replica_.raft().configuration().members) {
-    if (member.node == change.member.node) {
-      const bool would_lose_vote =
-          change.member.role == raft::MemberRole::kObserver && replica_.raft().configuration().is_voter(member.node);
-      if (!would_lose_vote) continue;
+  const raft::Configuration& members = replica_.raft().configuration();
+  for (const raft::Member& member : members.members) {
+    const bool is_it = member.node == change.member.node;
+    if (!is_it && member.id != change.member.id) continue;
+    // A member that nobody hears of is replaced by who comes under its id.
+    if (!is_it && is_alive(member.node)) {
+      return base::format("ERR node %s is alive at %s; choose another -id or LEAVE %s first", member.id.c_str(),
+                          member.raft_address.c_str(), member.id.c_str());
+    }
+    // Nor is a vote lost by replacing who has it.
+    if (change.member.role == raft::MemberRole::kObserver && members.is_voter(member.node)) {
       return base::format("ERR %s votes; LEAVE %s first, then let it join as a learner with an empty -raftdir",
                           member.id.c_str(), member.id.c_str());
     }
-    // A member that nobody hears of is replaced by who comes under its id.
-    if (member.id != change.member.id || !is_alive(member.node)) continue;
-    return base::format("ERR node %s is alive at %s; choose another -id or LEAVE %s first", member.id.c_str(),
-                        member.raft_address.c_str(), member.id.c_str());
   }
-  return {};
+  if (!change.was_member || members.find(change.member.node) != nullptr) return {};
+  return base::format("ERR %s was removed from this cluster; to use it again start it with an empty -raftdir",
+                      change.member.id.c_str());
 }
 
 bool Membership::is_alive(raft::NodeId node) const {

@@ -63,6 +63,7 @@ class Membership {
     uint64_t arrived_us = 0;
     uint64_t dial_at_us = 0; // kDialsAgain: not before.
     uint64_t lags_since_us = 0;   // Since when it waits for voters that lag; 0: for none.
+    bool was_member = false;      // Who was dialed says that it was a member once.
     raft::Member member{};   // Of a JOIN: filled in once it was dialed. Of a LEAVE: the id alone.
   };
 
@@ -76,6 +77,8 @@ class Membership {
   void dial(Change& change);
   void dial_again();
   void drop_overdue();
+  const raft::Member* as_asked(const Change& change) const;
+  bool may_be_silent(const Change& change) const;
   std::string objection(const Change& change, base::Result<Network::Found>& found) const;
   void dialed(command::Ticket ticket, base::Result<Network::Found> found);
   void advance_changes();

@@ -359,8 +359,6 @@ void Node::on_tick() {
 
 void Node::on_message(const raft::Message& message) {
   replica_->on_message(message);
-  // Whoever leads this node takes it for a member.
-  if (removed_from_ && replica_->raft().leader() != raft::kNobody) removed_from_.reset();
 }
 
 void Node::on_peer_unreachable(raft::NodeId node) {
@@ -388,15 +386,10 @@ void Node::say_if_unusable() {
   if (!cannot_apply_.empty() && !removed()) on_unusable(cannot_apply_);
 }
 
-// Who is led hears of its removal from the log. Who is not may have missed that; it goes on asking its peers, so
-// what is not believed now is said again.
 void Node::on_removed(const std::string& sentence) {
-  const raft::Configuration& configuration = replica_->raft().configuration();
-  const bool believes = replica_->raft().leader() == raft::kNobody && configuration.find(identity_.node) != nullptr;
-  if (removed() || !believes) return;
+  if (removed() || !replica_->raft().told_of_removal()) return;
   LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it with an empty "
            "-raftdir and -join. A member says: %s", sentence.c_str());
-  removed_from_ = configuration;
 }
 
 void Node::on_addresses_said(const raft::Member& told) { membership_->addresses_said(told); }
@@ -404,7 +397,7 @@ void Node::on_addresses_said(const raft::Member& told) { membership_->addresses_
 bool Node::knows_members() const { return replica_->raft().leads_and_committed_in_term(); }
 
 bool Node::removed() const {
-  if (removed_from_ && *removed_from_ == replica_->raft().configuration()) return true;
+  if (replica_->raft().was_told_of_removal()) return true;
   const raft::Configuration& committed = replica_->raft().committed_configuration();
   // A newer configuration in the log may be the one that makes it a member.
   const bool in_force = replica_->raft().configuration().find(identity_.node) != nullptr;

@@ -115,6 +115,8 @@ class Node final : public command::Services {
   const Options& options() const { return options_; }
   raft::Configuration members() const;   // In force.
   bool removed() const;                  // This node was removed from its cluster.
+  // A configuration of its cluster that had this node was in its log: then it was removed if the cluster has it no more.
+  bool was_member() const { return was_member_; }
   bool loading() const { return loading_; }   // The keys file is still being loaded.
   Membership& membership() { return *membership_; }
   uint16_t semantics_level() const;           // Of the cluster, at applied_index.
@@ -205,7 +207,6 @@ class Node final : public command::Services {
   enum class Switch : uint8_t { kNone, kDue, kUnderWay };
   Switch keys_file_switch_ = Switch::kNone;
   bool was_member_ = false;             // A configuration that had this node was in the log.
-  std::optional<raft::Configuration> removed_from_;   // In force when it was told that it is no member.
   raft::Index replay_until_ = 0;        // The log's end at start, but for a founding: what is in it is not known before.
 
   std::map<uint64_t, SessionRef> sessions_;   // By client id.

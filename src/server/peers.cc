@@ -172,19 +172,22 @@ bool Peers::connected_to(raft::NodeId node) const {
 
 // --- Members ---------------------------------------------------------------------------------------------
 
-void Peers::set_members(const raft::Configuration& configuration) {
+void Peers::set_members(const raft::Configuration& in_force, const raft::Configuration& committed) {
   members_.clear();
-  const raft::Member* own = configuration.find(self_.identity.node);
-  own_member_ = own == nullptr ? raft::Member{} : *own;
-  for (const raft::Member& member : configuration.members) {
+  for (const raft::Member& member : committed.members) {
     members_.insert(member.node);
     members_ever_.insert(member.node);
+  }
+  const raft::Member* own = in_force.find(self_.identity.node);
+  own_member_ = own == nullptr ? raft::Member{} : *own;
+  for (const raft::Member& member : in_force.members) {
+    members_.insert(member.node);
     if (member.node == self_.identity.node) continue;
     make_peer(member).in_configuration = true;
   }
   compare_own_addresses("");
   for (auto& [node, peer] : peers_) {
-    if (!peer.in_configuration || members_.contains(node)) continue;
+    if (!peer.in_configuration || in_force.find(node) != nullptr) continue;
     peer.in_configuration = false;
     peer.parting_at_ms = loop_.now_ms() + kPartingMs;
   }
@@ -418,7 +421,8 @@ void Peers::note_addresses(Peer& peer, const AcceptedPeer& accepted) {
   peer.bulk->dial_soon();
 }
 
-// Who this node once knew as a member and does not any more; or anybody it does not know, if it must know them all.
+// Who this node once knew as a member and does not any more; or anybody it does not know, if it must know them all. A removal
+// that is not committed may yet come to nothing, or need the vote of who leaves.
 bool Peers::was_removed(raft::NodeId node) const {
   if (members_.contains(node)) return false;
   return members_ever_.contains(node) || (hooks_.knows_members && hooks_.knows_members());
@@ -427,7 +431,9 @@ bool Peers::was_removed(raft::NodeId node) const {
 void Peers::note_received(raft::NodeId from) {
   ++hooks_.stats->peer_messages_received;
   const auto found = peers_.find(from);
-  if (found != peers_.end() && !found->second.in_configuration) found->second.parting_at_ms = loop_.now_ms() + kGuestMs;
+  const bool is_guest = found != peers_.end() && !found->second.in_configuration;
+  // Who was removed is let go, however much it says, and is told so when it dials again.
+  if (is_guest && !was_removed(from)) found->second.parting_at_ms = loop_.now_ms() + kGuestMs;
 }
 
 void Peers::received(const raft::Message& message) {
@@ -485,6 +491,7 @@ peer::AcceptorSetup Peers::acceptor_setup(const std::string& socket_host) const 
       is_loopback(socket_host) ? self_.client_address : own_client_address(options_, socket_host);
   setup.nonce = secure_random_bytes(peer::kNonceBytes);
   setup.was_removed = [this](raft::NodeId node) { return was_removed(node); };
+  setup.was_member = hooks_.was_member && hooks_.was_member();
   if (setup.cluster.empty()) {
     setup.state = peer::AcceptorState::kEmpty;
   } else if (hooks_.may_be_adopted()) {

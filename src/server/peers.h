@@ -55,8 +55,10 @@ struct PeersHooks {
   std::function<void(const peer::Hello&)> missed = nullptr;
   // A member that proved itself refused this node as one that was removed.
   std::function<void(const std::string& sentence)> removed = nullptr;
-  // Whether the configuration known here is the newest: then who is not in it was removed.
+  // Whether the committed configuration known here is the newest: then who is not in it was removed.
   std::function<bool()> knows_members = nullptr;
+  // A configuration of this node's cluster had it once.
+  std::function<bool()> was_member = nullptr;
   // A member is at other addresses than the configuration says, or this node itself is.
   std::function<void(const raft::Member&)> moved = nullptr;
   Stats* stats = nullptr;
@@ -95,7 +97,7 @@ class Peers final : public Network {
   void send(raft::Message message) override;
   bool send_forward(const peer::Forward& forward) override;
   void send_forward_reply(const peer::ForwardReply& reply) override;
-  void set_members(const raft::Configuration& configuration) override;
+  void set_members(const raft::Configuration& in_force, const raft::Configuration& committed) override;
   void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) override;
   Abilities abilities(raft::NodeId node) const override;
   std::string machine_of(raft::NodeId node) const override;
@@ -176,8 +178,8 @@ class Peers final : public Network {
   PeersHooks hooks_;
   base::Random random_;
   std::map<raft::NodeId, Peer> peers_;
-  std::set<raft::NodeId> members_ever_;
-  std::set<raft::NodeId> members_;
+  std::set<raft::NodeId> members_ever_;        // Of committed configurations that were known here.
+  std::set<raft::NodeId> members_;             // By the configuration in force, or by the committed one.
   uint16_t semantics_level_ = peer::kSemanticsUnsaid;
   raft::Member own_member_;          // In the configuration; kNobody: it is not.
   std::string seen_from_elsewhere_;  // The local host of a connection to another machine; empty: there was none.

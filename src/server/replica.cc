@@ -180,9 +180,10 @@ void Replica::adopt_state(LoadedKeys loaded) {
 }
 
 void Replica::set_members_if_changed() {
-  if (raft_.configuration() == members_told_) return;
+  if (raft_.configuration() == members_told_ && raft_.committed_configuration() == committed_members_told_) return;
   members_told_ = raft_.configuration();
-  environment_.network.set_members(members_told_);
+  committed_members_told_ = raft_.committed_configuration();
+  environment_.network.set_members(members_told_, committed_members_told_);
 }
 
 keyspace::StateHeader Replica::state_header() const {

@@ -254,6 +254,7 @@ class Replica {
   raft::Configuration applied_configuration_;
   raft::Index applied_configuration_index_ = 0;
   raft::Configuration members_told_;
+  raft::Configuration committed_members_told_;
   uint64_t applied_bytes_ = 0;
   bool acknowledgements_held_ = false;
   std::deque<raft::Message> held_acknowledgements_;

@@ -88,9 +88,10 @@ base::Status Server::start() {
   build_node(std::move(directory_.start));
   loop_.start({.turn = [this] { on_turn(); }, .tick = [this] { on_tick(); }});
   if (base::Status status = listen(); !status.is_ok()) return status;
-  if (directory_.joins) {
+  if (directory_.joins && !node_->removed()) {
     start_joining();
   } else if (options_.join.is_set()) {
+    say_join_is_ignored();
     start_checking();
   }
   return {};
@@ -214,6 +215,7 @@ void Server::build_node(NodeStart start) {
                      .missed = [this](const peer::Hello& hello) { on_missed(hello); },
                      .removed = [this](const std::string& sentence) { node_->on_removed(sentence); },
                      .knows_members = [this] { return node_->knows_members(); },
+                     .was_member = [this] { return node_->was_member(); },
                      .moved = [this](const raft::Member& told) { node_->on_addresses_said(told); },
                      .stats = &node_->stats()});
   clients_.set_node(node_.get());
@@ -297,6 +299,16 @@ void Server::on_unusable(const std::string& why) {
 
 bool Server::disks_are_quiet() const {
   return log_disk_->quiet() && keys_jobs_.quiet() && leaving_jobs_.quiet() && coming_jobs_.quiet();
+}
+
+void Server::say_join_is_ignored() const {
+  const char* id = node_->identity().id.c_str();
+  if (node_->removed()) {
+    LETO_LOG(kWarning, "-join %s is ignored: %s was removed from its cluster; to use it again start it with an empty -raftdir",
+             options_.join.text().c_str(), id);
+  } else {
+    LETO_LOG(kNotice, "-join %s is ignored: %s is a member of its cluster already", options_.join.text().c_str(), id);
+  }
 }
 
 // A member is restarted with the command that it was started with; but not with another cluster's.

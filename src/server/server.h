@@ -59,6 +59,7 @@ class Server {
   void join_after_founding();
   void start_joining();
   void on_joined();
+  void say_join_is_ignored() const;
   void start_checking();
   void on_cluster_found(const ClusterFound& found);
   // What a cluster of its own has is in its keys; not known before it has replayed its log.

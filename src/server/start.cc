@@ -131,23 +131,19 @@ Status settle_founding(OpenedDirectory& opened) {
   return {};
 }
 
-Status go_on_in_cluster(const Options& options, OpenedDirectory& opened) {
+Status go_on_in_cluster(OpenedDirectory& opened) {
   NodeStart& start = opened.start;
   // Taken in, but not yet in the configuration when it stopped: it asks again, which does no harm.
   const bool member = is_member(start.recovered, start.identity.node);
   opened.joins = !opened.targets.empty() && !member;
   if (Status status = member ? forget_rejoin(opened.lock.path()) : Status(); !status.is_ok()) return status;
-  if (options.join.is_set() && !opened.joins) {
-    LETO_LOG(kNotice, "-join %s is ignored: %s is a member of its cluster already", options.join.text().c_str(),
-             start.identity.id.c_str());
-  }
   return settle_founding(opened);
 }
 
 // Whether this node founds a cluster, joins one, or goes on in its own.
 Status settle_cluster(const Options& options, OpenedDirectory& opened) {
   NodeStart& start = opened.start;
-  if (!start.identity.cluster_id.empty()) return go_on_in_cluster(options, opened);
+  if (!start.identity.cluster_id.empty()) return go_on_in_cluster(opened);
   if (opened.targets.empty()) return found_cluster(options, opened);
   opened.joins = true;
   if (start.recovered.last.index == 0) return {};

@@ -98,6 +98,8 @@ TEST_CASE("handshake messages: the largest of each fits into a frame of the hand
   challenge.version = 0xffffffff;
   challenge.acceptor = longest;
   challenge.client_address = address;
+  challenge.semantics = 0xffff;
+  challenge.was_member = 1;
   const Adopt adopt{.cluster = std::string(test::kCluster), .secret = std::string(kSecretBytesMax, 's'), .adopted = longest,
                     .proofs = std::string(kAdoptProofsMax * kMacBytes, 'p')};
   const Refuse refuse{RefusalCode::kRemoved, std::string(kSentenceBytesMax, 's')};
@@ -196,6 +198,9 @@ TEST_CASE("handshake messages: the semantics level is a tagged field, left out w
   REQUIRE(decode_payload(with, back).is_ok());
   CHECK(back == hello);
   Challenge challenge = sample_challenge();
+  challenge.was_member = 1;
+  const std::string level_unsaid = encode_payload(challenge);
+  CHECK(level_unsaid.find(std::string("\x01\x02\x01\x01", 4)) != std::string::npos);   // One field, tag 2, one byte: 1.
   challenge.semantics = 2;
   Challenge challenge_back;
   REQUIRE(decode_payload(encode_payload(challenge), challenge_back).is_ok());

@@ -418,6 +418,34 @@ TEST_CASE("a member that was removed and is added again before it was told goes 
   CHECK(solo->raft().configuration().find(3)->role == MemberRole::kIncoming);
 }
 
+TEST_CASE("who is told by a member that it was removed asks for no votes until a leader speaks to it") {
+  Solo solo;
+  solo.tick_to_timeout();
+  CHECK(solo.raft().role() == raft::Role::kPreCandidate);
+  CHECK(solo.raft().told_of_removal());
+  CHECK(solo.raft().was_told_of_removal());
+  CHECK(solo.raft().role() == raft::Role::kFollower);
+  solo.sent();
+  solo.tick(500);
+  CHECK_FALSE(solo.last_sent<raft::RequestVote>().has_value());
+  solo.append({.node = 2, .term = 1}, {}, {});
+  CHECK_FALSE(solo.raft().was_told_of_removal());
+  solo.tick_to_timeout();
+  CHECK(solo.last_sent<raft::RequestVote>().has_value());
+}
+
+TEST_CASE("nobody believes that it was removed while a leader speaks to it, or if it is no member by what it knows") {
+  Solo led;
+  led.append({.node = 2, .term = 1}, {}, {});
+  CHECK_FALSE(led.raft().told_of_removal());
+  const auto leader = ready_leader();
+  CHECK_FALSE(leader->raft().told_of_removal());
+  CHECK(leader->raft().role() == raft::Role::kLeader);
+  SoloOptions outside;
+  outside.configuration = make_configuration({2, 3});
+  CHECK_FALSE(Solo(outside).raft().told_of_removal());
+}
+
 TEST_CASE("answers of a node that was removed raise no term") {
   const auto solo = ready_leader();
   solo->step(9, 50, raft::AppendEntriesReply{});

@@ -160,7 +160,7 @@ class FakeNetwork final : public Network {
     return true;
   }
   void send_forward_reply(const peer::ForwardReply& reply) override { forward_replies.push_back(reply); }
-  void set_members(const raft::Configuration& configuration) override { members = configuration; }
+  void set_members(const raft::Configuration& in_force, const raft::Configuration&) override { members = in_force; }
   void adopt(const std::string& raft_address, raft::NodeId, const std::string& id, Dialed done) override {
     dials.push_back({.raft_address = raft_address, .id = id, .done = std::move(done)});
   }

@@ -13,6 +13,8 @@ namespace {
 
 Network::Found found(raft::NodeId node) { return {.member = NodeUnderTest::member_of(node)}; }
 
+Network::Found silence() { return {.silence = "no answer"}; }
+
 // What the oldest dial that was not answered yet finds.
 void answer_dial(NodeUnderTest& test, base::Result<Network::Found> answer) {
   REQUIRE(!test.network.dials.empty());
@@ -52,6 +54,84 @@ TEST_CASE("JOIN of a member as it is there already is OK at once") {
   CHECK(test.take(session) == "+OK\r\n");
 }
 
+TEST_CASE("JOIN of the leader as it is there already is OK at once, and nobody is dialed") {
+  LeaderUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.1:15379", "id1"});
+  CHECK(test.take(session) == "+OK\r\n");
+  test.send(session, {"JOIN", "10.0.0.1:15379", "id1", "1", "10.0.0.1:5379"});
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.network.dials.empty());
+  test.send(session, {"JOIN", "10.0.0.1:15379", "id1", "LEARNER"});
+  CHECK(test.take(session) ==
+        "-ERR id1 votes; LEAVE id1 first, then let it join as a learner with an empty -raftdir\r\n");
+  // Under other addresses it is for who is dialed to say who it is.
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id1"});
+  CHECK(test.network.dials.size() == 1);
+}
+
+TEST_CASE("JOIN of a member as it is there already is OK though nobody answers there") {
+  LeaderUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.2:15379", "id2"});
+  answer_dial(test, silence());
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.node->members().find(2)->client_address == "10.0.0.2:5379");
+  for (const std::vector<std::string_view>& other :
+       {std::vector<std::string_view>{"JOIN", "10.0.0.9:15379", "id2"}, {"JOIN", "10.0.0.2:15379", "id9"},
+        {"JOIN", "10.0.0.2:15379", "id2", "2", "10.0.0.2:7777"}}) {
+    test.send(session, other);
+    answer_dial(test, silence());
+    CHECK(test.take(session) == base::format("-ERR cannot take in %s: no answer\r\n", std::string(other[1]).c_str()));
+  }
+  test.send(session, {"JOIN", "10.0.0.2:15379", "id2", "LEARNER"});
+  answer_dial(test, silence());
+  CHECK(test.take(session) ==
+        "-ERR id2 votes; LEAVE id2 first, then let it join as a learner with an empty -raftdir\r\n");
+}
+
+TEST_CASE("JOIN of an observer that is down is OK as an observer, and refused as a voter") {
+  NodeUnderTest test;
+  test.lead();
+  FakePeers peers(test, {9});
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9", "LEARNER"});
+  answer_dial(test, found(9));
+  peers.ticks(60);
+  REQUIRE(test.take(session) == "+OK\r\n");
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9", "LEARNER"});
+  answer_dial(test, silence());
+  CHECK(test.take(session) == "+OK\r\n");
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
+  answer_dial(test, silence());
+  CHECK(test.take(session) == "-ERR cannot take in 10.0.0.9:15379: no answer\r\n");
+}
+
+TEST_CASE("a node that was removed is not taken in again with what it has") {
+  LeaderUnderTest test;
+  const SessionRef session = test.node->open_session();
+  Network::Found there = found(9);
+  there.was_member = true;
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
+  answer_dial(test, there);
+  CHECK(test.take(session) == "-ERR id9 was removed from this cluster; to use it again start it with an empty -raftdir\r\n");
+  CHECK(test.node->members().members.size() == 3);
+  // Who is a member stays one.
+  there = found(2);
+  there.was_member = true;
+  test.send(session, {"JOIN", "10.0.0.2:15379", "id2"});
+  answer_dial(test, there);
+  CHECK(test.take(session) == "+OK\r\n");
+  // But not if it leaves before its turn comes.
+  const SessionRef leaves = test.node->open_session();
+  test.send(leaves, {"LEAVE", "id2"});
+  test.send(session, {"JOIN", "10.0.0.2:15379", "id2"});
+  answer_dial(test, there);
+  test.peers.ticks(10);
+  CHECK(test.take(leaves) == "+OK\r\n");
+  CHECK(test.take(session) == "-ERR id2 was removed from this cluster; to use it again start it with an empty -raftdir\r\n");
+}
+
 TEST_CASE("JOIN of a member under other addresses changes them, and keeps those that nobody names") {
   LeaderUnderTest test;
   const SessionRef session = test.node->open_session();
@@ -89,8 +169,11 @@ TEST_CASE("JOIN of an address where nobody answers, or somebody else, says so an
   test.lead();
   const SessionRef session = test.node->open_session();
   test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
-  answer_dial(test, base::Status::error("no answer"));
+  answer_dial(test, silence());
   CHECK(test.take(session) == "-ERR cannot take in 10.0.0.9:15379: no answer\r\n");
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
+  answer_dial(test, base::Status::error("it has another password"));
+  CHECK(test.take(session) == "-ERR cannot take in 10.0.0.9:15379: it has another password\r\n");
   test.send(session, {"JOIN", "10.0.0.9:15379", "id9"});
   answer_dial(test, found(8));
   CHECK(test.take(session) == "-ERR the node at 10.0.0.9:15379 is called id8, not id9\r\n");
@@ -183,6 +266,22 @@ TEST_CASE("a voter does not become a learner in place") {
   test.send(session, {"JOIN", "10.0.0.2:15379", "id2", "2", "10.0.0.2:5379", "LEARNER"});
   CHECK(test.take(session) ==
         "-ERR id2 votes; LEAVE id2 first, then let it join as a learner with an empty -raftdir\r\n");
+}
+
+TEST_CASE("a voter that lost its disk does not come back as a learner without LEAVE") {
+  LeaderUnderTest test;
+  test.peers.answering = {2};
+  test.peers.ticks(ticks_in(2 * test.options.election_timeout_ms) + 5);
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id3", "9", "10.0.0.9:5379", "LEARNER"});
+  CHECK(test.network.dials.empty());
+  CHECK(test.take(session) ==
+        "-ERR id3 votes; LEAVE id3 first, then let it join as a learner with an empty -raftdir\r\n");
+  test.send(session, {"LEAVE", "id3"});
+  test.peers.ticks(10);
+  CHECK(test.take(session) == "+OK\r\n");
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id3", "9", "10.0.0.9:5379", "LEARNER"});
+  CHECK(test.network.dials.size() == 1);
 }
 
 // --- Where members are -----------------------------------------------------------------------------------

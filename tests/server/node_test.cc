@@ -90,8 +90,13 @@ TEST_CASE("a node that is told of its removal believes it as long as nobody lead
   test.node->on_removed("you were removed");
   CHECK_FALSE(test.node->removed());
   test.ticks(ticks_in(2 * test.options.election_timeout_ms) + 2);
+  CHECK(test.node->info({"raft"}).find("member_role:voter\r\n") != std::string::npos);
   test.node->on_removed("you were removed");
   CHECK(test.node->removed());
+  CHECK(test.node->info({"raft"}).find("member_role:none\r\n") != std::string::npos);
+  test.network.sent.clear();
+  test.ticks(ticks_in(5 * test.options.election_timeout_ms));
+  CHECK(test.network.sent.empty());
   test.send(session, {"READONLY"});
   test.take(session);
   test.send(session, {"GET", "k"});
@@ -101,6 +106,7 @@ TEST_CASE("a node that is told of its removal believes it as long as nobody lead
   // It was taken in again: a leader speaks to it.
   test.node->on_message(heartbeat_of(2, test.node->raft().term() + 1));
   CHECK_FALSE(test.node->removed());
+  CHECK(test.node->info({"raft"}).find("member_role:voter\r\n") != std::string::npos);
 }
 
 TEST_CASE("messages of peers are counted by the network that carries them, not by the node as well") {

@@ -48,6 +48,7 @@ struct TestPeer {
                           },
                       .removed = [this](const std::string&) { ++removals; },
                       .knows_members = [this] { return knows_members; },
+                      .was_member = [this] { return was_member; },
                       .moved = [this](const raft::Member& told) { moved[told.node] = told; },
                       .stats = &stats});
     REQUIRE(listener->listen(16, [this](uv_stream_t* stream, StreamKind kind) { peers->accept(stream, kind); }).is_ok());
@@ -77,6 +78,7 @@ struct TestPeer {
   std::set<raft::NodeId> silenced;
   int removals = 0;
   bool knows_members = false;
+  bool was_member = false;
   std::map<raft::NodeId, raft::Member> moved;
 };
 
@@ -105,7 +107,7 @@ struct Nodes {
   void introduce(const std::vector<TestPeer*>& members) {
     raft::Configuration configuration;
     for (const TestPeer* each : members) configuration.members.push_back(each->member());
-    for (TestPeer* each : members) each->peers->set_members(configuration);
+    for (TestPeer* each : members) each->peers->set_members(configuration, configuration);
   }
   template <typename Condition>
   bool wait(Condition condition) {
@@ -272,7 +274,7 @@ TEST_CASE("a node answers a leader that its own configuration does not have yet"
   TestPeer& fresh = nodes.add(2);
   raft::Configuration configuration;
   configuration.members = {leader.member(), fresh.member()};
-  leader.peers->set_members(configuration);
+  leader.peers->set_members(configuration, configuration);
   REQUIRE(nodes.wait([&] { return fresh.peers->connected_to(1); }));
   fresh.vote_request(1, 2);
   REQUIRE(nodes.wait([&] { return !leader.received.empty(); }));
@@ -286,7 +288,7 @@ TEST_CASE("a member that left is let go, but not before it could be told so") {
   REQUIRE(nodes.wait([&] { return one.peers->connected_to(2) && two.peers->connected_to(1); }));
   raft::Configuration alone;
   alone.members = {one.member()};
-  one.peers->set_members(alone);
+  one.peers->set_members(alone, alone);
   CHECK(one.peers->connected_to(2));
   REQUIRE(nodes.wait([&] { return !one.peers->connected_to(2) && !two.peers->connected_to(1); }));
 }
@@ -299,13 +301,46 @@ TEST_CASE("a node that the configuration does not have is told so by who knows i
   leader.knows_members = true;
   raft::Configuration two;
   two.members = {leader.member(), follower.member()};
-  leader.peers->set_members(two);
-  follower.peers->set_members(two);
+  leader.peers->set_members(two, two);
+  follower.peers->set_members(two, two);
   two.members.push_back(gone.member());
-  gone.peers->set_members(two);
+  gone.peers->set_members(two, two);
   REQUIRE(nodes.wait([&] { return gone.removals > 0; }));
   REQUIRE(nodes.wait([&] { return gone.peers->connected_to(2); }));
   CHECK_FALSE(gone.peers->connected_to(1));
+}
+
+TEST_CASE("nobody is told that it was removed before that is committed, however well the configuration is known") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& leaver = nodes.add(2);
+  leader.knows_members = true;
+  raft::Configuration before, after;
+  before.members = {leader.member(), leaver.member()};
+  after.members = {leader.member()};
+  leader.peers->set_members(after, before);
+  leaver.peers->set_members(before, before);
+  REQUIRE(nodes.wait([&] { return leaver.peers->connected_to(1); }));
+  CHECK(leaver.removals == 0);
+  leader.peers->set_members(after, after);
+  REQUIRE(nodes.wait([&] { return leaver.removals > 0; }));
+  CHECK_FALSE(leaver.peers->connected_to(1));
+}
+
+TEST_CASE("who was removed and goes on speaking over its old connection is let go, and is told when it dials again") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  nodes.introduce({&one, &two});
+  REQUIRE(nodes.wait([&] { return one.peers->connected_to(2) && two.peers->connected_to(1); }));
+  raft::Configuration alone;
+  alone.members = {one.member()};
+  one.peers->set_members(alone, alone);
+  raft::Term term = 1;
+  REQUIRE(nodes.wait([&] {
+    if (two.peers->connected_to(1)) two.vote_request(1, ++term);
+    return two.removals > 0;
+  }));
 }
 
 TEST_CASE("a member that listens elsewhere than the configuration says is reached there, and it is told") {
@@ -316,8 +351,8 @@ TEST_CASE("a member that listens elsewhere than the configuration says is reache
   before.members = {one.member(), two.member()};
   before.members[1].raft_address = "127.0.0.1:1";
   for (raft::Member& member : before.members) member.client_address = "127.0.0.1:5379";
-  one.peers->set_members(before);
-  two.peers->set_members(before);
+  one.peers->set_members(before, before);
+  two.peers->set_members(before, before);
   REQUIRE(nodes.wait([&] { return one.peers->connected_to(2); }));
   one.vote_request(2, 7);
   REQUIRE(nodes.wait([&] { return !two.received.empty(); }));
@@ -337,7 +372,7 @@ TEST_CASE("a member that is at another address in the configuration stays connec
   raft::Configuration renamed;
   renamed.members = {one.member(), two.member()};
   renamed.members[1].raft_address = "localhost:" + std::to_string(two.port);
-  one.peers->set_members(renamed);
+  one.peers->set_members(renamed, renamed);
   CHECK(one.peers->connected_to(2));
   const peer::ForwardReply reply = reply_to(2);
   one.peers->send_forward_reply(reply);
@@ -358,10 +393,10 @@ TEST_CASE("a member that is not reached yet is dialed at the address that the co
   raft::Configuration configuration;
   configuration.members = {one.member(), two.member()};
   configuration.members[1].raft_address = "127.0.0.1:1";
-  one.peers->set_members(configuration);
+  one.peers->set_members(configuration, configuration);
   one.vote_request(2, 7);
   configuration.members[1].raft_address = two.address();
-  one.peers->set_members(configuration);
+  one.peers->set_members(configuration, configuration);
   REQUIRE(nodes.wait([&] { return !two.received.empty(); }));
   CHECK(one.stats.peer_messages_dropped == 0);
 }
@@ -388,7 +423,7 @@ TEST_CASE("that a member's own connection broke is told: what it answered may be
   one.vote_request(2, 1);
   REQUIRE(nodes.wait([&] { return !two.received.empty() && two.peers->connected_to(1); }));
   CHECK(two.silenced.empty());
-  one.peers->set_members({});
+  one.peers->set_members({}, {});
   REQUIRE(nodes.wait([&] { return two.silenced.contains(1); }));
 }
 
@@ -399,12 +434,12 @@ TEST_CASE("a node that learns what it is called in the configuration says where 
   raft::Configuration configuration;
   configuration.members = {leader.member(), fresh.member()};
   configuration.members[0].client_address = "127.0.0.1:5379";
-  leader.peers->set_members(configuration);
+  leader.peers->set_members(configuration, configuration);
   REQUIRE(nodes.wait([&] { return fresh.peers->connected_to(1) && leader.peers->connected_to(2); }));
   configuration.members[1].raft_address = "127.0.0.1:1";
   configuration.members[1].client_address = "127.0.0.1:5379";
-  leader.peers->set_members(configuration);
-  fresh.peers->set_members(configuration);
+  leader.peers->set_members(configuration, configuration);
+  fresh.peers->set_members(configuration, configuration);
   REQUIRE(nodes.wait([&] { return leader.moved.contains(2); }));
   CHECK(leader.moved.at(2).raft_address == fresh.address());
   CHECK(leader.peers->connected_to(2));
@@ -485,8 +520,35 @@ TEST_CASE("a node of this cluster is found without being taken in again") {
   Nodes nodes;
   TestPeer& leader = nodes.add(1);
   TestPeer& member = nodes.add(2);
-  CHECK(adopt(nodes, leader, member, 2).is_ok());
+  base::Result<Network::Found> found = adopt(nodes, leader, member, 2);
+  REQUIRE(found.is_ok());
+  CHECK_FALSE(found.value().was_member);
   CHECK(member.adopted_into.empty());
+  member.was_member = true;
+  found = adopt(nodes, leader, member, 2);
+  REQUIRE(found.is_ok());
+  CHECK(found.value().was_member);
+}
+
+TEST_CASE("a node that was a member of another cluster only is not said to have been one of this") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& founder = nodes.add(2);
+  storage::Identity own = founder.identity;
+  own.cluster_id = std::string(16, 'd');
+  founder.peers->set_self({.identity = own, .raft_address = founder.address(), .client_address = ""});
+  founder.adoptable = founder.was_member = true;
+  base::Result<Network::Found> found = adopt(nodes, leader, founder, 2);
+  REQUIRE(found.is_ok());
+  CHECK_FALSE(found.value().was_member);
+}
+
+TEST_CASE("a leader that dials its own address is told that it is its own") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  const base::Result<Network::Found> found = adopt(nodes, leader, leader, raft::kNobody);
+  REQUIRE_FALSE(found.is_ok());
+  CHECK(found.status().text() == "that is the address of id1 itself, which leads");
 }
 
 TEST_CASE("nobody else is taken in: another node than expected, a member of another cluster, an unwilling one") {
@@ -512,7 +574,9 @@ TEST_CASE("an address where nobody listens, or that is none, is answered with a 
   TestPeer& leader = nodes.add(1);
   TestPeer& gone = nodes.add(2);
   gone.listener.reset();
-  CHECK_FALSE(adopt(nodes, leader, gone, 2).is_ok());
+  base::Result<Network::Found> silent = adopt(nodes, leader, gone, 2);
+  REQUIRE(silent.is_ok());
+  CHECK(silent.value().silence == "connection refused");
   std::string why;
   leader.peers->adopt("nonsense", 0, "id2", [&](base::Result<Network::Found> found) { why = found.status().text(); });
   REQUIRE(nodes.wait([&] { return !why.empty(); }));

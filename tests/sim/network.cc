@@ -243,8 +243,8 @@ server::Network::Abilities Network::abilities(const Machine& from, raft::NodeId 
   return {.known = true, .semantics = there->process()->semantics_supported(), .features = peer::kFeatures};
 }
 
-server::Network::Found Network::answer_adoption(Machine& there) const {
-  server::Network::Found found;
+server::Network::Found Network::answer_adoption(Machine& there, bool was_member) const {
+  server::Network::Found found{.was_member = was_member};
   found.member = there.member();
   return found;
 }
@@ -253,20 +253,20 @@ base::Result<server::Network::Found> Network::dial(Machine& from, const Adoption
   const auto found = std::find_if(machines_.begin(), machines_.end(), [&](const Machine* each) {
     return each->raft_address == request.raft_address;
   });
-  if (found == machines_.end()) return base::Status::error("no such host");
+  if (found == machines_.end()) return server::Network::Found{.silence = "no such host"};
   Machine& there = **found;
   const bool cut = link(from.number, there.number).cuts + link(there.number, from.number).cuts > 0;
-  if (cut || there.process() == nullptr || there.paused()) return base::Status::error("no answer");
+  if (cut || there.process() == nullptr || there.paused()) return server::Network::Found{.silence = "no answer"};
   if (request.expected != raft::kNobody && there.node() != request.expected) {
     return base::Status::error("another node answers there: " + there.id);
   }
   if (there.process()->semantics_supported() < from.process()->semantics_level())
     return base::Status::error(there.id + " is of a lower semantics level");
   const bool ours = there.process()->cluster_id() == request.by.cluster_id;
-  if (ours || there.id != request.id) return answer_adoption(there);
+  if (ours || there.id != request.id) return answer_adoption(there, ours && there.process()->node().was_member());
   there.restart_delay = kMillisecond;
   if (base::Status status = there.process()->adopt(request.by); !status.is_ok()) return status;
-  return answer_adoption(there);
+  return answer_adoption(there, false);
 }
 
 void Network::adopt(Machine& from, const AdoptionRequest& request, server::Network::Dialed done) {

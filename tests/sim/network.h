@@ -73,7 +73,7 @@ class Network {
   Machine* address_of(raft::NodeId node);
   // Of those who have its identity, the one that answers now at its address for `from`.
   Machine* reached(const Machine& from, raft::NodeId node);
-  server::Network::Found answer_adoption(Machine& there) const;
+  server::Network::Found answer_adoption(Machine& there, bool was_member) const;
   base::Result<server::Network::Found> dial(Machine& from, const AdoptionRequest& request);
 
   World& world_;

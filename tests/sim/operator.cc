@@ -79,6 +79,7 @@ Machine* Operator::host(Fault& fault) {
 bool Operator::change_is_open() const {
   const raft::Configuration& members = cluster_.invariants().members();
   return members.is_joint() || std::any_of(cluster_.machines().begin(), cluster_.machines().end(), [&](const auto& each) {
+    if (!is_member(*each)) return false;
     return each->process() == nullptr || each->paused() || !(each->process()->node().raft().configuration() == members);
   });
 }
@@ -127,6 +128,15 @@ void Operator::leave(Fault& fault, Machine& machine) {
   if (asked != nullptr) ask(*asked, {"LEAVE", machine.id});
 }
 
+// Who was removed is not taken in with what it has.
+bool Operator::has_to_begin_anew(const Machine& asked, Machine& machine) {
+  const Process& there = *machine.process();
+  if (is_member(machine) || !there.node().was_member() || there.cluster_id() != asked.process()->cluster_id()) return false;
+  // An entry that makes it a member may be under way.
+  if (!change_is_open() && !has_suspect()) machine.wipe();
+  return true;
+}
+
 void Operator::invite(Fault& fault, Machine& machine, bool as_learner) {
   invite_until(fault, machine, as_learner, world_.scheduler.now() + kInviteFor);
 }
@@ -134,7 +144,8 @@ void Operator::invite(Fault& fault, Machine& machine, bool as_learner) {
 void Operator::invite_until(Fault& fault, Machine& machine, bool as_learner, Microseconds end) {
   if (over_ || is_member(machine) || world_.scheduler.now() >= end) return;
   Machine* asked = host(fault);
-  if (asked != nullptr && asked != &machine && machine.ready()) {
+  const bool may_ask = asked != nullptr && asked != &machine && asked->ready() && machine.ready();
+  if (may_ask && !has_to_begin_anew(*asked, machine)) {
     Request request = {"JOIN", machine.raft_address, machine.id};
     if (as_learner) request.push_back("LEARNER");
     ask(*asked, request);
@@ -149,7 +160,8 @@ void Operator::restore() {
     return member != nullptr && member->role == raft::MemberRole::kVoter;
   };
   Machine* missing = held_ ? nullptr : draw(random_, [&](const Machine& each) { return !votes(each); });
-  if (leader != nullptr && missing != nullptr && missing->ready()) {
+  const bool may_ask = leader != nullptr && missing != nullptr && missing->ready();
+  if (may_ask && !has_to_begin_anew(*leader, *missing)) {
     ask(*leader, {"JOIN", missing->raft_address, missing->id});
   }
   world_.scheduler.after(kAgain, [this] { restore(); });

@@ -50,6 +50,8 @@ class Operator {
   void note(Fault& fault, Reached what, const Machine& machine) { world_.note(fault, what, machine.number); }
   void ask(Machine& host, const Request& request);
   void leave(Fault& fault, Machine& machine);
+  // Of who was removed from that cluster: then its disk is wiped, if it may be now.
+  bool has_to_begin_anew(const Machine& asked, Machine& machine);
   // Asks until it is a member, or half a dozen seconds have passed.
   void invite(Fault& fault, Machine& machine, bool as_learner);
   void invite_until(Fault& fault, Machine& machine, bool as_learner, Microseconds end);

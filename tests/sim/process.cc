@@ -369,7 +369,7 @@ void Process::send_forward_reply(const peer::ForwardReply& reply) {
   if (machine_.comes_to(Step::kEncode)) send(peer::encode(reply));
 }
 
-void Process::set_members(const raft::Configuration&) {}
+void Process::set_members(const raft::Configuration&, const raft::Configuration&) {}
 
 server::Network::Abilities Process::abilities(raft::NodeId node) const {
   return machine_.network().abilities(machine_, node);
