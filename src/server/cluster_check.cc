@@ -22,6 +22,12 @@ std::optional<std::string> field_of(const std::string& text, const std::string& 
 
 }  // namespace
 
+bool is_another_cluster(const ClusterFound& found, const std::string& own, const raft::Configuration& members) {
+  if (found.cluster_id.empty() || found.cluster_id == own) return false;
+  const bool came_up_empty = found.founder && found.members == 1 && members.find_id(found.node_id) != nullptr;
+  return !came_up_empty;
+}
+
 ClusterCheck::ClusterCheck(Loop& loop, const Options& options, Found found)
     : options_(options), found_(std::move(found)), timer_(loop) {
   timer_.start(kTimeoutMs, [this] { on_failure("no answer"); });
@@ -42,9 +48,12 @@ void ClusterCheck::on_bytes(std::string_view bytes) {
   const std::optional<std::string> members = field_of(answer_, "members");
   if (!cluster_id || !node_id || !members) return;
   const std::optional<int64_t> count = base::parse_int64(*members);
+  // It stands before the members.
+  const std::optional<std::string> founder = field_of(answer_, "founder");
   const ClusterFound found{.cluster_id = *cluster_id,
                            .node_id = *node_id,
-                           .members = count && *count > 0 ? static_cast<uint64_t>(*count) : 0};
+                           .members = count && *count > 0 ? static_cast<uint64_t>(*count) : 0,
+                           .founder = !founder || *founder == "1"};
   end();
   found_(found);
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "raft/types.h"
 #include "server/caller.h"
 #include "server/loop.h"
 #include "server/options.h"
@@ -17,7 +18,12 @@ struct ClusterFound {
   std::string cluster_id;   // As INFO shows it; empty: that node is in none yet.
   std::string node_id;
   uint64_t members = 0;
+  bool founder = false;     // It founded that cluster and was always alone in it; also if its program is too old to say.
 };
+
+// Whether a member of cluster `own` (as INFO shows it), which knows `members`, was started with -join to another cluster than its
+// own. A member of its own that came up empty and founded one is none: who dials it ends it.
+bool is_another_cluster(const ClusterFound& found, const std::string& own, const raft::Configuration& members);
 
 class ClusterCheck final : private Caller {
  public:

@@ -221,6 +221,7 @@ void raft_section(std::string& out, const InfoSource& source) {
                                ? ""
                                : peer::cluster_name(source.node.identity().cluster_id));
   const raft::Member* own = raft.configuration().find(source.node.identity().node);
+  number(out, "founder", source.node.identity().founded ? 1 : 0);
   field(out, "member_role", own == nullptr || source.node.removed() ? "none" : raft::member_role_name(own->role));
   field(out, "raft_role", raft::role_name(raft.role()));
   field(out, "role", raft::role_name(raft.role()));

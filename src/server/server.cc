@@ -318,10 +318,7 @@ void Server::start_checking() {
 
 void Server::on_cluster_found(const ClusterFound& found) {
   const std::string own = peer::cluster_name(node_->identity().cluster_id);
-  if (found.cluster_id.empty() || found.cluster_id == own) return;
-  // A member of ours that lost its data and founded a cluster by mistake: it will notice, and is no reason to stop.
-  if (found.members == 1 && node_->members().find_id(found.node_id) != nullptr) return;
-  other_cluster_ = found.cluster_id;
+  if (is_another_cluster(found, own, node_->members())) other_cluster_ = found.cluster_id;
 }
 
 bool Server::has_replayed() const {
