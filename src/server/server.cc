@@ -69,6 +69,7 @@ int Server::run() {
 // --- Start -----------------------------------------------------------------------------------------------
 
 base::Status Server::start() {
+  if (base::Status status = check_role(options_, absolute_directory(options_.raftdir)); !status.is_ok()) return status;
   base::Result<storage::DirectoryLock> lock = take_directory_and_ports();
   if (!lock.is_ok()) return lock.take_status();
   if (base::Status status = open_log(); !status.is_ok()) return status;

@@ -171,14 +171,17 @@ Status open_keys(OpenedDirectory& opened) {
   return {};
 }
 
+// Of a node that would found a cluster if nothing tells it where to join.
+Status check_founder(const Options& options, const std::string& directory) {
+  if (options.role != NodeRole::kLearner || options.join.is_set() || read_rejoin(directory)) return {};
+  return Status::error("-role learner needs -join: a cluster is founded by a voter");
+}
+
 Status check_log_options(const Options& options, const std::string& directory) {
   Result<std::string> kept = storage::peek_id(directory);
   if (!kept.is_ok()) return kept.take_status();
   if (Status status = check_id(options, directory, kept.value()); !status.is_ok()) return status;
-  if (kept.value().empty() && options.role == NodeRole::kLearner && !options.join.is_set() && !read_rejoin(directory)) {
-    return Status::error("-role learner needs -join: a cluster is founded by a voter");
-  }
-  return {};
+  return kept.value().empty() ? check_founder(options, directory) : Status();
 }
 
 Status open_stores(const Options& options, OpenedDirectory& opened) {
@@ -221,6 +224,10 @@ Status open_on_full_disk(const Options& options, OpenedDirectory& opened, Status
 }
 
 }  // namespace
+
+Status check_role(const Options& options, const std::string& directory) {
+  return storage::file_exists("", directory + "/raft.db") ? Status() : check_founder(options, directory);
+}
 
 Status check_semantics(const std::string& directory, uint64_t level) {
   if (level <= command::kSemanticsSupported) return {};

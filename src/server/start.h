@@ -36,6 +36,9 @@ bool directory_exists(const std::string& directory);
 // Whether a process that may still live has left a lock there.
 bool directory_has_lock(const std::string& directory);
 
+// Before anything is made: a node without data that is to be a learner founds no cluster. An error is one sentence.
+base::Status check_role(const Options& options, const std::string& directory);
+
 // Everything behind the lock; damage is repaired if it can be (repair.h). An error is one sentence.
 base::Result<OpenedDirectory> open_directory(const Options& options, storage::DirectoryLock lock);
 

@@ -223,6 +223,7 @@ test "a learner founds no cluster" {
     wait_for_condition "it ends" 5000 {![runs $node]}
     assert_equal $process::status($node::pid($node)) "exit 1"
     assert_match [errors_of $node] "*-role learner needs -join*"
+    assert {![file exists $node::dir($node)]} "nothing was made"
 }
 
 test "nodes that are restarted at other addresses are found, in clusters of three, two and one" -timeout 90 {

@@ -32,6 +32,15 @@ TEST_CASE("a learner founds no cluster, and leaves no trace of having tried") {
   REQUIRE_FALSE(opened.is_ok());
   CHECK(opened.status().text() == "-role learner needs -join: a cluster is founded by a voter");
   CHECK_FALSE(std::filesystem::exists(directory.path + "/raft.db"));
+  // Not even the directory, as it is asked for before that is made.
+  CHECK(check_role(directory.options, directory.path + "/new").text() == opened.status().text());
+  directory.options.join = {.host = "127.0.0.1", .port = 5379};
+  CHECK(check_role(directory.options, directory.path + "/new").is_ok());
+  directory.options.join = {};
+  directory.options.role = NodeRole::kVoter;
+  visit(directory);
+  directory.options.role = NodeRole::kLearner;
+  CHECK(check_role(directory.options, directory.path).is_ok());
 }
 
 TEST_CASE("an empty directory founds a cluster of one, and goes on in it") {
