@@ -142,7 +142,12 @@ void Joiner::on_failure(const std::string& why) {
 bool Joiner::is_taken_for_long(bool taken) {
   const uint64_t now_us = loop_.monotonic_us();
   if (!taken || taken_since_us_ == 0) taken_since_us_ = taken ? now_us : 0;
-  return taken && now_us - taken_since_us_ >= kGiveUpElections * options_.election_timeout_ms * 1000;
+  return taken && patience_left_us() == 0;
+}
+
+uint64_t Joiner::patience_left_us() const {
+  const uint64_t end_us = taken_since_us_ + kGiveUpElections * options_.election_timeout_ms * 1000;
+  return end_us - std::min(end_us, loop_.monotonic_us());
 }
 
 void Joiner::try_again(const std::string& text) {
@@ -154,7 +159,9 @@ void Joiner::try_again(const std::string& text) {
   }
   redirects_ = 0;
   target_ = targets_[turn_ % targets_.size()];
-  timer_.start(retry_ms_, [this] { attempt(); });
+  // The last time when it is due to give up, not when the pause has grown beyond that.
+  const uint64_t left_ms = taken_since_us_ == 0 ? retry_ms_ : (patience_left_us() + 999) / 1000;
+  timer_.start(std::min(retry_ms_, left_ms), [this] { attempt(); });
   retry_ms_ = std::min(retry_ms_ * 2, kRetryMsMax);
 }
 

@@ -65,6 +65,8 @@ class Joiner final : private Caller {
   void go_to(const Address& leader);
   // Of an answer; notes since when it is the only one.
   bool is_taken_for_long(bool taken);
+  // Until it gives up if nothing else is answered.
+  uint64_t patience_left_us() const;
   void try_again(const std::string& text);
   void end();
 
