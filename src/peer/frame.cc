@@ -23,6 +23,8 @@ uint32_t payload_length(std::string_view header) {
 
 }  // namespace
 
+bool begins_frame(std::string_view bytes) { return bytes.starts_with(kMagic); }
+
 const char* frame_type_name(FrameType type) {
   switch (type) {
     case FrameType::kHello: return "Hello";

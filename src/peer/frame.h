@@ -52,6 +52,9 @@ struct Frame {
   std::string_view payload;
 };
 
+// Whether a stream that begins with `bytes` is one of frames: enough of them are there to tell.
+bool begins_frame(std::string_view bytes);
+
 // Appends one frame. REQUIRES: kHeaderBytes + payload.size() <= kFrameBytesMax.
 void put_frame(std::string& out, FrameType type, std::string_view payload);
 

@@ -40,6 +40,7 @@ void AcceptedPeer::on_tick(uint64_t now_ms) {
 void AcceptedPeer::on_bytes(std::string_view bytes) {
   read_in_turn_ += bytes.size();
   if (parting_) return;
+  if (!std::exchange(heard_, true) && bytes.starts_with('*')) return on_client();
   frames_.feed(bytes);
   peer::Frame frame;
   while (!closed() && !parting_ && frames_.next(frame)) on_frame(frame);
@@ -104,6 +105,13 @@ void AcceptedPeer::log_refusal() const {
   } else {
     LETO_LOG(kVerbose, "peer at %s %s: %s", remote_address_.c_str(), what, refusal.sentence.c_str());
   }
+}
+
+// A request as clients send them: whoever took this port for theirs is told in their own words.
+void AcceptedPeer::on_client() {
+  LETO_LOG(kVerbose, "peer at %s is disconnected: it speaks as a client does", remote_address_.c_str());
+  std::string bytes = "-" + peers_.client_refusal() + "\r\n";
+  if (answer(bytes)) parting_ = true;
 }
 
 void AcceptedPeer::reject(const std::string& why) {

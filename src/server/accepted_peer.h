@@ -47,6 +47,7 @@ class AcceptedPeer final : private StreamUser {
 
   void on_frame(const peer::Frame& frame);
   void on_handshake_frame(const peer::Frame& frame);
+  void on_client();
   void log_refusal() const;
   void reject(const std::string& why);
   bool answer(std::string& bytes);
@@ -61,6 +62,7 @@ class AcceptedPeer final : private StreamUser {
   uint64_t frames_taken_ = 0;
   uint64_t frames_taken_before_ = 0;   // The last tick.
   uint64_t unfinished_since_ms_ = 0;   // The frame that has begun; 0: none has.
+  bool heard_ = false;
   bool proved_ = false;
   bool parting_ = false;       // Everything was said; closed at the deadline, or when the peer closes.
   uint64_t deadline_ms_ = 0;   // Of the handshake.

@@ -20,7 +20,9 @@ Adoption::Adoption(Peers& peers, AdoptionWish wish, Network::Dialed done)
     timer_.start(0, [this] { finish(base::Status::error("'" + wish_.raft_address + "' is no address")); });
     return;
   }
-  timer_.start(kTimeoutMs, [this] { nobody_answers("no answer"); });
+  timer_.start(kTimeoutMs, [this] {
+    nobody_answers(reached_ ? "no answer; is that the peers' port (raftbind) of a node?" : "no answer");
+  });
   dial(peers_.loop(), address.value(), kTimeoutMs);
 }
 
@@ -34,10 +36,17 @@ void Adoption::on_reached() {
 }
 
 void Adoption::on_bytes(std::string_view bytes) {
+  if (bytes.starts_with('-') && frames_.buffered() == 0) return on_client_port(bytes.substr(1));
   frames_.feed(bytes);
   peer::Frame frame;
   while (!finished() && frames_.next(frame)) on_frame(frame);
   if (!finished() && frames_.error() != peer::FrameError::kNone) on_failure(frames_.error_text());
+}
+
+// It answers as to a client; no frame begins so.
+void Adoption::on_client_port(std::string_view answer) {
+  const std::string_view line = answer.substr(0, answer.find_first_of("\r\n"));
+  on_failure(peer::fit_sentence("that is no peers' port (raftbind), it answers as to a client: " + std::string(line)));
 }
 
 void Adoption::on_frame(const peer::Frame& frame) {

@@ -39,6 +39,7 @@ class Adoption final : private Caller {
   void on_failure(const std::string& why) override;
   void nobody_answers(const std::string& why);
 
+  void on_client_port(std::string_view answer);
   void on_frame(const peer::Frame& frame);
   void on_challenge(std::string& answer);
   void on_refusal();

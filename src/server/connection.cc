@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/format.h"
 #include "base/log.h"
 #include "command/table.h"
+#include "peer/frame.h"
 #include "server/clients.h"
 
 namespace leto::server {
@@ -43,6 +45,10 @@ void Connection::on_bytes(std::string_view bytes) {
   session_->client.last_active_ms = clients_.loop().now_ms();
   read_in_turn_ += bytes.size();
   clients_.note_read(bytes.size());
+  if (!std::exchange(heard_, true) && peer::begins_frame(bytes)) {
+    return protocol_error(base::format("ERR Protocol error: this is the clients' port of %s; its peers' port is %u",
+                                       clients_.node().identity().id.c_str(), clients_.options().raftbind.port));
+  }
   parser_.feed(bytes);
   if (clients_.time_is_up()) return pause_for_this_turn();
   if (overloads()) return pause();

@@ -70,6 +70,7 @@ class Connection final : private StreamUser {
   SessionRef session_;
   resp::RequestParser parser_;
   bool unauthenticated_ = false;     // As the parser was told.
+  bool heard_ = false;
   bool paused_ = false;
   bool only_this_turn_ = false;      // Why it is paused.
   bool flush_due_ = false;

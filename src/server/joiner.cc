@@ -7,6 +7,7 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "base/number.h"
+#include "peer/frame.h"
 #include "server/own_address.h"
 #include "server/request_text.h"
 
@@ -75,6 +76,7 @@ void Joiner::send(Step step) {
 void Joiner::on_bytes(std::string_view bytes) {
   if (answer_.size() + bytes.size() > kAnswerBytesMax) return on_failure("its answer is too long");
   answer_.append(bytes);
+  if (peer::begins_frame(answer_)) return on_failure("that is a peers' port; -join names the clients' port (listen) of a node");
   if (step_ == Step::kRole && on_role()) return;
   const std::vector<std::string_view> lines = whole_lines(answer_, 1);
   if (lines.empty()) return;

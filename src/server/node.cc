@@ -194,6 +194,10 @@ std::string Node::unavailable() const {
   return {};
 }
 
+bool Node::is_own_join(const command::Command& command, resp::Arguments arguments) const {
+  return command.name == "join" && arguments.size() > 3 && arguments[3] == std::to_string(identity_.node);
+}
+
 std::string Node::refusal(const Session& session, const command::Command* command,
                           resp::Arguments arguments) const {
   if (std::string error = command::check_request(command, arguments); !error.empty()) return error;
@@ -204,7 +208,10 @@ std::string Node::refusal(const Session& session, const command::Command* comman
   if (in_transaction && (command->flags & command::kNoMulti) != 0) return "ERR Command not allowed inside a transaction";
   const bool keyed = (command->flags & (command::kWrite | command::kReadOnly | command::kWatch)) != 0;
   if (keyed || (command->flags & command::kLeaderOnly) != 0) {
-    if (std::string error = unavailable(); !error.empty()) return error;
+    if (std::string error = unavailable(); !error.empty()) {
+      if (!is_own_join(*command, arguments)) return error;
+      return "ERR this is " + identity_.id + " itself, which is to join; -join names a node of the cluster";
+    }
   }
   // What is wrong with a queued write is an element of EXEC's reply.
   if ((command->flags & command::kWrite) != 0) return in_transaction ? "" : command::check_write(*command, arguments);

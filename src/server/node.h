@@ -147,6 +147,8 @@ class Node final : public command::Services {
   // The gates every request passes, in order; the text of the first that refuses, or empty.
   std::string refusal(const Session& session, const command::Command* command,
                       resp::Arguments arguments) const;
+  // A JOIN by which this node asks itself.
+  bool is_own_join(const command::Command& command, resp::Arguments arguments) const;
   // Why no key can be read or written at this node at all; empty if it can.
   std::string unavailable() const;
   // What a handler that is not about keys is given.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/format.h"
 #include "base/log.h"
 #include "server/own_address.h"
 #include "server/secure_random.h"
@@ -362,6 +363,10 @@ void Peers::refuse_stranger(Stream& stream) {
                   peer::encode_payload(peer::Refuse{peer::RefusalCode::kWrongSecret, sentence}));
   // What the socket takes at once; then it is closed.
   [[maybe_unused]] const int code = stream.write(bytes);
+}
+
+std::string Peers::client_refusal() const {
+  return base::format("ERR this is the peers' port of %s; its clients' port is %u", self_.identity.id.c_str(), options_.listen.port);
 }
 
 void Peers::tune(Stream& stream) const {

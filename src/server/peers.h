@@ -121,6 +121,8 @@ class Peers final : public Network {
   // `socket_host`: the local host of the socket over which it is said; empty: none yet.
   peer::Hello hello(peer::ConnectionKind kind, const peer::Identity& expected, const std::string& socket_host) const;
   peer::AcceptorSetup acceptor_setup(const std::string& socket_host) const;
+  // What a client is told that took the peers' port for its own.
+  std::string client_refusal() const;
   // What a node that this one takes in may ask it to know: of a cluster whose nodes have several passwords one is
   // everybody's, or theirs who join.
   std::vector<std::string> passwords() const;

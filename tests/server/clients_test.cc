@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "peer/frame.h"
 #include "server/listener.h"
 #include "tests/server/fake_environment.h"
 #include "tests/server/loop_fixture.h"
@@ -134,6 +135,14 @@ TEST_CASE("a protocol error is answered behind the replies before it, then the c
   CHECK(client.received.starts_with("+OK\r\n-ERR Protocol error"));
   CHECK(client.received.find("PONG") == std::string::npos);
   CHECK(server.it.node->stats().protocol_errors == 1);
+  // A peer's first bytes, of which no line need ever come to its end.
+  std::string hello;
+  peer::put_frame(hello, peer::FrameType::kHello, "who are you");
+  server.it.options.raftbind.port = 15380;
+  TestClient peer(server.loop, server.port);
+  peer.send(hello);
+  CHECK(peer.is_closed());
+  CHECK(peer.received == "-ERR Protocol error: this is the clients' port of id1; its peers' port is 15380\r\n");
 }
 
 TEST_CASE("a client that has ended its sending side still gets its answers") {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "peer/frame.h"
 #include "tests/server/loop_fixture.h"
 
 namespace leto::server {
@@ -180,6 +181,18 @@ TEST_CASE("it goes from target to target until one answers") {
   REQUIRE(it.joins());
   REQUIRE(it.warnings.size() == 1);
   CHECK(it.warnings[0].starts_with("cannot join 127.0.0.1:1: "));
+}
+
+TEST_CASE("a peers' port is known by its answer, and told from a clients' port") {
+  JoinerUnderTest it;
+  std::string frame;
+  peer::put_frame(frame, peer::FrameType::kRefuse, "who are you");
+  it.node.answers = {frame, "+OK\r\n"};
+  it.begin();
+  REQUIRE(it.joins());
+  REQUIRE(it.warnings.size() == 1);
+  const std::string told = ": that is a peers' port; -join names the clients' port (listen) of a node; trying again";
+  CHECK(it.warnings[0].find(told) != std::string::npos);
 }
 
 TEST_CASE("it gives up once another node had its id, and lived, for ten election timeouts") {

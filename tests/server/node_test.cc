@@ -50,6 +50,18 @@ TEST_CASE("a founder that is to join another cluster takes no write, and so can 
   CHECK(test.node->may_be_adopted());
 }
 
+TEST_CASE("a node that asks itself to take it in is told so, another one that asks it is told that it waits itself") {
+  NodeStart start;
+  start.identity = {.id = "id2", .node = 42, .cluster_id = "", .cluster_secret = ""};
+  NodeUnderTest test(std::move(start));
+  test.options.join = {.host = "there", .port = 5379};
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.2:15379", "id2", "42", "10.0.0.2:5379"});
+  CHECK(test.take(session) == "-ERR this is id2 itself, which is to join; -join names a node of the cluster\r\n");
+  test.send(session, {"JOIN", "10.0.0.3:15379", "id3", "43", "10.0.0.3:5379"});
+  CHECK(test.take(session) == "-CLUSTERDOWN joining there:5379\r\n");
+}
+
 TEST_CASE("who had other members is no founder any more, whatever its directory says") {
   for (const int members : {1, 3}) {
     NodeStart start = NodeUnderTest::start_of(members);

@@ -583,6 +583,41 @@ TEST_CASE("an address where nobody listens, or that is none, is answered with a 
   CHECK(why == "'nonsense' is no address");
 }
 
+TEST_CASE("a client that took the peers' port for its own is told so in its own words") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  one.options.listen.port = 5379;
+  TestClient client(nodes.loop, one.port);
+  client.send("*1\r\n$4\r\nPING\r\n");
+  CHECK(client.receives("-ERR this is the peers' port of id1; its clients' port is 5379\r\n"));
+}
+
+// Takes connections, and answers the first bytes of each with one text, or not at all.
+class ForeignPort final : public test::TestPort {
+ public:
+  ForeignPort(Loop& loop, std::string given) : TestPort(loop), answer(std::move(given)) {}
+  std::string answer;
+
+ private:
+  void on_bytes(std::string_view) override {
+    if (!answer.empty()) stream_->write(answer);
+  }
+};
+
+TEST_CASE("a clients' port that is dialed as a peers' port is known by its answer at once") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  ForeignPort port(nodes.loop, "-ERR Protocol error: this is the clients' port of id2; its peers' port is 15380\r\n");
+  std::optional<base::Result<Network::Found>> answer;
+  leader.peers->adopt("127.0.0.1:" + std::to_string(port.port()), 0, "id2",
+                      [&](base::Result<Network::Found> found) { answer = std::move(found); });
+  REQUIRE(nodes.wait([&] { return answer.has_value(); }));
+  REQUIRE_FALSE(answer->is_ok());
+  CHECK(answer->status().text() ==
+        "that is no peers' port (raftbind), it answers as to a client: ERR Protocol error: this is the clients' port of id2; "
+        "its peers' port is 15380");
+}
+
 TEST_CASE("bytes that are no frame close the connection") {
   Nodes nodes;
   TestPeer& one = nodes.add(1);
