@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/format.h"
 #include "base/log.h"
+#include "server/turn_share.h"
 
 namespace leto::server {
 namespace {
@@ -170,15 +171,17 @@ void Forwarded::hold(bool held) {
   if (!held && !waiting_.empty()) environment_.waker.wake();
 }
 
-// Who leads no more has done nothing of it: it may be sent elsewhere.
+// A turn's share of it. Who leads no more has done nothing of it: it may be sent elsewhere.
 void Forwarded::run_waiting() {
-  if (!is_held_ && !waiting_.empty()) environment_.waker.wake();
-  while (!is_held_ && !waiting_.empty()) {
+  if (is_held_ || waiting_.empty()) return;
+  environment_.waker.wake();
+  for (TurnShare share; !waiting_.empty() && !share.used_up();) {
     const Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
     const auto found = running_.find(next.client);
     LETO_ASSERT(found != running_.end(), base::format("client %llu waits and is gone", wide(next.client)));
     const SessionRef session = found->second.session;
+    share.take(found->second.bytes);
     if (leads_in(found->second.term)) {
       execute_(session, std::vector<std::string_view>(next.arguments.begin(), next.arguments.end()));
     } else {

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/format.h"
+#include "server/turn_share.h"
 
 namespace leto::server {
 namespace {
@@ -144,13 +145,22 @@ void Forwarder::advance() {
   const uint64_t now_us = environment_.clock.monotonic_us();
   const bool knows = follow_leader(now_us);
   give_up_overdue_streams(now_us);
-  if (replica_.raft().role() == raft::Role::kLeader) {
-    // What the replica still has of a connection may come before what is here of it.
-    if (!replica_.writes_wait()) run_waiting_here();
+  if (!cut_off_.empty()) {
+    end_waiting([this](const SessionRef& session, Session::Sequence sequence) { fail(session, sequence, cut_off_); });
+  } else if (replica_.raft().role() == raft::Role::kLeader) {
+    // What the replica still has of a connection may come before what is here of it. Reads before a write need not have been
+    // served here: it is applied in this node's own order.
+    if (!replica_.writes_wait() && end_waiting(run_here_)) environment_.waker.wake();
   } else if (knows && !ready_.empty()) {
     send_waiting();
   }
   if (!own_commands_.empty()) finish_own_commands();
+}
+
+void Forwarder::cut_off(const std::string& why) {
+  if (why == cut_off_) return;
+  cut_off_ = why;
+  environment_.waker.wake();
 }
 
 // Ends the current stream if who it goes to leads no more. False if nobody can be sent to now.
@@ -214,24 +224,27 @@ bool Forwarder::may_go(const Line& line) const {
   return true;
 }
 
-// Reads before a write need not have been served here: it is applied in this node's own order.
-void Forwarder::run_waiting_here() {
-  bool ran = false;
-  for (size_t left = ready_.size(); left > 0; --left) {
+// What waits ends here, a turn's share of it, and behind what is under way only. False if there was nothing of it.
+bool Forwarder::end_waiting(const RunHere& how) {
+  bool ended = false;
+  TurnShare share;
+  for (size_t left = ready_.size(); left > 0 && !share.used_up(); --left) {
     const uint64_t client = ready_.front();
     ready_.pop_front();
     Line& line = lines_.at(client);
     line.listed = false;
-    while (!line.waiting.empty() && line.under_way == 0) {
+    while (!line.waiting.empty() && line.under_way == 0 && !share.used_up()) {
       const Item item = take_waiting(line);
+      share.take(item.bytes);
       if (open_request(line, item.sequence) == nullptr) continue;
-      run_here_(line.session, item.sequence);
-      ran = true;
+      how(line.session, item.sequence);
+      ended = true;
     }
     list(client, line);
     forget_if_done(client);
   }
-  if (ran) environment_.waker.wake();
+  if (share.used_up()) environment_.waker.wake();
+  return ended;
 }
 
 bool Forwarder::window_open() const {

@@ -46,6 +46,8 @@ class Forwarder {
   using Done = std::function<void(const std::string& error)>;
   void command(const std::vector<std::string>& arguments, Done done);
 
+  // While not empty nothing is sent any more, as this node is no member: what waits is answered with it.
+  void cut_off(const std::string& why);
   // Sends what may go. Once per turn, after the replica's.
   void advance();
   void on_reply(const peer::ForwardReply& reply);
@@ -98,7 +100,7 @@ class Forwarder {
   Item take_waiting(Line& line);
   Request* open_request(const Line& line, Session::Sequence sequence) const;
   bool may_go(const Line& line) const;
-  void run_waiting_here();
+  bool end_waiting(const RunHere& how);
   void send_waiting();
   void fill(Batch& batch, Line& line);
   bool post(Batch& batch);
@@ -125,6 +127,7 @@ class Forwarder {
   Stats& stats_;
   const Self self_;
   RunHere run_here_;
+  std::string cut_off_;                      // Empty: it is not.
 
   std::map<uint64_t, Line> lines_;           // By client id.
   std::deque<uint64_t> ready_;               // Clients with something waiting; the first is the next to go.

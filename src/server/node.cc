@@ -188,7 +188,7 @@ bool Node::overloaded() const {
 
 std::string Node::unavailable() const {
   if (identity_.cluster_id.empty()) return "CLUSTERDOWN joining " + options_.join.text();
-  if (removed()) return "CLUSTERDOWN this node was removed from its cluster";
+  if (std::string why = removal(); !why.empty()) return why;
   if (replica_->raft().configuration().members.empty()) return "CLUSTERDOWN joining the cluster";
   if (loading_) return "LOADING Leto is loading the dataset in memory";
   return {};
@@ -337,6 +337,7 @@ void Node::on_loop_turn() {
   forwarded_->advance();
   forwarder_->advance();
   membership_->advance();
+  end_service_if_removed();
   switch_keys_file_if_due();
   flusher_->advance();
   compactor_->advance();

@@ -151,6 +151,7 @@ class Node final : public command::Services {
   bool is_own_join(const command::Command& command, resp::Arguments arguments) const;
   // Why no key can be read or written at this node at all; empty if it can.
   std::string unavailable() const;
+  std::string removal() const;   // What a removed node answers; empty if it is none.
   // What a handler that is not about keys is given.
   command::Context local_context(Session& session, resp::Arguments arguments, resp::Reply& reply);
   void refuse(const SessionRef& session, const command::Command* command, std::string error);
@@ -185,6 +186,7 @@ class Node final : public command::Services {
   void loaded(base::Result<LoadedKeys> result);
   void switch_keys_file_if_due();
   void on_snapshot_message(const raft::Message& message);
+  void end_service_if_removed();
   void refuse_writes_to_end();
   void advance_shutdown();
   void finish_shutdown();

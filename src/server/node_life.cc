@@ -1,13 +1,24 @@
-// Node: how it ends. Leadership is handed over, the keys are flushed, then the owner may close everything.
+// Node: how it ends. Leadership is handed over, the keys are flushed, then the owner may close everything. Or it is removed
+// from its cluster, and serves nobody any more.
 #include <utility>
 
 #include "base/log.h"
 #include "server/flusher.h"
+#include "server/forwarder.h"
 #include "server/membership.h"
 #include "server/node.h"
 #include "server/replica.h"
 
 namespace leto::server {
+
+std::string Node::removal() const { return removed() ? "CLUSTERDOWN this node was removed from its cluster" : ""; }
+
+// What it still has of its clients would wait in vain for a read index, or for a leader to take it. What the leader has
+// already taken is still answered.
+void Node::end_service_if_removed() {
+  replica_->cut_off(removal());
+  forwarder_->cut_off(removal());
+}
 
 void Node::begin_shutdown(std::function<void()> done) {
   if (shutdown_ != Shutdown::kNo) return;

@@ -67,6 +67,7 @@ bool Replica::turn_step() {
   writes_left_ = false;
   route_waiting_writes();
   propose_pending();
+  if (!cut_off_.empty()) refuse_reads(cut_off_);
   start_read_round();
   if (!work_waits()) return false;
   raft::Output output = raft_.take();

@@ -100,6 +100,9 @@ class Replica {
   // The disk is short of room: while this is not empty no new write is taken by this node as the leader, and it is why. What
   // was taken before goes on.
   void refuse_for_room(std::string why) { no_room_ = std::move(why); }
+  // While not empty neither a leader nor an entry comes to this node any more, as it is no member: what waits for that is
+  // answered with it.
+  void cut_off(const std::string& why);
   // While set, new writes wait as if nobody led: those before them get done, and no later one is lost with
   // the leadership.
   void hold_writes(bool hold) { writes_held_ = hold; }
@@ -149,6 +152,8 @@ class Replica {
     bool confirmed = false;
     std::vector<Waiter> waiters;
     size_t next = 0;              // To be served; those before it were.
+    std::string error{};          // Not empty: what they are answered instead.
+    bool can_be_served(raft::Index applied) const { return confirmed && index <= applied; }
   };
 
   // replica.cc
@@ -208,7 +213,8 @@ class Replica {
   void start_read(const SessionRef& session, Session::Sequence sequence);
   void serve(const std::vector<raft::ReadReady>& reads);
   void serve_applied_rounds();
-  void serve_waiter(const Waiter& waiter);
+  void refuse_reads(const std::string& error);
+  void serve_waiter(const Waiter& waiter, const std::string& error);
   void retry_reads();
   void output_grew(const SessionRef& session);
   bool work_waits() const;
@@ -235,6 +241,7 @@ class Replica {
   uint64_t linger_until_us_ = 0;
   std::string refusal_;
   std::string no_room_;
+  std::string cut_off_;
   bool writes_held_ = false;
   bool has_commands_ = false;              // Proposed or applied.
 

@@ -162,13 +162,13 @@ void Replica::serve_applied_rounds() {
   const uint64_t began_us = environment_.clock.monotonic_us();
   reads_left_ = false;
   for (auto round = rounds_.begin(); round != rounds_.end();) {
-    if (!round->second.confirmed || round->second.index > applied_.index) {
+    ReadRound& served = round->second;
+    if (served.error.empty() && !served.can_be_served(applied_.index)) {
       ++round;
       continue;
     }
-    ReadRound& served = round->second;
     while (served.next < served.waiters.size()) {
-      serve_waiter(served.waiters[served.next++]);
+      serve_waiter(served.waiters[served.next++], served.error);
       reads_left_ = environment_.clock.monotonic_us() - began_us >= kServeUsMax;
       if (reads_left_) return;
     }
@@ -176,11 +176,36 @@ void Replica::serve_applied_rounds() {
   }
 }
 
-// The read index of this read is applied: it runs unless a write of its connection is still before it.
-void Replica::serve_waiter(const Waiter& waiter) {
+void Replica::cut_off(const std::string& why) {
+  if (why == cut_off_) return;
+  cut_off_ = why;
+  environment_.waker.wake();
+}
+
+// Those that what is known here to be committed does not suffice for. They are answered when the time suffices, as others
+// are served.
+void Replica::refuse_reads(const std::string& error) {
+  std::vector<Waiter> waiters = std::exchange(round_collecting_, {});
+  const std::vector<Waiter> retried = std::exchange(reads_to_retry_, {});
+  waiters.insert(waiters.end(), retried.begin(), retried.end());
+  if (!waiters.empty()) rounds_[next_context_++].waiters = std::move(waiters);
+  for (auto& [context, round] : rounds_) {
+    if (!round.error.empty() || round.can_be_served(raft_.commit_index())) continue;
+    round.error = error;
+    reads_left_ = true;
+  }
+}
+
+// The read index of this read is applied: it runs unless a write of its connection is still before it. Or it ends with `error`.
+void Replica::serve_waiter(const Waiter& waiter, const std::string& error) {
   Session& session = *waiter.session;
   Request* request = session.find(waiter.sequence);
   if (session.closed() || request == nullptr || request->state != RequestState::kWaitsIndex) return;
+  if (!error.empty()) {
+    stats_.note_error(error);
+    session.fail(waiter.sequence, error);
+    return output_grew(waiter.session);
+  }
   if (has_unapplied_write_before(session, waiter.sequence)) {
     request->state = RequestState::kReady;
     return;

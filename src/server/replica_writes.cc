@@ -24,6 +24,7 @@ constexpr size_t kBytesPerStep = 512 << 10;
 // Why this node takes no write now; empty if it does. Nothing of the write has happened.
 std::string Replica::write_refusal() const {
   if (!refusal_.empty()) return refusal_;
+  if (!cut_off_.empty()) return cut_off_;
   if (raft_.role() != raft::Role::kLeader && raft_.leader() != raft::kNobody) return kNotLeader;
   if (disk_full_) return "MISCONF Leto cannot write to its log: the disk is full";
   if (!no_room_.empty() && raft_.role() == raft::Role::kLeader) return no_room_;

@@ -198,6 +198,38 @@ test "when leadership is handed over under load at a follower nothing is lost, r
     }
 }
 
+# Pipelines of INCR and GET at `node` from four clients, again and again: {their answers, the longest time of one round}.
+proc answers_while {node condition} {
+    set bytes [string repeat [resp::encode {INCR k}][resp::encode {GET k}] 20]
+    set connections [lmap client {1 2 3 4} { connect $node }]
+    set answers {}
+    set longest 0
+    while {[uplevel 1 [list expr $condition]]} {
+        set began [clock milliseconds]
+        foreach connection $connections { resp::write $connection $bytes }
+        foreach connection $connections {
+            for {set i 0} {$i < 40} {incr i} { lappend answers [resp::text [resp::reply $connection]] }
+        }
+        set longest [expr {max($longest, [clock milliseconds] - $began)}]
+    }
+    return [list $answers $longest]
+}
+
+test "a node that leaves under pipelines answers them all at once: served, or refused as by one that was removed" -timeout 60 {
+    set nodes [start_cluster 3 $::forwarding]
+    set leader [leader_of $nodes]
+    foreach leaver [list $leader [lindex [others $nodes $leader] 0]] {
+        set operator [connect $leaver]
+        resp::send $operator LEAVE $node::id($leaver)
+        lassign [answers_while $leaver {![resp::reply_waits $operator 1]}] answers longest
+        assert_equal [resp::text [resp::reply $operator]] OK
+        set refused [lsearch -all -inline -not -regexp $answers {^\d+$}]
+        assert {[lsort -unique $refused] in {{} {{-CLUSTERDOWN this node was removed from its cluster}}}} [lsort -unique $refused]
+        note "$leaver left: [llength $refused] of [llength $answers] requests were refused; at most $longest ms for 160"
+        assert {$longest < [scaled 2500]}
+    }
+}
+
 test "with two of three dead a forwarded write is refused, and taken again once one is back" -timeout 60 {
     set nodes [start_cluster 3 [concat $::forwarding [list --request-timeout [scaled 2000]]]]
     set leader [leader_of $nodes]

@@ -294,8 +294,8 @@ class NodeUnderTest {
       finish_all_disk();
     }
   }
-  // The leader that it hears confirms the reads that were asked of it, at an index that is applied; how many.
-  size_t confirm_reads() {
+  // The leader that it hears confirms the reads that were asked of it, at `index`; how many.
+  size_t confirm_reads(raft::Index index = 1) {
     turn();
     size_t confirmed = 0;
     for (const raft::Message& message : std::exchange(network.sent, {})) {
@@ -303,7 +303,7 @@ class NodeUnderTest {
       if (request == nullptr) continue;
       ++confirmed;
       node->on_message({.from = message.to, .to = message.from, .term = message.term,
-                        .body = raft::ReadIndexReply{.context = request->context, .ok = true, .index = 1}});
+                        .body = raft::ReadIndexReply{.context = request->context, .ok = true, .index = index}});
     }
     turn();
     return confirmed;

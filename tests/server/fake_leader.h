@@ -61,6 +61,27 @@ class FollowerUnderTest : public NodeUnderTest {
     answers.closed_from = number;
     reply(answers);
   }
+  // An entry of the leader's comes, behind the others, and is committed.
+  void append(raft::EntryKind kind, std::string payload) {
+    bring(kind, std::move(payload));
+    finish_all_disk();
+  }
+  // The same; the node has had no turn yet.
+  void bring(raft::EntryKind kind, std::string payload) {
+    raft::AppendEntries append;
+    append.previous = {.term = last == 1 ? 1u : 2u, .index = last};
+    append.leader_commit = ++last;
+    append.entries = {{.id = {.term = 2, .index = last}, .kind = kind,
+                       .payload = std::make_shared<const std::string>(std::move(payload))}};
+    node->on_message({.from = 2, .to = 1, .term = 2, .body = append});
+  }
+  // The cluster goes on without this node.
+  void remove() {
+    raft::Configuration rest = node->members();
+    rest.members.erase(rest.members.begin());
+    append(raft::EntryKind::kConfiguration, raft::encode_configuration(rest));
+  }
+  raft::Index last = 1;
 };
 
 }  // namespace leto::server::test

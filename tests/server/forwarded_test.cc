@@ -5,6 +5,7 @@
 
 #include "fake_environment.h"
 #include "fake_peers.h"
+#include "server/turn_share.h"
 
 namespace leto::server::test {
 namespace {
@@ -94,6 +95,29 @@ TEST_CASE("past flush-lag-bytes forwarded writes wait, in their order, until the
     test.turn();
     CHECK(test.answers() == Answers{"2:not taken", "4:not taken"});
   }
+}
+
+TEST_CASE("writes that waited for the disk are taken up over several turns, however many there are") {
+  ServingLeader test;
+  test.options.flush_lag_bytes = 1;
+  test.bring(test.frame(1, {{"INCR", "n"}}));
+  REQUIRE(test.keys.busy());
+  constexpr size_t kCount = 1000;
+  const std::vector<std::vector<std::string>> many(kCount, {"INCR", "n"});
+  test.bring(test.frame(2, many));
+  test.options.flush_lag_bytes = 1 << 20;
+  test.keys.finish(base::Status::ok());
+  test.node->on_loop_turn();
+  size_t turns = 0;
+  for (uint64_t before = test.node->stats().commands_processed, last = before + kCount; before < last && turns < 100; ++turns) {
+    test.node->on_loop_turn();
+    CHECK(test.node->stats().commands_processed - before <= TurnShare::kRequestsMax);
+    before = test.node->stats().commands_processed;
+  }
+  CHECK(turns >= kCount / TurnShare::kRequestsMax);
+  CHECK(turns < 10);
+  test.peers.exchange();
+  CHECK(test.answers().size() == kCount + 1);
 }
 
 TEST_CASE("an answer names the process, the stream, and an index by which it is applied") {

@@ -49,6 +49,46 @@ struct Told {
   }
 };
 
+// Asks for INCR and GET of one key at one node, many in one pipeline, again and again: how long each pipeline took.
+class Pipeliner final : public ClosedLoop {
+ public:
+  Pipeliner(World& world, Directory& directory, uint64_t number, Machine& machine)
+      : ClosedLoop(world, directory, 0x70697065 + number), number_(number), machine_(machine) {}
+  bool idle() const override { return waiting_ == 0; }
+  Microseconds longest = 0;
+  size_t served = 0;
+  std::vector<std::string> errors;
+
+ private:
+  static constexpr size_t kDepth = 20;
+  Microseconds draw_pause() override { return 1; }
+  void act() override {
+    if (!is_connected() && !connect_to(machine_)) return think();
+    const std::string key = base::format("p%llu", static_cast<unsigned long long>(number_));
+    std::vector<Request> requests;
+    while (requests.size() < kDepth) requests.insert(requests.end(), {{"INCR", key}, {"GET", key}});
+    waiting_ = requests.size();
+    asked_at_ = world_.scheduler.now();
+    connection_->send(std::move(requests), random_);
+  }
+  void on_reply(const checker::Answer& answer) override {
+    const bool is_error = answer.kind == checker::Answer::Kind::kError;
+    if (is_error) {
+      errors.push_back(answer.text);
+    } else {
+      ++served;
+    }
+    longest = std::max(longest, world_.scheduler.now() - asked_at_);
+    if (--waiting_ == 0) think();
+  }
+  void on_closed() override { errors.emplace_back("UNKNOWN: the connection was lost"); }
+
+  const uint64_t number_;
+  Machine& machine_;
+  size_t waiting_ = 0;
+  Microseconds asked_at_ = 0;
+};
+
 // Writes at the leader, or where it is told; when it is refused it asks who leads now.
 class Writer final : public ClosedLoop {
  public:
@@ -169,6 +209,43 @@ TEST_CASE("LEAVE of the leader stops writes for less than 20 ms and loses none: 
 
 TEST_CASE("LEAVE of the leader stops writes for less than 20 ms and loses none: writers at the leader, which forwards") {
   MESSAGE("at most " << longest_pause(server::FollowerWrites::kForward, Way::kLeave, false) << " us");
+}
+
+TEST_CASE("a node that leaves while pipelines of reads and writes are under way at it answers them all, soon and truly") {
+  const QuietLog quiet;
+  for (uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    CAPTURE(seed);
+    const Parameters parameters = parameters_for(seed, server::FollowerWrites::kForward);
+    World world(parameters, false);
+    Cluster cluster(world);
+    cluster.begin();
+    REQUIRE(cluster.run(kBootLength, [&] { return cluster.is_whole(); }));
+    Machine* const leader = cluster.leader();
+    Machine& leaver = *cluster.machines()[(leader->number + seed) % cluster.machines().size()];
+    std::vector<std::unique_ptr<Pipeliner>> clients;
+    for (uint64_t number = 0; number < 4; ++number) {
+      clients.push_back(std::make_unique<Pipeliner>(world, cluster, number, leaver));
+      clients.back()->start();
+    }
+    const auto pass = [&](Microseconds length) {
+      const Microseconds end = world.scheduler.now() + length;
+      cluster.run(length, [&] { return world.scheduler.now() >= end; });
+    };
+    pass(kBefore);
+    std::string answer;
+    cluster.command(leaver, {"LEAVE", leaver.id}, [&](const checker::Answer& given) { answer = given.text; });
+    pass(kAfter);
+    for (const auto& client : clients) client->stop();
+    pass(kAfter);
+    CHECK(world.violation == "");
+    CHECK(answer == "OK");
+    for (const auto& client : clients) {
+      CHECK(client->idle());
+      CHECK(client->served > 0);
+      CHECK(client->longest < 100 * kMillisecond);
+      for (const std::string& error : client->errors) CHECK(error == "CLUSTERDOWN this node was removed from its cluster");
+    }
+  }
 }
 
 TEST_CASE("TRANSFER stops writes for less than 20 ms, and none is refused where they are forwarded") {

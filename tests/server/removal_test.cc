@@ -1,0 +1,135 @@
+// A node that is removed while requests of its clients are under way: each of them is answered at once, and truly.
+#include <doctest/doctest.h>
+
+#include "fake_leader.h"
+#include "server/turn_share.h"
+
+namespace leto::server::test {
+namespace {
+
+using Frames = std::vector<peer::Forward>;
+const std::string kRemoved = "-CLUSTERDOWN this node was removed from its cluster\r\n";
+
+TEST_CASE("what waits at a node that is removed is answered at once: reads, and the writes behind them") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  for (const auto* key : {"a", "b"}) {
+    test.send(session, {"GET", key});
+    test.send(session, {"INCR", key});
+  }
+  CHECK(test.taken().empty());
+  SUBCASE("the leader has not answered") {}
+  SUBCASE("what the reads are to see does not come any more") { CHECK(test.confirm_reads(7) == 1); }
+  SUBCASE("they asked in vain, and wait to ask again") { test.pass(test.options.election_timeout_ms + 20); }
+  test.remove();
+  CHECK(test.take(session) == kRemoved + kRemoved + kRemoved + kRemoved);
+  test.pass(100);
+  CHECK(test.taken().empty());
+}
+
+TEST_CASE("a read whose index is applied is served by a node that is removed") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"GET", "a"});
+  test.confirm_reads(2);
+  CHECK(session->output().empty());
+  test.remove();
+  CHECK(test.take(session) == "$-1\r\n");
+}
+
+TEST_CASE("what a node sent before it was removed is answered by the leader, and the reads behind it are refused then") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  for (const auto* key : {"a", "b"}) {
+    test.send(session, {"INCR", key});
+    test.send(session, {"GET", key});
+  }
+  const Frames frames = test.taken();
+  CHECK(FollowerUnderTest::words(frames.at(0)) == "INCR a");
+  test.remove();
+  CHECK(session->output().empty());
+  SUBCASE("it took it") {
+    test.answer(frames[0], 1, ":1\r\n");
+    CHECK(test.take(session) == ":1\r\n" + kRemoved + kRemoved + kRemoved);
+  }
+  SUBCASE("it did not take it") {
+    test.answer(frames[0], 1, "");
+    CHECK(test.take(session) == kRemoved + kRemoved + kRemoved + kRemoved);
+  }
+  SUBCASE("the link breaks") {
+    test.node->on_peer_unreachable(2);
+    test.turn();
+    const std::string unknown = "-UNKNOWN outcome: the link to the leader broke before it answered\r\n";
+    CHECK(test.take(session) == unknown + unknown + kRemoved + kRemoved);
+  }
+  CHECK(test.taken().empty());
+}
+
+TEST_CASE("what a removed node has not sent, however much, is refused over several turns, and never sent") {
+  FollowerUnderTest test;
+  test.network.forwards_leave = false;
+  const SessionRef session = test.node->open_session();
+  constexpr size_t kCount = 1000;
+  for (size_t i = 0; i < kCount; ++i) test.send(session, {"INCR", "n"});
+  test.turn();
+  test.network.forwards_leave = true;
+  raft::Configuration rest = test.node->members();
+  rest.members.erase(rest.members.begin());
+  test.bring(raft::EntryKind::kConfiguration, raft::encode_configuration(rest));
+  size_t refused = 0, turns = 0;
+  for (; turns < 100 && refused < kCount; ++turns) {
+    test.node->on_loop_turn();
+    const size_t lines = test.take(session).size() / kRemoved.size();
+    CHECK(lines <= TurnShare::kRequestsMax);
+    refused += lines;
+    CHECK(test.network.forwards.empty());
+  }
+  CHECK(refused == kCount);
+  CHECK(turns >= kCount / TurnShare::kRequestsMax);
+}
+
+TEST_CASE("a local read of what its connection wrote elsewhere does not wait at a removed node, which never gets it") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"READONLY"});
+  test.send(session, {"SET", "k", "1"});
+  test.answer(test.taken().at(0), 1, "+OK\r\n", 7);
+  test.send(session, {"GET", "k"});
+  test.turn();
+  CHECK(test.take(session) == "+OK\r\n+OK\r\n");
+  test.remove();
+  CHECK(test.take(session) == kRemoved);
+}
+
+TEST_CASE("without follower-writes forward, too, what waits for a leader is refused once this node knows that it was removed") {
+  NodeUnderTest test(3);
+  test.follow(2, 2);
+  test.ticks(ticks_in(2 * test.options.election_timeout_ms) + 2);
+  REQUIRE(test.node->raft().leader() == raft::kNobody);
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.send(session, {"GET", "k"});
+  test.turn();
+  CHECK(session->output().empty());
+  test.node->on_removed("you were removed");
+  test.turn();
+  CHECK(test.take(session) == kRemoved + kRemoved);
+}
+
+TEST_CASE("a node that is a member again serves again") {
+  FollowerUnderTest test;
+  const raft::Configuration before = test.node->members();
+  test.remove();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  CHECK(test.take(session) == kRemoved);
+  test.append(raft::EntryKind::kConfiguration, raft::encode_configuration(before));
+  test.send(session, {"GET", "k"});
+  test.send(session, {"SET", "k", "1"});
+  CHECK(test.confirm_reads() == 1);
+  CHECK(test.take(session) == "$-1\r\n");
+  CHECK(test.taken().size() == 1);
+}
+
+}  // namespace
+}  // namespace leto::server::test
