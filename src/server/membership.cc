@@ -430,15 +430,20 @@ void Membership::finish(const std::string& error) {
 
 void Membership::leadership_lost() {
   led_since_us_ = 0;
-  if (!changes_.empty() && changes_.front().stage == Stage::kCommitting) {
-    finish("UNKNOWN outcome: this node lost leadership during the change");
-  }
+  end_begun();
   give_waiting_away();
+}
+
+// It is in the log, and up to the next leader.
+void Membership::end_begun() {
+  if (changes_.empty() || changes_.front().stage != Stage::kCommitting) return;
+  finish("UNKNOWN outcome: this node lost leadership during the change");
 }
 
 // While leadership is being handed over it is not known to whom, and this node's own LEAVE may have to be there first.
 void Membership::give_waiting_away() {
   if (replica_.raft().role() == raft::Role::kLeader || handover_.under_way()) return;
+  end_begun();
   for (const Change& change : std::exchange(changes_, {})) answer_(change.ticket, "not leader");
 }
 

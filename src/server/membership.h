@@ -91,6 +91,7 @@ class Membership {
   void leave_as_leader();
   void ask_to_remove(const Change& leaver);
   void try_again(Change leaver);
+  void end_begun();
   void give_waiting_away();
   void answer_departure(command::Ticket ticket, const std::string& error);
   bool is_done(const Change& change) const;

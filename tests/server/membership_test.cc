@@ -568,6 +568,24 @@ TEST_CASE("when leadership is lost what was begun is unknown, and what waits goe
   CHECK(test.take(waits) == "+OK\r\n");
 }
 
+TEST_CASE("a change that was begun ends as unknown when leadership is lost, also if a dial ends in the same turn") {
+  LeaderUnderTest test;
+  test.peers.accept_entries = false;
+  const SessionRef begun = test.node->open_session();
+  const SessionRef dials = test.node->open_session();
+  test.send(begun, {"JOIN", "10.0.0.8:15379", "id8"});
+  answer_dial(test, found(8));
+  test.turn();
+  REQUIRE(test.node->members().find(8) != nullptr);
+  test.send(dials, {"JOIN", "10.0.0.9:15379", "id9"});
+  test.node->on_message(heartbeat_of(2, test.node->raft().term() + 1));
+  answer_dial(test, found(9));
+  test.turn();
+  CHECK(test.take(begun) == "-UNKNOWN outcome: this node lost leadership during the change\r\n");
+  REQUIRE(test.network.forwards.size() == 1);
+  CHECK(FollowerUnderTest::words(test.network.forwards[0]) == "JOIN 10.0.0.9:15379 id9");
+}
+
 TEST_CASE("what waits when leadership is lost is asked of one leader after the other, and not beyond request-timeout") {
   for (const bool one_takes_it : {true, false}) {
     LeaderUnderTest test;
