@@ -215,10 +215,7 @@ std::string Node::refusal(const Session& session, const command::Command* comman
   }
   // What is wrong with a queued write is an element of EXEC's reply.
   if ((command->flags & command::kWrite) != 0) return in_transaction ? "" : command::check_write(*command, arguments);
-  const raft::Raft& raft = replica_->raft();
-  const bool leaderless = raft.role() != raft::Role::kLeader && raft.leader() == raft::kNobody;
-  if ((command->flags & command::kLeaderOnly) == 0 || raft.role() == raft::Role::kLeader) return {};
-  if (leaderless) return "CLUSTERDOWN no leader";
+  if ((command->flags & command::kLeaderOnly) == 0 || replica_->raft().role() == raft::Role::kLeader) return {};
   if (!leader_takes_forwards()) return "not leader";
   return {};
 }

@@ -273,7 +273,7 @@ test "a node that joins by way of a follower becomes a member" -timeout 60 {
 }
 
 test "without a leader LEAVE at any node says so" -timeout 60 {
-    set nodes [start_cluster 3]
+    set nodes [start_cluster 3 [list --request-timeout [scaled 1000]]]
     set leader [leader_of $nodes]
     set last [lindex [others $nodes $leader] 0]
     kill9 {*}[others $nodes $last]

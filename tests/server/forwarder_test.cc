@@ -44,11 +44,24 @@ TEST_CASE("without follower-writes forward nothing but leader's commands is forw
   CHECK(test.take(session) == "-ERR no\r\n-not leader\r\n");
 }
 
-TEST_CASE("a leader's command without a leader is refused at once") {
+TEST_CASE("a leader's command without a leader waits for one, and is refused after request-timeout") {
   NodeUnderTest test(3);
   const SessionRef session = test.node->open_session();
-  test.send(session, {"LEAVE", "id2"});
-  CHECK(test.take(session) == "-CLUSTERDOWN no leader\r\n");
+  const std::vector<std::vector<std::string_view>> commands = {{"JOIN", "10.0.0.9:15379", "id9"}, {"LEAVE", "id2"}, {"TRANSFER"}};
+  for (const auto& command : commands) test.send(session, command);
+  test.turn();
+  CHECK(session->output().empty());
+  SUBCASE("one is elected") {
+    test.follow(2, 2);
+    REQUIRE(test.network.forwards.size() == 1);
+    CHECK(FollowerUnderTest::words(test.network.forwards[0]) == "JOIN 10.0.0.9:15379 id9; LEAVE id2; TRANSFER");
+  }
+  SUBCASE("none is elected") {
+    test.ticks(ticks_in(test.options.request_timeout_ms + 200));
+    const std::string refused = "-CLUSTERDOWN no leader\r\n";
+    CHECK(test.take(session) == refused + refused + refused);
+    CHECK(test.network.forwards.empty());
+  }
 }
 
 TEST_CASE("a client that speaks RESP3 gets its reply in RESP3") {

@@ -616,6 +616,7 @@ TEST_CASE("LEAVE of the leader of two voters, of which the other is dead, does n
   CHECK(test.node->members().members.size() == 2);
   peers.ticks(ticks_in(test.options.election_timeout_ms));
   test.send(session, {"LEAVE", "id1"});
+  peers.ticks(ticks_in(test.options.request_timeout_ms + 200));
   CHECK(test.take(session) == "-CLUSTERDOWN no leader\r\n");
 }
 
