@@ -349,6 +349,9 @@ void Node::on_tick() {
   replica_->on_tick();
   snapshot_sender_->on_tick();
   snapshot_receiver_->on_tick();
+  if (snapshot_receiver_->receiving()) {
+    replica_->refuse_late_reads("LOADING this node is behind and receives a snapshot of the keys");
+  }
   if (shutdown_ == Shutdown::kNo) disk_floor_->on_tick();
   if (++ticks_ % kTicksPerSweep != 0) return;
   const uint64_t now_us = environment_.clock.monotonic_us();

@@ -237,6 +237,8 @@ void Replica::expire_requests(Session& session, uint64_t now_us) {
                                  ? "UNKNOWN outcome: not finished within request-timeout"
                              : request->local
                                  ? "CLUSTERDOWN this connection's writes did not come here within request-timeout"
+                             : request->behind
+                                 ? "CLUSTERDOWN this node is behind: what the read is to see did not come within request-timeout"
                                  : "CLUSTERDOWN no quorum confirmed this read within request-timeout");
     }
     output_grew(reference);

@@ -103,6 +103,9 @@ class Replica {
   // While not empty neither a leader nor an entry comes to this node any more, as it is no member: what waits for that is
   // answered with it.
   void cut_off(const std::string& why);
+  // Answers reads that wait since an election timeout for what is not known here to be committed. Call every tick as long as that
+  // takes long to come.
+  void refuse_late_reads(const std::string& why);
   // While set, new writes wait as if nobody led: those before them get done, and no later one is lost with
   // the leadership.
   void hold_writes(bool hold) { writes_held_ = hold; }
@@ -150,6 +153,7 @@ class Replica {
   struct ReadRound {
     raft::Index index = 0;
     bool confirmed = false;
+    uint64_t asked_us = 0;        // 0: nobody was asked for an index.
     std::vector<Waiter> waiters;
     size_t next = 0;              // To be served; those before it were.
     std::string error{};          // Not empty: what they are answered instead.
@@ -214,6 +218,7 @@ class Replica {
   void serve(const std::vector<raft::ReadReady>& reads);
   void serve_applied_rounds();
   void refuse_reads(const std::string& error);
+  void note_behind(const ReadRound& round);
   void serve_waiter(const Waiter& waiter, const std::string& error);
   void retry_reads();
   void output_grew(const SessionRef& session);

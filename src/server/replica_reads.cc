@@ -136,7 +136,9 @@ void Replica::watch_ticks(uint64_t now_us) {
 void Replica::start_read_round() {
   if (round_collecting_.empty()) return;
   const uint64_t context = next_context_++;
-  rounds_[context].waiters = std::exchange(round_collecting_, {});
+  ReadRound& round = rounds_[context];
+  round.asked_us = environment_.clock.monotonic_us();
+  round.waiters = std::exchange(round_collecting_, {});
   ++stats_.read_rounds;
   raft_.read_index(context);
 }
@@ -153,8 +155,15 @@ void Replica::serve(const std::vector<raft::ReadReady>& reads) {
     }
     found->second.index = ready.index;
     found->second.confirmed = true;
+    if (ready.index > applied_.index) note_behind(found->second);
   }
   serve_applied_rounds();
+}
+
+void Replica::note_behind(const ReadRound& round) {
+  for (const Waiter& waiter : round.waiters) {
+    if (Request* request = waiter.session->find(waiter.sequence)) request->behind = true;
+  }
 }
 
 // Those that the time does not suffice for stay where they are: they may run at any later state as well.
@@ -194,6 +203,18 @@ void Replica::refuse_reads(const std::string& error) {
     round.error = error;
     reads_left_ = true;
   }
+}
+
+// Local reads wait on, for their own connection's writes alone.
+void Replica::refuse_late_reads(const std::string& why) {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  for (auto& [context, round] : rounds_) {
+    const bool is_late = round.asked_us != 0 && now_us - round.asked_us >= options_.election_timeout_ms * 1000;
+    if (!round.confirmed || !is_late || !round.error.empty() || round.can_be_served(raft_.commit_index())) continue;
+    round.error = why;
+    reads_left_ = true;
+  }
+  if (reads_left_) environment_.waker.wake();
 }
 
 // The read index of this read is applied: it runs unless a write of its connection is still before it. Or it ends with `error`.

@@ -47,6 +47,7 @@ struct Request {
   RequestState state = RequestState::kAnswered;
   bool proposed = false;            // A write that was handed to raft: if it is lost, its outcome is unknown.
   bool unlimited = false;           // Who answers it sees to request-timeout.
+  bool behind = false;              // A read whose index is known, and was not applied here at that time.
   bool local = false;               // A read that asks for no more than this node has applied.
   int protocol = 2;                 // Of its reply: what the client had chosen when it asked. Set by push().
   uint32_t database = 0;

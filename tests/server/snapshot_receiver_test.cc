@@ -71,6 +71,59 @@ struct ReceiverTest {
   NodeUnderTest test;
 };
 
+// A read whose index is beyond what the log has here.
+SessionRef ask_for_read(ReceiverTest& it, raft::Index index) {
+  const SessionRef session = it.test.node->open_session();
+  it.test.send(session, {"GET", "k"});
+  it.test.turn();
+  for (const raft::Message& message : std::exchange(it.test.network.sent, {})) {
+    const auto* asked = std::get_if<raft::ReadIndexRequest>(&message.body);
+    if (asked != nullptr) it.send(raft::ReadIndexReply{.context = asked->context, .ok = true, .index = index});
+  }
+  return session;
+}
+
+TEST_CASE("a read that a node which receives a snapshot cannot serve soon is told that it is loading, and a local one is served") {
+  ReceiverTest it;
+  it.chunk(0, std::string(20, 'a'));
+  const SessionRef behind = ask_for_read(it, kLast);
+  const SessionRef known = ask_for_read(it, 1);
+  CHECK(it.test.take(known) == "$-1\r\n");
+  const int patience = ticks_in(it.test.options.election_timeout_ms);
+  it.test.ticks(patience - 2);
+  CHECK(behind->output().empty());
+  it.test.ticks(4);
+  CHECK(it.test.take(behind) == "-LOADING this node is behind and receives a snapshot of the keys\r\n");
+  const SessionRef local = it.test.node->open_session();
+  it.test.send(local, {"READONLY"});
+  it.test.send(local, {"GET", "k"});
+  CHECK(it.test.take(local) == "+OK\r\n$-1\r\n");
+}
+
+TEST_CASE("a read waits for a snapshot that comes soon") {
+  ReceiverTest it;
+  it.chunk(0, std::string(20, 'a'));
+  const SessionRef session = ask_for_read(it, kLast);
+  it.step();
+  it.step();
+  it.test.ticks(10);
+  it.chunk(20, std::string(10, 'b'));
+  it.step();
+  it.test.snapshots.finish_done(it.loaded());
+  it.test.finish_all_disk();
+  CHECK(it.test.take(session) == "$3\r\nnew\r\n");
+}
+
+TEST_CASE("a read whose index does not come here is not blamed on a quorum") {
+  ReceiverTest it;
+  const SessionRef session = ask_for_read(it, kLast);
+  for (uint64_t passed = 0; passed < it.test.options.request_timeout_ms + 200; passed += 10 * kTickMs) {
+    it.test.ticks(10);
+    it.send(raft::AppendEntries{.previous = {.term = 1, .index = 1}, .leader_commit = 1, .entries = {}});
+  }
+  CHECK(it.test.take(session) == "-CLUSTERDOWN this node is behind: what the read is to see did not come within request-timeout\r\n");
+}
+
 TEST_CASE("chunks are written in order, and each is answered with what comes next") {
   ReceiverTest it;
   it.chunk(0, std::string(20, 'a'));
