@@ -58,6 +58,8 @@ class Forwarder {
   // Panics if it holds more than its bounds (I15). Between turns.
   void check_bounds() const;
   size_t bytes() const { return bytes_; }
+  // Nothing waits here, and nothing is under way.
+  bool idle() const { return lines_.empty(); }
   bool overloaded() const { return bytes_ > kOverloadBytes; }
 
  private:

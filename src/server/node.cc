@@ -107,7 +107,7 @@ void Node::make_parts(const NodeStart& start) {
       [this](command::Ticket ticket, const std::string& error) { answer(ticket, error); });
   membership_->forward_to_leader = [this](const std::vector<std::string>& arguments,
                                           std::function<void(std::string error)> done) {
-    forwarder_->command(arguments, std::move(done));
+    forward_when_served(arguments, std::move(done));
   };
   semantics_raiser_ = std::make_unique<SemanticsRaiser>(*replica_, parts, identity_.node, [this] { return membership_->busy(); });
   flusher_ = std::make_unique<Flusher>(*replica_, parts);
@@ -334,7 +334,8 @@ void Node::on_loop_turn() {
   forwarded_->advance();
   forwarder_->advance();
   membership_->advance();
-  end_service_if_removed();
+  if (!farewells_.empty()) advance_farewells();
+  refuse_what_waits_at_the_end();
   switch_keys_file_if_due();
   flusher_->advance();
   compactor_->advance();

@@ -93,8 +93,9 @@ class Node final : public command::Services {
   void refuse_writes_to_join();
 
   // Life -------------------------------------------------------------------------------------
-  // SIGTERM, SIGINT, SHUTDOWN: hands leadership over, flushes the keys, then calls `done` (once), within
-  // shutdown-timeout. New writes are refused meanwhile.
+  // SIGTERM, SIGINT, SHUTDOWN: hands leadership over, flushes the keys, waits for the answers to what it forwarded, then calls
+  // `done` (once), within shutdown-timeout. New writes are forwarded until the keys are flushed if that is wanted, else refused
+  // once leadership was handed over.
   void begin_shutdown(std::function<void()> done);
   bool shutting_down() const;
   // Set by the owner: called when SHUTDOWN is received; ends in begin_shutdown().
@@ -152,6 +153,8 @@ class Node final : public command::Services {
   // Why no key can be read or written at this node at all; empty if it can.
   std::string unavailable() const;
   std::string removal() const;   // What a removed node answers; empty if it is none.
+  // What is answered that waits for a leader or for entries, as neither comes any more; empty if that is not so.
+  std::string end_of_service() const;
   // What a handler that is not about keys is given.
   command::Context local_context(Session& session, resp::Arguments arguments, resp::Reply& reply);
   void refuse(const SessionRef& session, const command::Command* command, std::string error);
@@ -186,8 +189,15 @@ class Node final : public command::Services {
   void loaded(base::Result<LoadedKeys> result);
   void switch_keys_file_if_due();
   void on_snapshot_message(const raft::Message& message);
-  void end_service_if_removed();
+  // Has the leader carry it out once what clients of this node have under way is served.
+  void forward_when_served(const std::vector<std::string>& arguments, std::function<void(std::string error)> done);
+  void advance_farewells();
+  void refuse_what_waits_at_the_end();
   void refuse_writes_to_end();
+  void hand_over_to_end();
+  void write_keys_to_end();
+  void end_service();
+  bool may_end() const;
   void advance_shutdown();
   void finish_shutdown();
 
@@ -220,9 +230,20 @@ class Node final : public command::Services {
   command::Ticket next_ticket_ = 1;
   uint64_t ticks_ = 0;
 
-  enum class Shutdown : uint8_t { kNo, kTransferring, kFlushing, kDone };
+  // A command that this node's clients do not survive, and the requests that are served before.
+  struct Farewell {
+    std::vector<std::string> arguments;
+    std::function<void(std::string error)> done;
+    std::vector<Waiter> before;         // The last one of each client.
+  };
+  std::vector<Farewell> farewells_;
+
+  // In this order. kAwaitsHandover: leadership was being handed over already. kEnding: what was forwarded is still answered, and
+  // clients hear that they are to go elsewhere.
+  enum class Shutdown : uint8_t { kNo, kAwaitsHandover, kTransferring, kFlushing, kEnding, kDone };
   Shutdown shutdown_ = Shutdown::kNo;
   uint64_t shutdown_deadline_us_ = 0;
+  uint64_t end_at_us_ = 0;   // kEnding: not before.
   std::string cannot_apply_;   // Why, if an entry of a newer version came: a flush would wait for it. Else empty.
   std::function<void()> shutdown_done_;
 };

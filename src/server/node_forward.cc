@@ -23,7 +23,7 @@ bool Node::is_forwarded(Session& session, const command::Command& command) const
   // Behind one that is under way it keeps its place, whoever leads now.
   const Request* before = session.last_write();
   if (before != nullptr && before->state == RequestState::kForwarded) return true;
-  const bool forwards = options_.follower_writes == FollowerWrites::kForward && !leads && !shutting_down();
+  const bool forwards = options_.follower_writes == FollowerWrites::kForward && !leads && shutdown_ < Shutdown::kEnding;
   return forwards && leader_takes_forwards();
 }
 
@@ -33,7 +33,7 @@ bool Node::leader_takes_forwards() const {
 }
 
 bool Node::goes_to_who_leads(const Session& session) const {
-  return !session.for_peer && !shutting_down() && leader_takes_forwards();
+  return !session.for_peer && leader_takes_forwards();
 }
 
 void Node::run_forwarded_here(const SessionRef& session, Session::Sequence sequence) {

@@ -11,21 +11,72 @@
 
 namespace leto::server {
 
+namespace {
+
+constexpr const char* kShuttingDown = "CLUSTERDOWN this node is shutting down";
+// So long clients that were served to the end are refused: else what they send just then would be lost with the connection, and
+// they could not know that it did not happen.
+constexpr uint64_t kRefusesUs = 50000;
+
+}  // namespace
+
+// --- Removal ---------------------------------------------------------------------------------------------
+
 std::string Node::removal() const { return removed() ? "CLUSTERDOWN this node was removed from its cluster" : ""; }
 
-// What it still has of its clients would wait in vain for a read index, or for a leader to take it. What the leader has
-// already taken is still answered.
-void Node::end_service_if_removed() {
-  replica_->cut_off(removal());
-  forwarder_->cut_off(removal());
+std::string Node::end_of_service() const {
+  if (std::string why = removal(); !why.empty()) return why;
+  return shutdown_ >= Shutdown::kEnding ? kShuttingDown : "";
 }
+
+// What the leader has already taken is still answered.
+void Node::refuse_what_waits_at_the_end() {
+  const std::string why = end_of_service();
+  replica_->cut_off(why);
+  forwarder_->cut_off(why);
+}
+
+void Node::forward_when_served(const std::vector<std::string>& arguments, std::function<void(std::string error)> done) {
+  Farewell farewell{.arguments = arguments, .done = std::move(done), .before = {}};
+  for (const auto& [id, session] : sessions_) {
+    Session::Sequence end = session->front_sequence();
+    // Behind what is answered by its ticket nothing is waited for: it may wait for this command.
+    while (session->find(end) != nullptr && session->find(end)->state != RequestState::kDeferred) ++end;
+    if (end > session->front_sequence()) farewell.before.push_back({.session = session, .sequence = end - 1});
+  }
+  farewells_.push_back(std::move(farewell));
+  advance_farewells();
+}
+
+void Node::advance_farewells() {
+  for (Farewell& farewell : std::exchange(farewells_, {})) {
+    std::erase_if(farewell.before, [](const Waiter& last) {
+      return last.session->closed() || last.session->front_sequence() > last.sequence;
+    });
+    if (farewell.before.empty()) {
+      forwarder_->command(farewell.arguments, std::move(farewell.done));
+    } else {
+      farewells_.push_back(std::move(farewell));
+    }
+  }
+}
+
+// --- Shutdown --------------------------------------------------------------------------------------------
 
 void Node::begin_shutdown(std::function<void()> done) {
   if (shutdown_ != Shutdown::kNo) return;
-  shutdown_ = Shutdown::kTransferring;
+  shutdown_ = Shutdown::kAwaitsHandover;
   shutdown_done_ = std::move(done);
   shutdown_deadline_us_ =
       environment_.clock.monotonic_us() + options_.shutdown_timeout_seconds * 1000000;
+  hand_over_to_end();
+  environment_.waker.wake();
+}
+
+// One that is under way for another reason comes first: perhaps this node does not lead any more then.
+void Node::hand_over_to_end() {
+  if (membership_->handing_over()) return;
+  shutdown_ = Shutdown::kTransferring;
   const raft::Raft& raft = replica_->raft();
   if (raft.role() == raft::Role::kLeader && raft.configuration().voter_count() > 1) {
     LETO_LOG(kNotice, "shutting down: handing leadership over");
@@ -33,12 +84,11 @@ void Node::begin_shutdown(std::function<void()> done) {
       if (!error.empty()) LETO_LOG(kWarning, "shutting down: leadership was not handed over: %s", error.c_str());
     });
   }
-  // What is written before that is answered; what other nodes forward meanwhile goes to who leads then.
+  // What is written before that is answered; what comes meanwhile goes to who leads then, if that is wanted.
   if (!membership_->handing_over()) refuse_writes_to_end();
-  environment_.waker.wake();
 }
 
-void Node::refuse_writes_to_end() { replica_->refuse_writes("CLUSTERDOWN this node is shutting down"); }
+void Node::refuse_writes_to_end() { replica_->refuse_writes(kShuttingDown); }
 
 bool Node::shutting_down() const { return shutdown_ != Shutdown::kNo; }
 
@@ -49,17 +99,36 @@ void Node::advance_shutdown() {
     finish_shutdown();
     return;
   }
-  if (shutdown_ != Shutdown::kTransferring || membership_->handing_over()) return;
+  if (shutdown_ == Shutdown::kAwaitsHandover) hand_over_to_end();
+  if (shutdown_ == Shutdown::kTransferring && !membership_->handing_over()) write_keys_to_end();
+  if (shutdown_ == Shutdown::kEnding && may_end()) finish_shutdown();
+}
+
+void Node::write_keys_to_end() {
   refuse_writes_to_end();
   shutdown_ = Shutdown::kFlushing;
-  if (loading_ || !cannot_apply_.empty()) return finish_shutdown();
+  if (loading_ || !cannot_apply_.empty()) return end_service();
   flusher_->flush([this](const base::Status& status) {
     if (!status.is_ok()) {
       LETO_LOG(kWarning, "shutting down: the keys file was not written: %s", status.text().c_str());
     }
-    finish_shutdown();
+    end_service();
   });
 }
+
+void Node::end_service() {
+  if (shutdown_ == Shutdown::kDone) return;
+  shutdown_ = Shutdown::kEnding;
+  refuse_what_waits_at_the_end();
+  const bool served_writes = options_.follower_writes == FollowerWrites::kForward && !sessions_.empty();
+  if (served_writes) {
+    end_at_us_ = environment_.clock.monotonic_us() + kRefusesUs;
+    environment_.waker.wake_after_us(kRefusesUs);
+  }
+  if (may_end()) finish_shutdown();
+}
+
+bool Node::may_end() const { return forwarder_->idle() && environment_.clock.monotonic_us() >= end_at_us_; }
 
 void Node::finish_shutdown() {
   if (shutdown_ == Shutdown::kDone) return;

@@ -259,7 +259,7 @@ void Replica::send_elsewhere(const Waiter& waiter) {
   if (give_away && give_away(waiter.session, waiter.sequence)) return;
   const Request& request = *waiter.session->find(waiter.sequence);
   const std::string refusal = refusal_for(*request.command, request.arguments.views());
-  fail_write(waiter, refusal.empty() ? "CLUSTERDOWN leader lost its majority" : refusal);
+  fail_write(waiter, refusal.empty() ? "CLUSTERDOWN no leader" : refusal);
 }
 
 // The write's error, and the same for the reads that were to see it.

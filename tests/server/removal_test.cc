@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "fake_leader.h"
+#include "fake_peers.h"
 #include "server/turn_share.h"
 
 namespace leto::server::test {
@@ -114,6 +115,58 @@ TEST_CASE("without follower-writes forward, too, what waits for a leader is refu
   test.node->on_removed("you were removed");
   test.turn();
   CHECK(test.take(session) == kRemoved + kRemoved);
+}
+
+TEST_CASE("a leader that leaves is removed only once what its clients had under way is served, and no later") {
+  LeaderUnderTest test;
+  test.options.follower_writes = FollowerWrites::kForward;
+  const SessionRef session = test.node->open_session();
+  const SessionRef operating = test.node->open_session();
+  test.send(operating, {"SET", "o", "1"});
+  test.send(operating, {"LEAVE", "id1"});
+  test.send(operating, {"SET", "o", "2"});   // It does not wait for what waits for itself.
+  test.turn();
+  test.peers.answer();
+  test.turn();
+  test.send(session, {"SET", "k", "1"});
+  test.send(session, {"GET", "k"});
+  test.turn();
+  test.peers.exchange();
+  REQUIRE(test.node->raft().transferring_to() != raft::kNobody);
+  test.lose_leadership_to(test.node->raft().transferring_to());
+  REQUIRE(test.network.forwards.size() == 1);
+  const std::string words = FollowerUnderTest::words(test.network.forwards[0]);
+  CHECK(words.find("SET k 1") != std::string::npos);
+  CHECK(words.find("LEAVE") == std::string::npos);
+  peer::ForwardReply reply = FollowerUnderTest::reply_to(test.network.forwards[0]);
+  for (uint64_t i = 0; i < test.network.forwards[0].requests.size(); ++i) {
+    reply.answers.push_back({.number = i + 1, .taken = true, .reply = "+OK\r\n"});
+  }
+  test.network.forwards.clear();
+  test.network.sent.clear();
+  test.node->on_forward_reply(reply);
+  test.turn();
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.network.forwards.empty());
+  // What comes now does not hold it up.
+  const SessionRef late = test.node->open_session();
+  test.send(late, {"GET", "k"});
+  SUBCASE("the read is served") {
+    for (const raft::Message& message : std::exchange(test.network.sent, {})) {
+      if (const auto* asked = std::get_if<raft::ReadIndexRequest>(&message.body)) {
+        test.node->on_message({.from = message.to, .to = 1, .term = message.term,
+                               .body = raft::ReadIndexReply{.context = asked->context, .ok = true, .index = 1}});
+      }
+    }
+    test.turn();
+    CHECK(test.take(session) == "$-1\r\n");
+  }
+  SUBCASE("its client goes") {
+    test.node->close_session(session);
+    test.turn();
+  }
+  REQUIRE(test.network.forwards.size() == 1);
+  CHECK(FollowerUnderTest::words(test.network.forwards[0]) == "LEAVE id1");
 }
 
 TEST_CASE("a node that is a member again serves again") {
