@@ -21,7 +21,8 @@ const char* role_name(Role role) {
 
 std::string Raft::State::name_of(NodeId node) const {
   const Member* member = configuration().find(node);
-  return member && !member->id.empty() ? member->id : base::format("%016" PRIx64, node);
+  const std::string id = member ? member->id : options.id_of ? options.id_of(node) : "";
+  return id.empty() ? base::format("%016" PRIx64, node) : id;
 }
 
 void Raft::State::log_role(const char* why) const {

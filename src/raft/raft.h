@@ -14,6 +14,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -41,6 +42,8 @@ struct Options {
   size_t load_bytes_max = 256 << 10;      // Asked for by one Load.
   uint64_t learner_lag_max = 64;          // Entries; a learner this close is promoted, a voter this close keeps up.
   bool lease_reads = false;               // read_index() on a leader with a lease needs no round (D18).
+  // For the log alone: what a node is called that no configuration in force has. May be null, or give an empty text.
+  std::function<std::string(NodeId)> id_of = nullptr;
 };
 
 // The term of a run of entries: all entries from `first` to the next run's first have it.

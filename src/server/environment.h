@@ -155,6 +155,8 @@ class Network {
   virtual Abilities abilities(raft::NodeId node) const = 0;
   // The host that connections of a peer on another machine come from; empty: it is on this one, or was not seen.
   virtual std::string machine_of(raft::NodeId) const { return {}; }
+  // What a peer is called, by what it said if no configuration has it; empty: it is not known.
+  virtual std::string id_of(raft::NodeId) const { return {}; }
   // The cluster's: who cannot apply it is refused from now on.
   virtual void set_semantics_level(uint16_t level) = 0;
 };

@@ -94,7 +94,11 @@ void Node::make_parts(const NodeStart& start) {
                            .witness = start.witness,
                            .seed = start.seed,
                            .semantics_supported = start.semantics_supported};
-  replica_ = std::make_unique<Replica>(parts, raft_options(options_, start), start.recovered, start.header);
+  raft::Options options_of_raft = raft_options(options_, start);
+  options_of_raft.id_of = [this](raft::NodeId node) {
+    return node == identity_.node ? identity_.id : environment_.network.id_of(node);
+  };
+  replica_ = std::make_unique<Replica>(parts, options_of_raft, start.recovered, start.header);
   const Forwarder::Self self{.node = identity_.node, .life = base::mix64(start.seed ^ base::mix64(identity_.node))};
   forwarder_ = std::make_unique<Forwarder>(*replica_, parts, self, [this](const SessionRef& session, Session::Sequence sequence) {
     run_forwarded_here(session, sequence);

@@ -159,6 +159,11 @@ std::string Peers::machine_of(raft::NodeId node) const {
   return is_real_host(host) && !may_be_here(host) ? host : "";
 }
 
+std::string Peers::id_of(raft::NodeId node) const {
+  const auto found = peers_.find(node);
+  return found == peers_.end() ? "" : found->second.member.id;
+}
+
 bool Peers::all_sent() const {
   return std::none_of(peers_.begin(), peers_.end(), [](const auto& each) {
     const Peer& peer = each.second;

@@ -101,6 +101,7 @@ class Peers final : public Network {
   void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) override;
   Abilities abilities(raft::NodeId node) const override;
   std::string machine_of(raft::NodeId node) const override;
+  std::string id_of(raft::NodeId node) const override;
   void set_semantics_level(uint16_t level) override { semantics_level_ = level; }
   uint16_t semantics_level() const { return semantics_level_; }
 

@@ -172,6 +172,10 @@ class FakeNetwork final : public Network {
     const auto found = machines.find(node);
     return found == machines.end() ? "" : found->second;
   }
+  std::string id_of(raft::NodeId node) const override {
+    const auto found = ids.find(node);
+    return found == ids.end() ? "" : found->second;
+  }
   void set_semantics_level(uint16_t level) override { semantics_level = level; }
   struct Dial {
     std::string raft_address;
@@ -181,6 +185,7 @@ class FakeNetwork final : public Network {
   Abilities usual{.known = true, .semantics = 1, .features = peer::kFeatures};
   std::map<raft::NodeId, Abilities> others;   // Who is not as usual.
   std::map<raft::NodeId, std::string> machines;   // Of those on other machines.
+  std::map<raft::NodeId, std::string> ids;        // Of those that said what they are called.
   uint16_t semantics_level = 0;
   std::vector<raft::Message> sent;
   bool forwards_leave = true;

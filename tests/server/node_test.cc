@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "fake_environment.h"
 #include "fake_peers.h"
 
@@ -60,6 +61,32 @@ TEST_CASE("a node that asks itself to take it in is told so, another one that as
   CHECK(test.take(session) == "-ERR this is id2 itself, which is to join; -join names a node of the cluster\r\n");
   test.send(session, {"JOIN", "10.0.0.3:15379", "id3", "43", "10.0.0.3:5379"});
   CHECK(test.take(session) == "-CLUSTERDOWN joining there:5379\r\n");
+}
+
+TEST_CASE("a node that no configuration names yet goes by its id in the log, and its leader by what that said") {
+  std::vector<std::string> said;
+  const base::LogLevel usual_level = base::log_level();
+  base::set_log_level(base::LogLevel::kNotice);
+  base::set_log_sink([&said](base::LogLevel, std::string_view text) { said.emplace_back(text); });
+  NodeStart start = NodeUnderTest::start_of(1);
+  start.identity.node = 7;
+  start.identity.id = "id7";
+  start.recovered = {};
+  start.header = {};
+  NodeUnderTest test(std::move(start));
+  test.network.ids[2] = "id2";
+  raft::Message heartbeat = heartbeat_of(2, 1);
+  heartbeat.to = 7;
+  std::get<raft::AppendEntries>(heartbeat.body).previous = {};
+  test.node->on_message(heartbeat);
+  heartbeat.from = 3;
+  heartbeat.term = 2;
+  test.node->on_message(heartbeat);
+  base::set_log_sink(nullptr);
+  base::set_log_level(usual_level);
+  REQUIRE(said.size() == 2);
+  CHECK(said[0] == "raft: id7 is follower in term 1, leader id2: a leader appends");
+  CHECK(said[1] == "raft: id7 is follower in term 2, leader 0000000000000003: a leader appends");
 }
 
 TEST_CASE("who had other members is no founder any more, whatever its directory says") {
