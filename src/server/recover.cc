@@ -92,7 +92,8 @@ Status salvage_log(Survivor& survivor, const Status& damage) {
   Result<storage::Identity> identity = identity_without_log(survivor, found.configuration);
   if (!identity.is_ok()) return identity.take_status();
   survivor.identity = std::move(identity.value());
-  return {};
+  // Cut off from here on, the next attempt may find a log that says nothing yet.
+  return survivor.lock.set_id(survivor.identity.id);
 }
 
 Status open_log(Survivor& survivor) {

@@ -20,7 +20,7 @@ test "two of three nodes are lost; the survivor is recovered, serves, and takes 
     assert {$code && [string match "*is in use by process*" $output]} $output
     stop $survivor
     lassign [recover $survivor] code output
-    assert {$code && [string match "nothing was changed. leto --recover * --new-cluster would make this node the only member*" $output]} $output
+    assert {$code && [string match "nothing was changed. leto --recover * --new-cluster would make node $survivor the only member*" $output]} $output
     lassign [recover $survivor --new-cluster] code output
     assert {$code == 0} $output
     assert {[string match "*WARNING: writes that were acknowledged but had not reached this node are lost*" $output]} $output

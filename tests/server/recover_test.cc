@@ -236,6 +236,28 @@ TEST_CASE("a backup that is a keys file alone becomes a cluster of its own, unde
   }
 }
 
+TEST_CASE("a recovery of a backup that was cut off while its log was made may be run again") {
+  Survivor survivor;
+  survivor.make();
+  Survivor backup;
+  back_up_keys(survivor.path, backup.path);
+  backup.before = survivor.before;
+  const std::string made_in = backup.path + "/recovered";
+  std::ofstream(made_in).put('x');
+  REQUIRE_FALSE(backup.recover().is_ok());
+  std::filesystem::remove(made_in);
+  std::filesystem::create_directory(made_in);
+  {
+    storage::LogStoreOptions options;
+    options.directory = made_in;
+    const std::unique_ptr<storage::LogStore> log = std::move(storage::LogStore::open(options).value());
+    REQUIRE(log->close().is_ok());
+  }
+  const base::Status again = backup.recover();
+  REQUIRE_MESSAGE(again.is_ok(), again.text());
+  check_new_cluster(backup, backup.visit(), 4);
+}
+
 TEST_CASE("without --new-cluster the directory is looked at, and left as it is") {
   Survivor survivor;
   std::string report;
