@@ -42,7 +42,8 @@ raft::Options raft_options(const Options& options, const NodeStart& start) {
   return result;
 }
 
-// The keys file knows the one in force at what it has, also where the log does not reach back so far.
+}  // namespace
+
 std::vector<raft::ConfigurationAt> configurations_known(const NodeStart& start) {
   std::vector<raft::ConfigurationAt> known;
   raft::ConfigurationAt kept{.index = start.header.configuration_index, .configuration = {}};
@@ -52,8 +53,6 @@ std::vector<raft::ConfigurationAt> configurations_known(const NodeStart& start) 
     if (known.empty() || each.index > known.back().index) known.push_back(each);
   return known;
 }
-
-}  // namespace
 
 Node::Node(Options& options, const Environment& environment, NodeStart start)
     : options_(options), environment_(environment), identity_(start.identity) {

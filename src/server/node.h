@@ -44,6 +44,10 @@ struct NodeStart {
   size_t uncommitted_bytes_max = raft::Options().uncommitted_bytes_max;   // Of proposals; see there.
 };
 
+// All that is known of who the members are and were, ascending: also the one in force at what the keys file has, which the log need not
+// reach back to.
+std::vector<raft::ConfigurationAt> configurations_known(const NodeStart& start);
+
 class Node final : public command::Services {
  public:
   // `options` outlives the node and is changed by CONFIG SET.

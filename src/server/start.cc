@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 #include <utility>
@@ -74,11 +75,11 @@ Status found_cluster(const Options& options, OpenedDirectory& opened) {
   return opened.log->set_identity(identity);
 }
 
-bool is_member(const raft::Recovered& recovered, raft::NodeId node) {
-  for (const raft::ConfigurationAt& each : recovered.configurations) {
-    if (each.configuration.find(node) != nullptr) return true;
-  }
-  return false;
+bool is_member(const NodeStart& start) {
+  const std::vector<raft::ConfigurationAt> known = configurations_known(start);
+  return std::any_of(known.begin(), known.end(), [&start](const raft::ConfigurationAt& each) {
+    return each.configuration.find(start.identity.node) != nullptr;
+  });
 }
 
 // After a repair it is a new node under its old id, and in its old cluster if that could be read.
@@ -134,7 +135,7 @@ Status settle_founding(OpenedDirectory& opened) {
 Status go_on_in_cluster(OpenedDirectory& opened) {
   NodeStart& start = opened.start;
   // Taken in, but not yet in the configuration when it stopped: it asks again, which does no harm.
-  const bool member = is_member(start.recovered, start.identity.node);
+  const bool member = is_member(start);
   opened.joins = !opened.targets.empty() && !member;
   if (Status status = member ? forget_rejoin(opened.lock.path()) : Status(); !status.is_ok()) return status;
   return settle_founding(opened);

@@ -217,6 +217,30 @@ test "a learner has all data and serves reads, and never votes" -timeout 60 {
     assert_equal [node_ask [leader_of $nodes] LEAVE $node::id($learner)] OK
 }
 
+test "members whose log is compacted behind all changes of members come back as what they are" -timeout 60 {
+    set small {-log-segment 64kb -log-window 0 -flush-interval 200}
+    set nodes [start_cluster 2 $small]
+    set learner [start_node -join [lindex $nodes 0] -options [concat {-role learner} $small]]
+    wait_for_condition "it is a learner" 10000 {[raft_field $learner member_role] eq "observer"}
+    set leader [leader_of $nodes]
+    set last [raft_field $leader last_index]
+    set follower [lindex [others $nodes $leader] 0]
+    foreach name [list $learner $follower] {
+        wait_for_condition "the log of $name begins behind the changes" 10000 {
+            [node_ask $leader SET compact [string repeat c 100000]] eq "OK" && [node_ask $name SNAPSHOT] eq "OK" &&
+            [raft_field $name log_first_index] > $last
+        }
+        stop $name
+        # A member keeps its role, whatever is said.
+        set_option $name -role voter
+        set from [string length [log_of $name]]
+        restart $name
+        wait_log $name {-join \S+ is ignored: \S+ is a member of its cluster already} 5000 $from
+    }
+    assert_equal [raft_field $learner member_role] observer
+    wait_for_condition "all is applied" 5000 {[node_ask $learner GET compact] ne ""}
+}
+
 test "a learner founds no cluster" {
     set node [start_node -options {-role learner} -nowait]
     set node::expected_end($node) 1

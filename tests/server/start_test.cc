@@ -12,6 +12,7 @@
 #include "storage/load.h"
 #include "storage/peek.h"
 #include "tests/server/data_directory.h"
+#include "tests/server/survivor.h"
 
 namespace leto::server {
 namespace {
@@ -112,6 +113,15 @@ TEST_CASE("on a directory with a cluster -join is ignored") {
   const OpenedDirectory opened = visit(directory);
   CHECK_FALSE(opened.joins);
   CHECK(opened.start.identity.cluster_id == cluster);
+}
+
+TEST_CASE("on a directory whose log is compacted behind all changes of members -join is ignored, too") {
+  Survivor survivor;
+  survivor.make_alone();
+  survivor.options.join = {.host = "127.0.0.1", .port = 5379};
+  const OpenedDirectory opened = visit(survivor);
+  REQUIRE(opened.start.recovered.configurations.empty());
+  CHECK_FALSE(opened.joins);
 }
 
 // What is on disk when the process dies after the first entry and before the cluster's id.
