@@ -46,7 +46,8 @@ void SnapshotSender::want(raft::NodeId peer) {
   const uint64_t now_us = environment_.clock.monotonic_us();
   const auto refusal = refusals_.find(peer);
   const bool refused_lately = refusal != refusals_.end() && now_us < refusal->second.until_us;
-  const bool pauses = refused_lately || now_us < own_failure_.until_us;
+  // Of a copy that was refused nobody more is sent anything: its bytes may be rotten.
+  const bool pauses = refused_lately || copy_was_refused_ || now_us < own_failure_.until_us;
   if (pauses || transfers_.size() >= kTransfersMax) return replica_.raft().snapshot_failed(peer);
   transfers_.push_back({.peer = peer, .moved_us = now_us});
   if (copy_state_ == CopyState::kNone) make_copy();
@@ -129,6 +130,7 @@ void SnapshotSender::drop_what_is_over() {
   std::erase_if(transfers_, [&](const Transfer& transfer) { return is_over(transfer, now_us); });
   if (!transfers_.empty() || copy_state_ == CopyState::kNone) return;
   copy_state_ = CopyState::kNone;
+  copy_was_refused_ = false;
   environment_.snapshot_disk.drop_copy();
 }
 
@@ -272,6 +274,7 @@ void SnapshotSender::installed(raft::NodeId peer) {
 // Its disk may be full, or it is of an older version, or what was sent is damaged.
 void SnapshotSender::refused(raft::NodeId peer) {
   lengthen(refusals_[peer], environment_.clock.monotonic_us());
+  copy_was_refused_ = true;
   std::erase_if(transfers_, [peer](const Transfer& other) { return other.peer == peer; });
   replica_.raft().snapshot_failed(peer);
   drop_what_is_over();

@@ -109,6 +109,7 @@ class SnapshotSender {
   uint64_t reads_ = 0;
   uint64_t verify_after_us_ = 0;
   CopyState copy_state_ = CopyState::kNone;
+  bool copy_was_refused_ = false;  // It goes with the last transfer that uses it.
   uint64_t snapshot_;              // The number of the copy; never the same twice, in other processes either.
   SnapshotDisk::Copy copy_;
   int64_t budget_bytes_ = 0;       // May be sent now; below 0: was sent ahead of its time.

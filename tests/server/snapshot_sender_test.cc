@@ -294,6 +294,43 @@ TEST_CASE("a follower that refuses gets another snapshot later, and the copy goe
   CHECK(it.test.snapshots.copies.size() == 1);
 }
 
+TEST_CASE("a copy that was refused is sent to nobody more, and a new one is made once nobody uses it") {
+  SenderTest it({}, {4, 5});
+  it.test.options.snapshot_rate = SnapshotSender::kChunkBytes / 4;
+  it.finish_copy();
+  uint64_t snapshot = 0, chunks_to_four = 0;
+  const auto stream = [&] {
+    it.test.ticks(1);
+    for (const auto& [node, list] : it.all_chunks()) {
+      for (const raft::InstallSnapshot& chunk : list) {
+        snapshot = chunk.snapshot;
+        chunks_to_four += node == 4;
+        it.needs(snapshot, chunk.offset + chunk.data->size(), node);
+      }
+    }
+    for (const raft::NodeId node : {2, 3, 4, 5}) {
+      raft::AppendEntriesReply heard;
+      heard.accepted = true;
+      heard.match = heard.previous_index = node < 4 ? it.last.index : 0;
+      it.from(node, heard);
+    }
+  };
+  while (chunks_to_four == 0) stream();
+  const auto refuse = [&](raft::NodeId node) {
+    it.from(node, raft::InstallSnapshotReply{.snapshot = snapshot, .answer = raft::SnapshotAnswer::kRefused, .offset = 0, .match = 0});
+  };
+  refuse(4);
+  chunks_to_four = 0;
+  it.test.snapshots.copies.clear();
+  for (int tick = 0; tick < ticks_in(4 * SnapshotSender::kRefusedUs / 1000); ++tick) stream();
+  CHECK(chunks_to_four == 0);
+  CHECK(it.test.snapshots.copies_dropped == 0);
+  refuse(5);
+  CHECK(it.test.snapshots.copies_dropped == 1);
+  for (int tick = 0; tick < ticks_in(4 * SnapshotSender::kRefusedUs / 1000); ++tick) stream();
+  CHECK(it.test.snapshots.copies.size() == 1);
+}
+
 TEST_CASE("who refuses again and again is not sent a whole copy each time at once") {
   SenderTest it;
   std::vector<uint64_t> ticks;
