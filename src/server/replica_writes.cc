@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "command/key_slot.h"
 #include "server/replica.h"
+#include "server/turn_share.h"
 
 namespace leto::server {
 namespace {
@@ -14,10 +15,6 @@ namespace {
 // The crowd of clients that was just answered gets this part of a commit's time to come back.
 constexpr uint64_t kLingerDivisor = 3;
 constexpr uint64_t kLingerUsMax = 2000;
-// Of one step of a turn, so that its time is looked at between: waiting writes taken up or answered, and bytes of
-// commands copied into entries. One write, and one entry, always goes.
-constexpr size_t kWritesPerStep = 256;
-constexpr size_t kBytesPerStep = 512 << 10;
 
 }  // namespace
 
@@ -107,15 +104,14 @@ void Replica::route_waiting_writes() {
   const bool leads = raft_.role() == raft::Role::kLeader;
   // Who forwards waits elsewhere.
   const bool waits_for_leader = raft_.leader() == raft::kNobody && options_.follower_writes != FollowerWrites::kForward;
-  size_t bytes = 0;
-  for (size_t writes = 0; !waiting_writes_.empty(); ++writes) {
+  for (TurnShare share; !waiting_writes_.empty();) {
     Request* request = front_waiting_write();
     const std::string refusal = write_refusal();
     const bool waits_on = leads ? writes_held_ : waits_for_leader;
     if (request != nullptr && refusal.empty() && waits_on) return;
-    writes_left_ = writes == kWritesPerStep || bytes >= kBytesPerStep;
+    writes_left_ = share.used_up();
     if (writes_left_) return;
-    bytes += waiting_writes_.front().bytes;
+    share.take(waiting_writes_.front().bytes);
     const Waiter waiter = std::move(waiting_writes_.front().waiter);
     forget_waiting_write();
     if (request == nullptr) continue;
@@ -137,12 +133,12 @@ void Replica::route_waiting_writes() {
 // they wait a moment more, so that the crowd that was just answered is not split in two cohorts.
 void Replica::propose_pending() {
   if (batch_.empty() || raft_.role() != raft::Role::kLeader) return;
-  for (size_t bytes = 0; batch_.first_is_full();) {
-    if (bytes >= kBytesPerStep) {
+  for (TurnShare share; batch_.first_is_full();) {
+    if (share.used_up()) {
       writes_left_ = true;
       return;
     }
-    bytes += batch_.front().bytes;
+    share.take(batch_.front().bytes);
     if (!propose_front()) return;
   }
   if (!job_.empty() || !store_queue_.empty()) return;
@@ -220,18 +216,17 @@ void Replica::lose_pending(const std::string& error) {
 }
 
 void Replica::fail_lost() {
-  size_t bytes = 0;
-  for (size_t writes = 0; !lost_.empty() && writes < kWritesPerStep && bytes < kBytesPerStep;) {
+  for (TurnShare share; !lost_.empty() && !share.used_up();) {
     LostWrites& lost = lost_.front();
     if (lost.next == lost.waiters.size()) {
       lost_.pop_front();
       continue;
     }
-    ++writes;
     if (lost.error.empty()) {
-      bytes += lose_next_unproposed(lost);
+      share.take(lose_next_unproposed(lost));
     } else {
       fail_write(lost.waiters[lost.next++], lost.error);
+      share.take(0);
     }
   }
 }

@@ -1,5 +1,5 @@
-// What one turn takes up of requests that waited, so that its time is bounded however many there are: those that are left go
-// on at the next turn.
+// What one step of a turn takes up of requests, or entries, that waited, so that the time of the turn is looked at between: however
+// many there are, those that are left go on later.
 #pragma once
 
 #include <cstddef>
