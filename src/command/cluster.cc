@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/node_id.h"
 #include "command/handlers.h"
 #include "command/text.h"
 
@@ -9,15 +10,12 @@ namespace leto::command {
 
 namespace {
 
-constexpr size_t kIdBytesMax = 64;
-constexpr size_t kAddressBytesMax = 300;   // A host name of 253 bytes and a port.
+constexpr size_t kAddressBytesMax = 256;   // As of the addresses in the peers' messages.
 constexpr uint64_t kPortMax = 65535;
 
 bool is_printable(std::string_view text) {
   return std::ranges::all_of(text, [](char character) { return character > ' ' && character <= '~'; });
 }
-
-bool is_id(std::string_view id) { return !id.empty() && id.size() <= kIdBytesMax && is_printable(id); }
 
 // The whole of `text` as a decimal number in [1, max]; 0 if it is not one.
 uint64_t parse_positive(std::string_view text, uint64_t max) {
@@ -53,7 +51,7 @@ void join_command(Context& context) {
                         "', expected host:port");
     return;
   }
-  if (!is_id(request.id)) {
+  if (!base::is_node_id(request.id)) {
     context.reply.error("ERR invalid node id '" + shown(arguments[2], kShownMax) + "'");
     return;
   }
@@ -77,7 +75,7 @@ void leave_command(Context& context) {
     context.reply.error(wrong_arity("leave"));
     return;
   }
-  if (!is_id(arguments[1])) {
+  if (!base::is_node_id(arguments[1])) {
     context.reply.error("ERR invalid node id '" + shown(arguments[1], kShownMax) + "'");
     return;
   }
@@ -102,7 +100,7 @@ void transfer_command(Context& context) {
     return;
   }
   const std::string_view id = arguments.size() == kWithId ? arguments[1] : std::string_view();
-  if (arguments.size() == kWithId && !is_id(id)) {
+  if (arguments.size() == kWithId && !base::is_node_id(id)) {
     context.reply.error("ERR invalid node id '" + shown(id, kShownMax) + "'");
     return;
   }

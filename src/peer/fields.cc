@@ -2,25 +2,19 @@
 #include "peer/fields.h"
 
 #include "base/format.h"
+#include "base/node_id.h"
 
 namespace leto::peer {
 
 namespace {
 
-bool is_id_character(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '.' || c == ':' || c == '-';
-}
-
 bool is_character(char c, TextKind kind) {
   const unsigned char byte = static_cast<unsigned char>(c);
-  if (kind == TextKind::kId) return is_id_character(c);
   if (kind == TextKind::kAddress) return byte > 0x20 && byte < 0x7f;
   return byte >= 0x20 && byte != 0x7f;
 }
 
 size_t text_bytes_max(TextKind kind) {
-  if (kind == TextKind::kId) return kIdBytesMax;
   return kind == TextKind::kAddress ? kAddressBytesMax : kSentenceBytesMax;
 }
 
@@ -31,6 +25,7 @@ base::Status malformed(FrameType type, const char* field) {
 }
 
 bool is_text(std::string_view text, TextKind kind) {
+  if (kind == TextKind::kId) return text.empty() || base::is_node_id(text);
   if (text.size() > text_bytes_max(kind)) return false;
   for (const char c : text) {
     if (!is_character(c, kind)) return false;

@@ -31,7 +31,7 @@ concept Of = std::same_as<std::remove_const_t<Value>, Type>;
 
 // What a string may hold.
 enum class TextKind : uint8_t {
-  kId,        // [A-Za-z0-9_.:-], at most kIdBytesMax bytes.
+  kId,        // base::is_node_id(), or nothing.
   kAddress,   // Printable ASCII without spaces, at most kAddressBytesMax bytes.
   kSentence,  // No control characters, at most kSentenceBytesMax bytes.
 };

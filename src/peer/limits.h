@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/node_id.h"
 #include "raft/message.h"
 
 namespace leto::peer {
@@ -60,7 +61,7 @@ inline constexpr size_t kNonceBytes = 32;
 inline constexpr size_t kMacBytes = 32;
 inline constexpr size_t kSecretBytesMin = 16;
 inline constexpr size_t kSecretBytesMax = 64;
-inline constexpr size_t kIdBytesMax = 64;
+inline constexpr size_t kIdBytesMax = base::kNodeIdBytesMax;
 inline constexpr size_t kAddressBytesMax = 256;
 inline constexpr size_t kSentenceBytesMax = 512;
 inline constexpr size_t kAdoptProofsMax = 2;  // A node's requirepass and its join-password.

@@ -6,6 +6,7 @@
 
 #include "base/format.h"
 #include "base/number.h"
+#include "peer/limits.h"
 
 namespace leto::server {
 namespace {
@@ -37,7 +38,10 @@ bool is_ipv6(std::string_view host) {
 std::optional<Address> parse_parts(std::string_view host, std::string_view port_text) {
   const std::optional<int64_t> port = base::parse_int64(port_text);
   if (!port || *port < 1 || *port > kPortMax) return std::nullopt;
-  return Address{.host = std::string(host), .port = static_cast<uint16_t>(*port)};
+  Address address{.host = std::string(host), .port = static_cast<uint16_t>(*port)};
+  // Longer ones cannot be told to other nodes.
+  if (address.text().size() > peer::kAddressBytesMax) return std::nullopt;
+  return address;
 }
 
 std::optional<Address> parse_bracketed(std::string_view text) {

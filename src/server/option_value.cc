@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "base/format.h"
+#include "base/node_id.h"
 #include "base/number.h"
 #include "resp/split_line.h"
 #include "server/option_table.h"
@@ -15,7 +16,6 @@ using base::Status;
 
 constexpr size_t kTextBytesMax = 4096;
 constexpr size_t kSocketPathBytesMax = 107;  // sockaddr_un holds 108 with the final NUL.
-constexpr size_t kNodeNameBytesMax = 64;
 constexpr uint64_t kFileModeMax = 0777;
 
 // A value that was read: as a number where it is one (yes: 1, a choice: its index), and as canonical text.
@@ -118,12 +118,10 @@ Result<Value> parse_path(std::string_view text, size_t bytes_max) {
   return parse_text(text, bytes_max);
 }
 
+// The empty one is made up at the first start.
 Result<Value> parse_node_name(std::string_view text) {
-  const bool printable = std::all_of(text.begin(), text.end(), [](char character) {
-    return character > ' ' && character < '\x7f' && character != '"' && character != '\'' && character != '\\';
-  });
-  if (!printable) return Status::error("argument must be printable ASCII without spaces and quotes");
-  return parse_text(text, kNodeNameBytesMax);
+  if (text.empty() || base::is_node_id(text)) return Value{.text = std::string(text)};
+  return Status::error(std::string("argument must be a node's id: ") + base::kNodeIdRule);
 }
 
 Result<Value> parse_address_value(std::string_view text, bool host_needed) {

@@ -10,6 +10,7 @@
 
 #include "base/format.h"
 #include "base/log.h"
+#include "base/node_id.h"
 #include "server/own_address.h"
 #include "server/secure_random.h"
 
@@ -480,6 +481,8 @@ peer::Hello Peers::hello(peer::ConnectionKind kind, const peer::Identity& expect
   hello.cluster = self_.identity.cluster_id;
   hello.initiator = {.node = self_.identity.node, .id = self_.identity.id};
   hello.expected = expected;
+  // A configuration of long ago may name what could not be said.
+  if (!base::is_node_id(expected.id)) hello.expected.id.clear();
   hello.nonce = secure_random_bytes(peer::kNonceBytes);
   if (own_member_.node == raft::kNobody) return hello;
   const raft::Member told = told_self(socket_host);

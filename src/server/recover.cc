@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/format.h"
+#include "base/node_id.h"
 #include "server/repair.h"
 #include "server/secure_random.h"
 #include "server/start.h"
@@ -189,6 +190,13 @@ Status open_survivor(const std::string& directory, Survivor& survivor) {
   return check_not_set_aside(survivor);
 }
 
+// Says so, if the id that it had cannot be one.
+std::string settle_id(Survivor& survivor) {
+  const std::string had = std::exchange(survivor.identity.id, base::nearest_node_id(survivor.identity.id));
+  if (had == survivor.identity.id) return {};
+  return "the id " + had + " cannot be a node's: it is " + survivor.identity.id + " now.\n";
+}
+
 // The newest that is known: a log that lost its tail may be older than the keys file.
 raft::Configuration newest_configuration(const Survivor& survivor) {
   raft::Configuration newest;
@@ -203,7 +211,8 @@ raft::Configuration newest_configuration(const Survivor& survivor) {
 
 // Its addresses are those it had; by its id, if an earlier recovery was cut off behind its new identity.
 raft::Configuration alone(const Survivor& survivor) {
-  const raft::Configuration newest = newest_configuration(survivor);
+  raft::Configuration newest = newest_configuration(survivor);
+  for (raft::Member& member : newest.members) member.id = base::nearest_node_id(member.id);
   raft::Member self;
   self.id = survivor.identity.id;
   if (const raft::Member* known = newest.find_id(survivor.identity.id)) self = *known;
@@ -280,6 +289,7 @@ Status write_new_cluster(Survivor& survivor, raft::EntryId& last) {
 Status recover_as_new_cluster(const std::string& directory, std::string& report) {
   Survivor survivor;
   if (Status status = open_survivor(directory, survivor); !status.is_ok()) return status;
+  const std::string renamed = settle_id(survivor);
   raft::EntryId last;
   if (Status status = write_new_cluster(survivor, last); !status.is_ok()) return status;
   if (Status status = survivor.keys->close(); !status.is_ok()) return status;
@@ -288,7 +298,7 @@ Status recover_as_new_cluster(const std::string& directory, std::string& report)
   }
   // Last, as they are about what this node was before.
   if (Status status = forget_damage(survivor.lock.path()); !status.is_ok()) return status;
-  report = base::format(
+  report = renamed + base::format(
       "node %s is the only member of a new cluster now, with its log up to entry %llu and its keys as of entry %llu.\n"
       "Start it as before, but without -join; the others join it with -join and empty directories.\n",
       survivor.identity.id.c_str(), Number{last.index}, Number{survivor.header.applied_index});

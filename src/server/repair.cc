@@ -8,7 +8,7 @@
 
 #include "base/format.h"
 #include "base/log.h"
-#include "peer/fields.h"
+#include "base/node_id.h"
 #include "peer/handshake_proof.h"
 #include "storage/aside.h"
 #include "storage/check.h"
@@ -93,6 +93,7 @@ bool others_decide(const raft::Configuration& configuration, raft::NodeId self) 
 std::string objection(const Options& options, const Salvage& found, Rejoin& rejoin) {
   rejoin.id = found.identity ? found.identity->id : options.id;
   if (rejoin.id.empty()) return "its id cannot be read: say it with -id";
+  if (!base::is_node_id(rejoin.id)) return "its id " + rejoin.id + " cannot be a node's: " + base::kNodeIdRule;
   const raft::Member* self = self_in(found, rejoin.id);
   if (is_readable_cluster(found)) {
     rejoin.cluster_id = found.identity->cluster_id;
@@ -196,8 +197,7 @@ std::optional<Rejoin> parse_rejoin(const std::string& text) {
       read_line(line.substr(0, space), line.substr(space + 1), rejoin);
     }
   }
-  const bool is_named = !rejoin.id.empty() && peer::is_text(rejoin.id, peer::TextKind::kId);
-  if (!is_named || !storage::is_folder(rejoin.folder) || rejoin.addresses.empty()) return {};
+  if (!base::is_node_id(rejoin.id) || !storage::is_folder(rejoin.folder) || rejoin.addresses.empty()) return {};
   if (!has_cluster(rejoin)) rejoin.cluster_id = rejoin.cluster_secret = "";
   return rejoin;
 }

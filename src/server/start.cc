@@ -10,6 +10,7 @@
 
 #include "base/format.h"
 #include "base/log.h"
+#include "base/node_id.h"
 #include "server/founder.h"
 #include "server/own_address.h"
 #include "server/repair.h"
@@ -96,6 +97,12 @@ Status make_identity(const Options& options, OpenedDirectory& opened) {
 }
 
 Status check_id(const Options& options, const std::string& directory, const std::string& kept) {
+  if (!kept.empty() && !base::is_node_id(kept)) {
+    return Status::error(base::format("%s belongs to node %s, which cannot be a node's id: %s; leto --recover %s --new-cluster goes "
+                                      "on with its data under the id %s",
+                                      directory.c_str(), kept.c_str(), base::kNodeIdRule, directory.c_str(),
+                                      base::nearest_node_id(kept).c_str()));
+  }
   if (options.id.empty() || kept.empty() || options.id == kept) return {};
   return Status::error(base::format("%s belongs to node %s, not to %s; give this node its own -raftdir",
                                     directory.c_str(), kept.c_str(), options.id.c_str()));

@@ -46,6 +46,11 @@ TEST_CASE("cluster: JOIN refuses what cannot be an address, an id or a uid") {
   }
   CHECK(f.run({"join", "h:1", ""}) == "-ERR invalid node id ''\r\n");
   CHECK(f.run({"join", "h:1", "a b"}) == "-ERR invalid node id 'a b'\r\n");
+  CHECK(f.run({"join", "h:1", "x@y"}) == "-ERR invalid node id 'x@y'\r\n");
+  CHECK(f.run({"join", "h:1", std::string(65, 'x')}).starts_with("-ERR invalid node id 'xxx"));
+  const std::string too_long = std::string(252, 'h') + ":1234";
+  CHECK(f.run({"join", too_long, "id"}).starts_with("-ERR invalid raft address 'hhh"));
+  CHECK(f.run({"join", "h:1", "id", "7", too_long}) == "-ERR invalid uid or client address\r\n");
   CHECK(f.run({"join", "h:1", std::string(129, 'x')}).starts_with("-ERR invalid node id 'xxx"));
   for (const char* uid : {"0", "-1", "x", "", "18446744073709551616"}) {
     CHECK(f.run({"join", "h:1", "id", uid, "h:2"}) == "-ERR invalid uid or client address\r\n");

@@ -35,6 +35,13 @@ TEST_CASE("address: what is not clearly one is refused") {
   CHECK_FALSE(parse_address(std::string(254, 'a') + ":1").is_ok());
 }
 
+// What a message between nodes can say.
+TEST_CASE("address: one with its port has at most 256 bytes") {
+  CHECK(parse_address(std::string(251, 'a') + ":5379").is_ok());
+  CHECK_FALSE(parse_address(std::string(252, 'a') + ":5379").is_ok());
+  CHECK_FALSE(parse_address("[" + std::string(250, ':') + "]:5379").is_ok());
+}
+
 TEST_CASE("address: text() is read back as the same address") {
   for (const char* text : {":5379", "example.org:80", "[::1]:6379"}) {
     CHECK(parse_address(text).value().text() == text);

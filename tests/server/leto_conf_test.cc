@@ -39,7 +39,7 @@ std::string values_text(const Option& option) {
     case ValueKind::kText: return "text";
     case ValueKind::kPath:
     case ValueKind::kSocketPath: return "path";
-    case ValueKind::kNodeName: return "at most 64 printable characters";
+    case ValueKind::kNodeName: return "at most 64 of: letters, digits, _ . : -";
     case ValueKind::kNumber: return std::to_string(type.min) + ".." + std::to_string(type.max);
     case ValueKind::kBytes: return size_text(type.min) + ".." + size_text(type.max);
     case ValueKind::kYesNo: return "yes|no";

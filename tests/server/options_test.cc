@@ -150,8 +150,11 @@ TEST_CASE("command line: each mistake is one sentence that names the option") {
   CHECK(error_of({"-raft-advertise", ":1"}) ==
         "bad value ':1' for option 'raft-advertise': "
         "argument must be an address with a host: host:port or [ipv6]:port");
-  CHECK(error_of({"-id", "a b"}) ==
-        "bad value 'a b' for option 'id': argument must be printable ASCII without spaces and quotes");
+  const std::string rule = "for option 'id': argument must be a node's id: letters, digits, '_', '.', ':' and '-', 64 at most";
+  for (const std::string& id : {std::string("a b"), std::string("x@y"), std::string(65, 'i')}) {
+    CHECK(error_of({"-id", id.c_str()}) == "bad value '" + id + "' " + rule);
+  }
+  CHECK(parse({"-id", "a_b.c:d-1"}).is_ok());
   CHECK(error_of({"-id", "x", "leto.conf"}) == "unexpected argument 'leto.conf': options are written -name value, "
                                                "a configuration file comes before them");
   CHECK(error_of({"/no/such/leto.conf"}) == "cannot read /no/such/leto.conf: No such file or directory");

@@ -401,6 +401,18 @@ TEST_CASE("a member that is not reached yet is dialed at the address that the co
   CHECK(one.stats.peer_messages_dropped == 0);
 }
 
+TEST_CASE("a member whose id may not be one is dialed by its number alone") {
+  Nodes nodes;
+  TestPeer& one = nodes.add(1);
+  TestPeer& two = nodes.add(2);
+  raft::Configuration configuration;
+  configuration.members = {one.member(), two.member()};
+  configuration.members[1].id = "x@y";
+  one.peers->set_members(configuration, configuration);
+  one.vote_request(2, 7);
+  REQUIRE(nodes.wait([&] { return !two.received.empty(); }));
+}
+
 TEST_CASE("an answer to a forwarded request waits while the connection is being made, also after a break") {
   Nodes nodes;
   TestPeer& one = nodes.add(1);

@@ -236,6 +236,17 @@ TEST_CASE("a backup that is a keys file alone becomes a cluster of its own, unde
   }
 }
 
+TEST_CASE("what LOCK says of a node becomes an id that may be one") {
+  Survivor survivor;
+  survivor.make();
+  Survivor backup;
+  back_up_keys(survivor.path, backup.path);
+  std::ofstream(backup.path + "/LOCK") << "7 x@y z\n";
+  REQUIRE(backup.recover().is_ok());
+  backup.options.id.clear();
+  CHECK(backup.visit().start.identity.id == "x_y_z");
+}
+
 TEST_CASE("a recovery of a backup that was cut off while its log was made may be run again") {
   Survivor survivor;
   survivor.make();

@@ -301,6 +301,20 @@ TEST_CASE("it is not repaired where that would lose what is there") {
   }
 }
 
+TEST_CASE("it is not repaired under an id that may not be one: no other node would hear of it") {
+  Survivor survivor;
+  survivor.make();
+  {
+    OpenedDirectory opened = std::move(survivor.open().value());
+    storage::Identity identity = opened.start.identity;
+    identity.id = "x@y";
+    REQUIRE(opened.log->set_identity(identity).is_ok());
+  }
+  const base::Status refused = repair(survivor.options, survivor.path, survivor.path + "/raft.db: damaged");
+  CHECK_MESSAGE(refused.text().find("; it is not repaired: its id x@y cannot be a node's: letters") != std::string::npos, refused.text());
+  CHECK(has(survivor, "keys-1.db"));
+}
+
 TEST_CASE("keys that are damaged are made anew from a log that has everything, and the node is who it was") {
   Survivor survivor;
   survivor.make();

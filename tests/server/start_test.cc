@@ -85,6 +85,28 @@ TEST_CASE("without -id one is made, once") {
   CHECK(visit(directory).start.identity.id == made);
 }
 
+TEST_CASE("a directory whose id may not be one is refused before anything is done with it, and --recover renames it") {
+  DataDirectory directory;
+  directory.options.id = "x@y";
+  visit(directory);
+  for (const char* said : {"", "id1"}) {
+    directory.options.id = said;
+    const base::Result<OpenedDirectory> refused = directory.open();
+    REQUIRE_FALSE(refused.is_ok());
+    CHECK(refused.status().text() ==
+          directory.path + " belongs to node x@y, which cannot be a node's id: letters, digits, '_', '.', ':' and '-', 64 at most; "
+          "leto --recover " + directory.path + " --new-cluster goes on with its data under the id x_y");
+  }
+  std::string report;
+  REQUIRE(recover_as_new_cluster(directory.path, report).is_ok());
+  CHECK(report.starts_with("the id x@y cannot be a node's: it is x_y now.\nnode x_y is the only member of a new cluster now"));
+  directory.options.id = "x_y";
+  const OpenedDirectory opened = visit(directory);
+  CHECK(opened.start.identity.id == "x_y");
+  CHECK(opened.start.recovered.configurations.back().configuration.members[0].id == "x_y");
+  CHECK(opened.start.recovered.configurations.back().configuration.members[0].client_address == "127.0.0.1:5379");
+}
+
 TEST_CASE("another -id than the one kept is refused, naming both") {
   DataDirectory directory;
   visit(directory);
