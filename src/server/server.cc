@@ -11,6 +11,7 @@
 #include "base/format.h"
 #include "base/log.h"
 #include "peer/handshake_proof.h"
+#include "server/file_check.h"
 #include "server/founder.h"
 #include "server/own_address.h"
 #include "server/repair.h"
@@ -70,6 +71,7 @@ int Server::run() {
 
 base::Status Server::start() {
   if (base::Status status = check_role(options_, absolute_directory(options_.raftdir)); !status.is_ok()) return status;
+  if (base::Status status = check_files(options_); !status.is_ok()) return status;
   base::Result<storage::DirectoryLock> lock = take_directory_and_ports();
   if (!lock.is_ok()) return lock.take_status();
   if (base::Status status = open_log(); !status.is_ok()) return status;

@@ -113,6 +113,11 @@ test "a directory that cannot be used is refused" {
     assert_refused [list -id id1 -raftdir /proc/nowhere -listen 127.0.0.1:[free_port] -raftbind 127.0.0.1:[free_port]] "*/proc/nowhere*"
 }
 
+test "a log or a unix socket that cannot be made is refused, and no node is left behind" {
+    assert_refused [good_words -logfile /nosuch/x] "logfile: cannot open '/nosuch/x': No such file or directory"
+    assert_refused [good_words -unixsocket /nosuch/x] "unixsocket: '/nosuch/x' cannot be made: No such file or directory"
+}
+
 test "the data directory is made for its owner alone, and the first log line names it" {
     set node [start_node]
     assert_equal [mode_of $node::dir($node)] 700
