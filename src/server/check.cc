@@ -11,10 +11,19 @@
 #include "storage/damage.h"
 #include "storage/directory.h"
 #include "storage/peek.h"
+#include "storage/salvage.h"
 
 namespace leto::server {
 
 namespace {
+
+const char* repair_prospects(const std::string& directory) {
+  if (storage::salvage_directory(directory).configuration.members.size() != 1) {
+    return "If other nodes have the data, it is repaired when it is started (option repair)";
+  }
+  return "It is the only member of its cluster: no other node has its data. A start makes the keys anew if only they are damaged and "
+         "the log has every entry; else put back a backup, or go on with what is readable by --recover DIR --new-cluster";
+}
 
 int report_on(const std::string& directory) {
   const std::string mark = marked_damage(directory);
@@ -31,7 +40,7 @@ int report_on(const std::string& directory) {
     std::printf("%s is sound\n", directory.c_str());
     return 0;
   }
-  std::printf("%s is damaged. If other nodes have the data, it is repaired when it is started (option repair).\n", directory.c_str());
+  std::printf("%s is damaged. %s.\n", directory.c_str(), repair_prospects(directory));
   return 1;
 }
 

@@ -20,6 +20,7 @@ using base::Result;
 using base::Status;
 
 constexpr size_t kConfBytesMax = 1 << 20;
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 
 std::string quoted(std::string_view text) {
   return "'" + std::string(text) + "'";
@@ -220,6 +221,9 @@ std::string usage_line(const Option& option, int name_width, int help_width) {
 }  // namespace
 
 base::Status parse_conf(std::string_view text, std::string_view name, Options& options) {
+  if (text.starts_with(kByteOrderMark)) {
+    return Status::error(std::string(name) + ":1: the file begins with a UTF-8 byte order mark; save it without one");
+  }
   Options changed = options;
   Source source(changed);
   for (size_t number = 1; !text.empty(); ++number) {

@@ -162,6 +162,15 @@ TEST_CASE("command line: each mistake is one sentence that names the option") {
   CHECK(error_of({"--check", "dir", "--recover", "dir"}) == "unexpected argument '--recover': --check DIR takes no more");
 }
 
+// Redis refuses it, too, in words that do not show what is wrong.
+TEST_CASE("leto.conf: a byte order mark is called so") {
+  Options options;
+  const base::Status status = parse_conf("\xef\xbb\xbfid x\n", "leto.conf", options);
+  REQUIRE_FALSE(status.is_ok());
+  CHECK(status.text() == "leto.conf:1: the file begins with a UTF-8 byte order mark; save it without one");
+  CHECK(options.id.empty());
+}
+
 TEST_CASE("command line: values that do not fit together are refused") {
   CHECK(error_of({"-election-timeout", "100", "-heartbeat-interval", "60"}) ==
         "heartbeat-interval (60 ms) must be at most half of election-timeout (100 ms)");
