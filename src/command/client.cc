@@ -14,7 +14,7 @@ std::string flags_of(const Client& client) {
   std::string flags;
   if (client.transaction.open || client.transaction.running > 0) flags += 'x';
   if (client.transaction.watched.touched()) flags += 'd';
-  if (client.address.starts_with('/')) flags += 'U';
+  if (client.on_unix_socket) flags += 'U';
   if (client.readonly) flags += 'r';
   return flags.empty() ? "N" : flags;
 }

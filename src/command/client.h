@@ -16,6 +16,7 @@ struct Client {
   std::string address;           // ip:port of the other side, or path:0 for a unix socket.
   std::string local_address;
   std::string forwarding_host;   // Of the other machine whose node has the client; empty: this machine's has it.
+  bool on_unix_socket = false;
   int file_descriptor = -1;      // For CLIENT LIST only.
   uint32_t database = 0;
   int protocol = 2;

@@ -66,6 +66,7 @@ void Clients::accept(uv_stream_t* listener, StreamKind kind) {
   SessionRef session = node_->open_session();
   command::Client& client = session->client;
   client.address = stream->remote_address();
+  client.on_unix_socket = kind == StreamKind::kUnix;
   client.local_address = stream->local_address();
   client.file_descriptor = stream->file_descriptor();
   client.created_ms = client.last_active_ms = loop_.now_ms();

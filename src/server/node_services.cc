@@ -99,7 +99,7 @@ bool Node::debug_allowed(const command::Client& client) {
   if (options_.enable_debug_command == DebugCommand::kYes) return true;
   if (options_.enable_debug_command == DebugCommand::kNo) return false;
   return client.address.starts_with("127.") || client.address.starts_with("[::1]") ||
-         client.address.starts_with("[::ffff:127.") || client.address.starts_with("/") ||
+         client.address.starts_with("[::ffff:127.") || client.on_unix_socket ||
          client.address.empty();
 }
 

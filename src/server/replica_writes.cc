@@ -16,6 +16,12 @@ namespace {
 constexpr uint64_t kLingerDivisor = 3;
 constexpr uint64_t kLingerUsMax = 2000;
 
+// As a Redis Cluster says it: an IPv6 address without brackets, as its clients cut at the last colon.
+std::string redirect_address(std::string address) {
+  std::erase_if(address, [](char c) { return c == '[' || c == ']'; });
+  return address;
+}
+
 }  // namespace
 
 // Why this node takes no write now; empty if it does. Nothing of the write has happened.
@@ -36,7 +42,7 @@ std::string Replica::refusal_for(const command::Command& command, resp::Argument
     if (leader == nullptr || leader->client_address.empty()) return refusal;
     const std::optional<std::string_view> key = command::first_key_of(command, arguments);
     if (!key) return refusal;
-    return base::format("MOVED %u %s", command::key_slot(*key), leader->client_address.c_str());
+    return base::format("MOVED %u %s", command::key_slot(*key), redirect_address(leader->client_address).c_str());
   }
   if (!refusal.empty()) return refusal;
   const size_t size = command::EntryBuilder::encoded_size(arguments);

@@ -73,7 +73,8 @@ TEST_CASE("client: LIST can be asked for a part") {
 
 TEST_CASE("client: flags tell of READONLY and of a unix socket") {
   Fixture f;
-  f.client.address = "/tmp/leto.sock:0";
+  f.client.address = "leto.sock:0";
+  f.client.on_unix_socket = true;
   f.client.readonly = true;
   CHECK(f.run({"client", "info"}).find(" flags=Ur ") != std::string::npos);
 }

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -304,7 +305,9 @@ TEST_CASE("a unix socket is served like any other, with the mode that was asked 
   Listener unix_listener(server.loop);
   char pattern[] = "/tmp/leto-clients-test-XXXXXX";
   REQUIRE(mkdtemp(pattern) != nullptr);
-  const std::string path = std::string(pattern) + "/socket";
+  std::string path = std::string(pattern) + "/socket";
+  SUBCASE("by its whole path") {}
+  SUBCASE("by a path from here") { path = std::filesystem::relative(path); }
   REQUIRE(unix_listener.bind_unix(path, 0600).is_ok());
   REQUIRE(unix_listener
               .listen(8, [&](uv_stream_t* stream, StreamKind kind) { server.clients.accept(stream, kind); })
@@ -320,7 +323,11 @@ TEST_CASE("a unix socket is served like any other, with the mode that was asked 
                   [](uv_connect_t* done, int status) { *static_cast<int*>(done->data) = status; });
   REQUIRE(server.wait([&] { return connected <= 0 && server.clients.size() == 1; }));
   CHECK(connected == 0);
-  CHECK(server.it.node->clients().front()->address == path + ":0");
+  const command::Client& client = *server.it.node->clients().front();
+  CHECK(client.address == path + ":0");
+  CHECK(client.on_unix_socket);
+  server.it.options.enable_debug_command = DebugCommand::kLocal;
+  CHECK(server.it.node->debug_allowed(client));
   uv_close(reinterpret_cast<uv_handle_t*>(&pipe), nullptr);
   unix_listener.close();
   CHECK(server.wait([&] { return server.clients.size() == 0; }));

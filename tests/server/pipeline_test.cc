@@ -219,6 +219,20 @@ TEST_CASE("with follower-writes redirect a follower names the leader's client ad
   CHECK(test.take(session) == "-not leader\r\n");
 }
 
+// As a Redis Cluster says it, where clients cut at the last colon.
+TEST_CASE("a redirect to a leader with an IPv6 address names it without brackets") {
+  NodeStart start = NodeUnderTest::start_of(3);
+  raft::Configuration& configuration = start.recovered.configurations[0].configuration;
+  configuration.members[1].client_address = "[::1]:30089";
+  start.header.configuration = raft::encode_configuration(configuration);
+  NodeUnderTest test(std::move(start));
+  test.options.follower_writes = FollowerWrites::kRedirect;
+  test.follow(2, 2);
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "foo", "1"});
+  CHECK(test.take(session) == "-MOVED 12182 ::1:30089\r\n");
+}
+
 TEST_CASE("a READONLY connection reads here at once, without a leader") {
   NodeUnderTest test(3);
   const SessionRef session = test.node->open_session();
