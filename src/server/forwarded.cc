@@ -266,7 +266,10 @@ void Forwarded::check_bounds() const {
 }
 
 void Forwarded::expire(uint64_t now_us) {
-  for (const auto& [client, running] : running_) replica_.expire_requests(*running.session, now_us);
+  for (const auto& [client, running] : running_) {
+    running.session->note_served(now_us);
+    replica_.expire_requests(*running.session, now_us);
+  }
   const uint64_t gap_us = kGapElections * options_.election_timeout_ms * 1000;
   for (auto at = inboxes_.begin(); at != inboxes_.end();) {
     const auto inbox = at++;

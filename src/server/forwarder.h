@@ -53,7 +53,7 @@ class Forwarder {
   void on_reply(const peer::ForwardReply& reply);
   // What was sent there, or the answers, may be lost.
   void on_unreachable(raft::NodeId node);
-  // Answers what has waited longer than request-timeout. Call every 100 ms or so.
+  // Answers what has waited longer than request-timeout. Call every 100 ms or so, when the sessions have noted who was served.
   void expire(uint64_t now_us);
   // Panics if it holds more than its bounds (I15). Between turns.
   void check_bounds() const;
@@ -120,6 +120,7 @@ class Forwarder {
   bool release(Item& sent);
   void answer(const SessionRef& session, Session::Sequence sequence, const std::string& reply);
   void fail(const SessionRef& session, Session::Sequence sequence, const std::string& error);
+  uint64_t waits_since_us(const Item& item) const;
   void expire_sent(uint64_t now_us);
   void finish_own_commands();
 

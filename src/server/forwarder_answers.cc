@@ -157,6 +157,11 @@ void Forwarder::on_unreachable(raft::NodeId node) {
 
 // --- Time ------------------------------------------------------------------------------------------------
 
+// REQUIRES: it waits, or is under way.
+uint64_t Forwarder::waits_since_us(const Item& item) const {
+  return lines_.at(item.client).session->waits_since_us(item.arrived_us);
+}
+
 void Forwarder::expire(uint64_t now_us) {
   expire_sent(now_us);
   const uint64_t limit_us = options_.request_timeout_ms * 1000;
@@ -164,7 +169,7 @@ void Forwarder::expire(uint64_t now_us) {
   std::vector<uint64_t> clients(ready_.begin(), ready_.end());
   for (const uint64_t client : clients) {
     Line& line = lines_.at(client);
-    while (!line.waiting.empty() && now_us - line.waiting.front().arrived_us >= limit_us) {
+    while (!line.waiting.empty() && now_us - waits_since_us(line.waiting.front()) >= limit_us) {
       const Item item = take_waiting(line);
       if (open_request(line, item.sequence) == nullptr) continue;
       fail(line.session, item.sequence,
@@ -180,7 +185,7 @@ void Forwarder::expire_sent(uint64_t now_us) {
   for (auto at = streams_.begin(); at != streams_.end();) {
     const auto stream = at++;
     for (Item& sent : stream->second.sent) {
-      if (now_us - sent.arrived_us < limit_us || sent.settled) continue;
+      if (sent.settled || now_us - waits_since_us(sent) < limit_us) continue;
       lost = lost || stream->first == current_;
       fail_sent(sent, kNoAnswer);
     }

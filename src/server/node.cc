@@ -362,6 +362,7 @@ void Node::on_tick() {
   stats_.sample(now_us);
   say_if_unusable();
   semantics_raiser_->advance();
+  for (const auto& [id, session] : sessions_) session->note_served(now_us);
   forwarder_->expire(now_us);
   forwarded_->expire(now_us);
   for (const auto& [id, session] : sessions_) {

@@ -221,7 +221,7 @@ void Replica::expire_requests(Session& session, uint64_t now_us) {
     const bool waits_leader = request->state == RequestState::kWaitsLeader;
     if (request->state == RequestState::kForwarded) return;   // The forwarder knows what became of it.
     const uint64_t bound_us = waits_leader ? leader_wait_us : limit_us;
-    if (request->unlimited || now_us - request->arrived_us < bound_us) return;
+    if (request->unlimited || now_us - session.waits_since_us(request->arrived_us) < bound_us) return;
     const Session::Sequence sequence = session.front_sequence();
     const SessionRef reference = session.shared_from_this();
     if (waits_leader) {

@@ -248,7 +248,7 @@ void Replica::retry_reads() {
         request->state != RequestState::kWaitsIndex) {
       continue;
     }
-    if (now_us - request->arrived_us < wait_us) {
+    if (now_us - waiter.session->waits_since_us(request->arrived_us) < wait_us) {
       round_collecting_.push_back(waiter);
       continue;
     }

@@ -1,5 +1,6 @@
 #include "server/session.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/assert.h"
@@ -66,6 +67,17 @@ std::string& Session::reply_buffer(Sequence sequence) {
 }
 
 void Session::answered(Sequence sequence) {
+  if (sequence == first_) served_ = true;
+  leave(sequence);
+}
+
+void Session::note_served(uint64_t now_us) {
+  if (std::exchange(served_, false)) served_us_ = now_us;
+}
+
+uint64_t Session::waits_since_us(uint64_t arrived_us) const { return std::max(arrived_us, served_us_); }
+
+void Session::leave(Sequence sequence) {
   Request* request = find(sequence);
   LETO_ASSERT(request != nullptr && request->state != RequestState::kAnswered,
               "a request is answered exactly once");
@@ -79,7 +91,7 @@ void Session::answered(Sequence sequence) {
 
 void Session::fail(Sequence sequence, std::string_view error) {
   resp::Reply(reply_buffer(sequence), find(sequence)->protocol).error(error);
-  answered(sequence);
+  leave(sequence);
 }
 
 void Session::close() {

@@ -90,10 +90,17 @@ class Session : public std::enable_shared_from_this<Session> {
   // Where the reply of the request must be written: output() itself if it is the first outstanding one,
   // else the request's own buffer. Then call answered().
   std::string& reply_buffer(Sequence sequence);
-  // The reply of `sequence` is whole: it and all answered ones behind it move to output().
+  // The reply of `sequence` is whole, and it was served: it and all answered ones behind it move to output().
   void answered(Sequence sequence);
-  // reply_buffer + error text + answered.
+  // The same with an error: it was not served.
   void fail(Sequence sequence, std::string_view error);
+
+  // Call it now and then, before requests are ended because they waited too long: who was served since the last call was
+  // served at `now_us`.
+  void note_served(uint64_t now_us);
+  // Since when one that arrived at `arrived_us` waits: its turn came only when the one before it was served. One that failed
+  // gives those behind it no new time: they fail together.
+  uint64_t waits_since_us(uint64_t arrived_us) const;
 
   // Nothing is executed until the request is answered: what comes behind depends on what it changes in `client`.
   void hold_until(Sequence sequence) { held_until_ = sequence; }
@@ -111,10 +118,14 @@ class Session : public std::enable_shared_from_this<Session> {
   uint64_t seen_index = 0;
 
  private:
+  void leave(Sequence sequence);
+
   std::deque<Request> outstanding_;
   Sequence first_ = 1;           // Of outstanding_.front().
   Sequence last_write_ = 0;      // 0: none yet.
   Sequence held_until_ = 0;      // 0: by none.
+  bool served_ = false;          // The first outstanding one was, since note_served().
+  uint64_t served_us_ = 0;
   std::string output_;
   bool closed_ = false;
 };

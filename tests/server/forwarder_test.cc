@@ -251,6 +251,55 @@ TEST_CASE("when another node leads, who was asked has a moment to answer, and th
   CHECK(test.taken().empty());
 }
 
+// Round trips of half a second: ten seconds for all of it.
+TEST_CASE("a pipeline of writes and reads is served to its end, however long that takes, as long as it goes on") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  const int pairs = 20;
+  for (int pair = 0; pair < pairs; ++pair) {
+    test.send(session, {"INCR", "p"});
+    test.send(session, {"GET", "p"});
+  }
+  const auto serve = [&] {
+    const Frames frames = test.taken();
+    test.pass(300);
+    test.answer(frames.at(0), frames.at(0).first, ":1\r\n");
+    test.pass(200);
+    CHECK(test.confirm_reads() == 1);
+    CHECK(test.take(session) == ":1\r\n$-1\r\n");
+  };
+  int served = 0;
+  SUBCASE("to the end") {
+    while (served < pairs) served += (serve(), 1);
+    CHECK(session->idle());
+  }
+  SUBCASE("until the leader falls silent: what is left is answered as a whole") {
+    while (served < pairs / 2) served += (serve(), 1);
+    CHECK(test.taken().size() == 1);
+    test.pass(test.options.request_timeout_ms - 500);
+    CHECK(session->output().empty());
+    test.pass(700);
+    CHECK(session->idle());
+    const std::string unknown = "-UNKNOWN outcome: the leader did not answer within request-timeout\r\n";
+    CHECK(test.take(session).starts_with(unknown + unknown + "-CLUSTERDOWN no leader took it within request-timeout\r\n"));
+  }
+}
+
+TEST_CASE("without a leader a pipeline is refused as a whole, not one request after the other") {
+  NodeUnderTest test(3);
+  SUBCASE("forwarding") { test.options.follower_writes = FollowerWrites::kForward; }
+  SUBCASE("not forwarding") {}
+  const SessionRef session = test.node->open_session();
+  std::string refused;
+  for (int pair = 0; pair < 50; ++pair) {
+    test.send(session, {"GET", "p"});
+    test.send(session, {"INCR", "p"});
+    refused += "-CLUSTERDOWN no leader\r\n-CLUSTERDOWN no leader\r\n";
+  }
+  test.ticks(ticks_in(test.options.request_timeout_ms + 200));
+  CHECK(test.take(session) == refused);
+}
+
 TEST_CASE("a request without an answer is UNKNOWN after request-timeout") {
   FollowerUnderTest test;
   const SessionRef session = test.node->open_session();

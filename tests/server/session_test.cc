@@ -54,6 +54,26 @@ TEST_CASE("the last write is the youngest that is not answered") {
   CHECK(session->output() == "rw");
 }
 
+TEST_CASE("a request's time counts from when the one before it was served, not from when that failed or others were served") {
+  const auto session = std::make_shared<Session>();
+  const auto first = push(session, RequestState::kForwarded);
+  const auto second = push(session, RequestState::kWaitsIndex);
+  const auto local = push(session, RequestState::kDeferred);
+  push(session, RequestState::kForwarded);
+  CHECK(session->waits_since_us(10) == 10);
+  answer(session, first, "1");
+  session->note_served(20);
+  session->note_served(30);
+  CHECK(session->waits_since_us(10) == 20);
+  CHECK(session->waits_since_us(25) == 25);
+  answer(session, local, "PONG");
+  session->note_served(40);
+  CHECK(session->waits_since_us(10) == 20);
+  session->fail(second, "ERR too late");
+  session->note_served(50);
+  CHECK(session->waits_since_us(10) == 20);
+}
+
 TEST_CASE("owned arguments give back what they were made of, empty and binary ones too") {
   const std::string binary("a\0\r\n", 4);
   const std::vector<std::string_view> arguments = {"SET", "", binary, "x"};

@@ -81,7 +81,7 @@ void Client::on_talk(const checker::Answer& answer) {
     connection_->send(std::move(next), random_);
     return watch(kRoundsOfTalk);
   }
-  if (!talk_->over()) return;
+  if (!talk_->over()) return watch(kRoundsOfTalk);
   talk_ = nullptr;
   think();
 }
@@ -114,7 +114,11 @@ void Client::on_reply(const checker::Answer& answer) {
     if (answer.text == "not leader") world_.coverage.note(Reached::kRedirected);
   }
   workload_.answered(number, answer);
-  if (!waiting_.empty()) return;
+  if (!waiting_.empty()) {
+    // The time of the next one began with this one's answer.
+    if (answer.kind != checker::Answer::Kind::kError) watch(1);
+    return;
+  }
   if (all_read_) return read_next();
   think();
 }
