@@ -159,6 +159,7 @@ std::vector<PeerView> Raft::peers() const {
                      .ticks_since_heard = peer.ticks_since_heard,
                      .needs_snapshot = state_->waits_for_snapshot(peer),
                      .lags = state_->lags(peer),
+                     .unreachable = peer.awaits_contact,
                      .lost_tail = peer.lost_tail});
   return views;
 }

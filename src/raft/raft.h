@@ -159,6 +159,7 @@ struct PeerView {
   uint64_t ticks_since_heard = 0;
   bool needs_snapshot = false;
   bool lags = false;        // Too far behind for a majority to be built on it when a voter leaves.
+  bool unreachable = false; // Its connection was lost, and it has answered nothing since.
   bool lost_tail = false;   // It has no more what it acknowledged, and counts for nothing (D16).
 };
 

@@ -15,12 +15,13 @@ constexpr const char* kLostBefore = "ERR this node lost its leadership before it
 
 }  // namespace
 
-raft::NodeId best_successor(const raft::Raft& raft, raft::NodeId self, uint64_t ticks) {
+raft::NodeId best_successor(const raft::Raft& raft, raft::NodeId self, uint64_t ticks,
+                            const std::set<raft::NodeId>& passed_over) {
   raft::NodeId best = raft::kNobody;
   raft::Index best_match = 0;
   for (const raft::PeerView& peer : raft.peers()) {
     if (peer.node == self || !raft.configuration().is_voter(peer.node)) continue;
-    if (peer.ticks_since_heard > ticks) continue;
+    if (peer.ticks_since_heard > ticks || peer.unreachable || passed_over.contains(peer.node)) continue;
     if (best != raft::kNobody && peer.match <= best_match) continue;
     best = peer.node;
     best_match = peer.match;

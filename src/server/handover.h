@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 
 #include "server/environment.h"
@@ -16,8 +17,10 @@
 
 namespace leto::server {
 
-// Of the voters that were heard within `ticks` the one that has the most of the log, or nobody.
-raft::NodeId best_successor(const raft::Raft& raft, raft::NodeId self, uint64_t ticks);
+// Of the voters that were heard within `ticks`, and whose connection was not lost since, the one that has the most of the log,
+// or nobody. Those in `passed_over` are left out.
+raft::NodeId best_successor(const raft::Raft& raft, raft::NodeId self, uint64_t ticks,
+                            const std::set<raft::NodeId>& passed_over = {});
 
 class Handover {
  public:

@@ -32,7 +32,7 @@ class Membership {
   void transfer(command::Ticket ticket, std::string_view id);
   // To the best voter; `done` is told why not, by an empty text that it leads, also before this returns. REQUIRES: this node
   // leads.
-  void hand_over(Handover::Done done) { handover_.begin(raft::kNobody, std::move(done)); }
+  void hand_over(raft::NodeId to, Handover::Done done) { handover_.begin(to, std::move(done)); }
   bool handing_over() const { return handover_.under_way(); }
   // This leader would rather have `to` lead. False, and nothing begins, while something else is under way here. REQUIRES:
   // this node leads.

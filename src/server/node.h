@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -199,6 +200,7 @@ class Node final : public command::Services {
   void refuse_what_waits_at_the_end();
   void refuse_writes_to_end();
   void hand_over_to_end();
+  void ask_to_lead_at_the_end(raft::NodeId to);
   void write_keys_to_end();
   void end_service();
   bool may_end() const;
@@ -247,6 +249,7 @@ class Node final : public command::Services {
   enum class Shutdown : uint8_t { kNo, kAwaitsHandover, kTransferring, kFlushing, kEnding, kDone };
   Shutdown shutdown_ = Shutdown::kNo;
   uint64_t shutdown_deadline_us_ = 0;
+  std::set<raft::NodeId> asked_to_lead_;   // To take over at the shutdown.
   uint64_t end_at_us_ = 0;   // kEnding: not before.
   std::string cannot_apply_;   // Why, if an entry of a newer version came: a flush would wait for it. Else empty.
   std::function<void()> shutdown_done_;

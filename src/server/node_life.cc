@@ -5,9 +5,11 @@
 #include "base/log.h"
 #include "server/flusher.h"
 #include "server/forwarder.h"
+#include "server/handover.h"
 #include "server/membership.h"
 #include "server/node.h"
 #include "server/replica.h"
+#include "server/tick.h"
 
 namespace leto::server {
 
@@ -79,13 +81,26 @@ void Node::hand_over_to_end() {
   shutdown_ = Shutdown::kTransferring;
   const raft::Raft& raft = replica_->raft();
   if (raft.role() == raft::Role::kLeader && raft.configuration().voter_count() > 1) {
-    LETO_LOG(kNotice, "shutting down: handing leadership over");
-    membership_->hand_over([](const std::string& error) {
-      if (!error.empty()) LETO_LOG(kWarning, "shutting down: leadership was not handed over: %s", error.c_str());
-    });
+    const raft::NodeId to =
+        best_successor(raft, identity_.node, options_.election_timeout_ms / kTickMs, asked_to_lead_);
+    // Nobody at all: that is said, once.
+    if (to != raft::kNobody || asked_to_lead_.empty()) ask_to_lead_at_the_end(to);
   }
   // What is written before that is answered; what comes meanwhile goes to who leads then, if that is wanted.
-  if (!membership_->handing_over()) refuse_writes_to_end();
+  if (shutdown_ == Shutdown::kTransferring && !membership_->handing_over()) refuse_writes_to_end();
+}
+
+// Who did not take over is not asked again; the next one is, where there is time for it.
+void Node::ask_to_lead_at_the_end(raft::NodeId to) {
+  LETO_LOG(kNotice, "shutting down: handing leadership over");
+  asked_to_lead_.insert(to);
+  membership_->hand_over(to, [this](const std::string& error) {
+    if (error.empty()) return;
+    LETO_LOG(kWarning, "shutting down: leadership was not handed over: %s", error.c_str());
+    const uint64_t takes_us = 2 * options_.election_timeout_ms * 1000;
+    const bool has_time = environment_.clock.monotonic_us() + takes_us <= shutdown_deadline_us_;
+    if (has_time && replica_->raft().role() == raft::Role::kLeader) shutdown_ = Shutdown::kAwaitsHandover;
+  });
 }
 
 void Node::refuse_writes_to_end() { replica_->refuse_writes(kShuttingDown); }

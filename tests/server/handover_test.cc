@@ -48,6 +48,23 @@ TEST_CASE("TRANSFER without an id asks the voter that answers and has most of th
   CHECK(asked_to_lead(it) == 3);
 }
 
+TEST_CASE("TRANSFER without an id does not ask one whose connection was lost just now") {
+  HandoverTest it;
+  it.node->on_peer_unreachable(2);
+  SUBCASE("until it answers again") {
+    it.peers.answering = {2};
+    it.peers.ticks(ticks_in(it.options.election_timeout_ms) + 5);
+    it.send(it.session, {"TRANSFER"});
+    it.turn();
+    CHECK(asked_to_lead(it) == 2);
+  }
+  SUBCASE("just now") {
+    it.send(it.session, {"TRANSFER"});
+    it.turn();
+    CHECK(asked_to_lead(it) == 3);
+  }
+}
+
 TEST_CASE("TRANSFER says why not: nobody of that id, the leader itself, one that is not heard, nobody at all") {
   HandoverTest it;
   it.send(it.session, {"TRANSFER", "id7"});

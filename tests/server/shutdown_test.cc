@@ -164,6 +164,33 @@ TEST_CASE("a TRANSFER that fails during a shutdown is followed by the hand-over 
   CHECK(test.ended);
 }
 
+TEST_CASE("a leader that is shut down asks the next voter where one does not take over, and then ends") {
+  Ending<LeaderUnderTest> test;
+  const raft::Raft& raft = test.node->raft();
+  const int waits = 2 * ticks_in(test.options.election_timeout_ms);
+  SUBCASE("that has time") {
+    test.begin();
+    REQUIRE(raft.transferring_to() == 2);
+    for (int tick = 0; tick < waits && raft.transferring_to() != 3; ++tick) test.peers.ticks(1);
+    REQUIRE(raft.transferring_to() == 3);
+    SUBCASE("the next one takes over") { test.lose_leadership_to(3); }
+    SUBCASE("nor does that one") {
+      for (int tick = 0; tick < waits && !test.keys.busy(); ++tick) test.peers.ticks(1);
+      CHECK(raft.role() == raft::Role::kLeader);
+    }
+  }
+  SUBCASE("that has none left") {
+    test.options.shutdown_timeout_seconds = 1;
+    test.options.election_timeout_ms = 400;
+    test.begin();
+    for (int tick = 0; tick < waits && !test.keys.busy(); ++tick) test.peers.ticks(1);
+    CHECK(raft.transferring_to() == raft::kNobody);
+    CHECK(raft.role() == raft::Role::kLeader);
+  }
+  test.finish_flush();
+  CHECK(test.ended);
+}
+
 TEST_CASE("a TRANSFER that succeeds during a shutdown is its hand-over") {
   Ending<LeaderUnderTest> test;
   const SessionRef session = test.node->open_session();
