@@ -179,7 +179,11 @@ void Node::note_output(const SessionRef& session) {
 
 std::vector<SessionRef> Node::take_sessions_with_output() {
   std::vector<SessionRef> taken = std::exchange(sessions_with_output_, {});
-  for (const SessionRef& session : taken) session->in_active_list = false;
+  const uint64_t now_us = taken.empty() ? 0 : environment_.clock.monotonic_us();
+  for (const SessionRef& session : taken) {
+    session->in_active_list = false;
+    session->note_served(now_us);
+  }
   return taken;
 }
 

@@ -46,7 +46,15 @@ bool Steady::lost_another_than(const Machine* victim) const {
 
 // --- I17 ---------------------------------------------------------------------------------------------
 
+// Who lost synced data may be being replaced just now: then the others need each other.
+bool Steady::all_vote() {
+  const auto done = [this] { return !lost_another_than(nullptr) && cluster_.leader() != nullptr; };
+  cluster_.run(kShakenElections * election(), done);
+  return done();
+}
+
 void Steady::shake_one() {
+  if (!all_vote()) return;
   const Machine* leader = cluster_.leader();
   const raft::Term term = leader->process()->node().raft().term();
   Machine* victim = nullptr;

@@ -23,6 +23,7 @@ class Steady {
  private:
   static constexpr uint64_t kStream = 0x73746561;
 
+  bool all_vote();
   void shake_one();
   void shake(Machine& victim, uint64_t kind);
   void set_links(const Machine& victim, bool cut, bool deaf_only);
