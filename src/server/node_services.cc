@@ -124,13 +124,16 @@ void Node::leave(command::Ticket ticket, const command::LeaveRequest& request) {
 
 void Node::transfer(command::Ticket ticket, std::string_view id) { membership_->transfer(ticket, id); }
 
+// While it waits for its read index the replica alone knows of it, and ends it where none comes.
 void Node::snapshot(command::Ticket ticket) {
-  const Waiter waiter = tickets_.at(ticket);
-  const auto done = [this, ticket](const base::Status& status) {
-    answer(ticket, status.is_ok() ? "" : "ERR the keys file was not written: " + status.text());
-  };
-  replica_->at_read_index(waiter, [this, waiter, done] {
-    waiter.session->find(waiter.sequence)->unlimited = true;
+  const Waiter waiter = std::move(tickets_.extract(ticket).mapped());
+  replica_->at_read_index(waiter, [this](const SessionRef& session, Session::Sequence sequence) {
+    session->find(sequence)->unlimited = true;
+    const command::Ticket again = next_ticket_++;
+    tickets_[again] = {.session = session, .sequence = sequence};
+    const auto done = [this, again](const base::Status& status) {
+      answer(again, status.is_ok() ? "" : "ERR the keys file was not written: " + status.text());
+    };
     flusher_->flush(done, options_.request_timeout_ms * 1000);
   });
 }

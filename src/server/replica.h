@@ -53,7 +53,7 @@ class Replica {
   void read(const SessionRef& session, const command::Command& command, resp::Arguments arguments, Locals locals = {});
   // Calls `reached`, of a request that is kDeferred, once this node has applied every write that was acknowledged before, by
   // whichever node, and those of its connection before it: or the request is answered with the error that a read would get.
-  void at_read_index(const Waiter& waiter, std::function<void()> reached);
+  void at_read_index(const Waiter& waiter, std::function<void(const SessionRef&, Session::Sequence)> reached);
   // Why this node would not take the write now; empty if it would.
   std::string refusal_for(const command::Command& command, resp::Arguments arguments) const;
   // For what was meant to be forwarded (RequestState::kForwarded). This node leads: proposes it like a write that arrives now.

@@ -58,7 +58,7 @@ void Replica::read(const SessionRef& session, const command::Command& command,
   if (!follows) start_read(session, sequence);
 }
 
-void Replica::at_read_index(const Waiter& waiter, std::function<void()> reached) {
+void Replica::at_read_index(const Waiter& waiter, std::function<void(const SessionRef&, Session::Sequence)> reached) {
   Request& request = *waiter.session->find(waiter.sequence);
   LETO_ASSERT(request.state == RequestState::kDeferred, "only what answers later can wait for a read index");
   request.at_index = std::move(reached);
@@ -261,7 +261,7 @@ void Replica::run_read(const SessionRef& session, Session::Sequence sequence) {
   Request& request = *session->find(sequence);
   if (request.at_index) {
     request.state = RequestState::kDeferred;
-    return std::exchange(request.at_index, nullptr)();
+    return std::exchange(request.at_index, nullptr)(session, sequence);
   }
   const OwnedArguments arguments = std::move(request.arguments);
   const std::vector<std::string_view> views = arguments.views();

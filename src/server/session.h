@@ -56,7 +56,8 @@ struct Request {
   OwnedArguments arguments{};       // Of reads, of what waits for a leader or for its answer, of what only a leader can do.
   std::string reply{};
   std::shared_ptr<command::LocalCommands> locals{};   // Of an EXEC.
-  std::function<void()> at_index{}; // Called in place of a handler, when a read could run; it is kDeferred from then on.
+  // Called in place of a handler, when a read could run; it is kDeferred from then on. It must not hold the session.
+  std::function<void(const std::shared_ptr<class Session>&, uint64_t sequence)> at_index{};
 };
 
 // It was taken and is neither applied nor answered.
