@@ -114,11 +114,7 @@ void Client::on_reply(const checker::Answer& answer) {
     if (answer.text == "not leader") world_.coverage.note(Reached::kRedirected);
   }
   workload_.answered(number, answer);
-  if (!waiting_.empty()) {
-    // The time of the next one began with this one's answer.
-    if (answer.kind != checker::Answer::Kind::kError) watch(1);
-    return;
-  }
+  if (!waiting_.empty()) return watch_next(answer);
   if (all_read_) return read_next();
   think();
 }

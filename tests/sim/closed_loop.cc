@@ -2,6 +2,7 @@
 
 #include "base/format.h"
 #include "server/tick.h"
+#include "tests/sim/workload.h"
 
 namespace leto::sim {
 
@@ -30,6 +31,11 @@ void ClosedLoop::watch(uint64_t rounds) {
   const Machine& machine = connection_->machine();
   look({.number = ++watches_, .life = machine.life(), .since = world_.scheduler.now(), .own_us = machine.clock.monotonic_us(),
         .limit_us = rounds * (world_.parameters.options.request_timeout_ms * kMillisecond + kSlackUs)});
+}
+
+void ClosedLoop::watch_next(const checker::Answer& answer) {
+  const bool failed = answer.kind == checker::Answer::Kind::kError;
+  if (!failed || !(is_refusal(answer.text) || answer.text.starts_with("UNKNOWN"))) watch(1);
 }
 
 // While its process is paused nothing is begun nor ended: then the time counts from the end of that.

@@ -52,6 +52,8 @@ class ClosedLoop {
   // What was just sent must be answered in time: within request-timeout by the node's own clock, `rounds` times if so many
   // of it are begun only when the one before is answered.
   void watch(uint64_t rounds);
+  // Its time begins anew for the next request of a pipeline, if the one that was answered was served.
+  void watch_next(const checker::Answer& answer);
   bool is_connected() const { return connection_ && connection_->is_open(); }
 
   World& world_;

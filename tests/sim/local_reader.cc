@@ -44,7 +44,8 @@ void LocalReader::on_reply(const checker::Answer& answer) {
   if (waiting_.empty()) return world_.fail("protocol", "a reply that nobody asked for: " + checker::readable(answer));
   workload_.answered(waiting_.front(), answer);
   waiting_.pop_front();
-  if (waiting_.empty()) think();
+  if (waiting_.empty()) return think();
+  watch_next(answer);
 }
 
 void LocalReader::on_closed() {

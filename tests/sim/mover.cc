@@ -74,7 +74,7 @@ void Mover::on_reply(const checker::Answer& answer) {
   waiting_.pop_front();
   judge(request, answer);
   if (all_read_ && request[0] == "GET") read_.push_back(answer.text);
-  if (!waiting_.empty()) return;
+  if (!waiting_.empty()) return watch_next(answer);
   if (all_read_) return end_reading();
   think();
 }
