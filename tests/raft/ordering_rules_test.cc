@@ -724,6 +724,18 @@ TEST_CASE("D18 an only voter that starts waits for the lease that it may have co
   CHECK(solo.raft().role() == Role::kLeader);
 }
 
+TEST_CASE("D1 an only voter's vote counts only when it is durable, whatever became durable before it") {
+  Solo solo({.configuration = make_configuration({1, 2}), .hard_state = {.term = 1, .voted_for = 0}});
+  solo.append({2, 1}, {}, log_without_node_2(), 2);
+  solo.tick(10);
+  REQUIRE(solo.raft().role() == Role::kCandidate);
+  REQUIRE(solo.writes().size() == 2);
+  solo.sync(1);
+  CHECK(solo.raft().role() == Role::kCandidate);
+  solo.sync();
+  CHECK(solo.raft().role() == Role::kLeader);
+}
+
 TEST_CASE("an only voter whose configuration is committed leads as soon as it starts") {
   SoloOptions options{.configuration = make_configuration({1, 2}), .hard_state = {.term = 1, .voted_for = 0},
                       .log = log_without_node_2(), .applied = 3, .is_young = true};
