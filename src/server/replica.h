@@ -218,6 +218,7 @@ class Replica {
   void serve(const std::vector<raft::ReadReady>& reads);
   void serve_applied_rounds();
   void refuse_reads(const std::string& error);
+  void refuse_round(ReadRound& round, const std::string& error);
   void note_behind(const ReadRound& round);
   void serve_waiter(const Waiter& waiter, const std::string& error);
   void retry_reads();

@@ -191,18 +191,20 @@ void Replica::cut_off(const std::string& why) {
   environment_.waker.wake();
 }
 
-// Those that what is known here to be committed does not suffice for. They are answered when the time suffices, as others
-// are served.
+// Unless what is known here to be committed suffices for it. Its readers are answered when the time suffices, as others are
+// served.
+void Replica::refuse_round(ReadRound& round, const std::string& error) {
+  if (!round.error.empty() || round.can_be_served(raft_.commit_index())) return;
+  round.error = error;
+  reads_left_ = true;
+}
+
 void Replica::refuse_reads(const std::string& error) {
   std::vector<Waiter> waiters = std::exchange(round_collecting_, {});
   const std::vector<Waiter> retried = std::exchange(reads_to_retry_, {});
   waiters.insert(waiters.end(), retried.begin(), retried.end());
   if (!waiters.empty()) rounds_[next_context_++].waiters = std::move(waiters);
-  for (auto& [context, round] : rounds_) {
-    if (!round.error.empty() || round.can_be_served(raft_.commit_index())) continue;
-    round.error = error;
-    reads_left_ = true;
-  }
+  for (auto& [context, round] : rounds_) refuse_round(round, error);
 }
 
 // Local reads wait on, for their own connection's writes alone.
@@ -210,9 +212,7 @@ void Replica::refuse_late_reads(const std::string& why) {
   const uint64_t now_us = environment_.clock.monotonic_us();
   for (auto& [context, round] : rounds_) {
     const bool is_late = round.asked_us != 0 && now_us - round.asked_us >= options_.election_timeout_ms * 1000;
-    if (!round.confirmed || !is_late || !round.error.empty() || round.can_be_served(raft_.commit_index())) continue;
-    round.error = why;
-    reads_left_ = true;
+    if (round.confirmed && is_late) refuse_round(round, why);
   }
   if (reads_left_) environment_.waker.wake();
 }
