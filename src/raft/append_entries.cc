@@ -89,6 +89,7 @@ void Raft::State::accept_append(const Message& message) {
   // D7: only what this append shows to be equal; behind it old entries of another leader may lie.
   set_commit(std::max(commit, std::min(append.leader_commit, shown)));
   evict();
+  ask_for_state(message);
   Message reply = to(message.from, AppendEntriesReply{.accepted = true,
                                                       .match = shown,
                                                       .previous_index = append.previous.index,

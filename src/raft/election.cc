@@ -62,10 +62,11 @@ void Raft::State::tick_election() {
     if (role != Role::kCandidate && !owes_silence()) campaign(false);
     return;
   }
+  if (lacks_state && election_elapsed < kReluctance * election_timeout) return forget_silent_leader();
   if (election_elapsed >= election_timeout) ask_pre_votes();
 }
 
-// Who may not campaign must learn, too, that nobody leads any more: its clients ask.
+// Who may not campaign, or had better not, must learn, too, that nobody leads any more: its clients ask.
 void Raft::State::forget_silent_leader() {
   if (leader != kNobody && election_elapsed >= election_timeout)
     become_follower(term(), kNobody, "heard no leader for an election timeout");
@@ -94,6 +95,7 @@ void Raft::State::campaign(bool transfer) {
   LETO_ASSERT(!disk_stalled || is_only_voter(), "D17: a node whose disk is stalled campaigns");
   LETO_ASSERT(!leads(), "a leader campaigns");
   LETO_ASSERT(!installing, "D9: a node campaigns whose keyspace is not there");
+  LETO_ASSERT(!lacks_state || !transfer, "D9: a node takes over whose keyspace is not there");
   LETO_ASSERT(transfer || !protects_leader(), "D18: a node campaigns beside a leader that it heard just now");
   reset_election_timer();
   role = Role::kCandidate;

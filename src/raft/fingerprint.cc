@@ -26,14 +26,15 @@ void put(std::string& bytes, const HardState& hard_state) {
 void put(std::string& bytes, const Progress& peer) {
   for (const uint64_t number : {peer.node, peer.match, peer.next, uint64_t{peer.in_flight.size()}, peer.stalled_ticks,
                                 uint64_t{peer.stalls}, peer.ticks_since_heard, peer.read_counter, peer.commit_told,
-                                peer.snapshot, peer.leaves_at, peer.leaving_ticks}) {
+                                peer.snapshot, peer.snapshot_min, peer.leaves_at, peer.leaving_ticks}) {
     put_varint(bytes, number);
   }
   for (const InFlightAppend& append : peer.in_flight) {
     put_varint(bytes, append.previous);
     put_varint(bytes, append.last);
   }
-  for (const bool flag : {peer.probing, peer.awaits_contact, peer.heard, peer.heartbeat_due, peer.snapshot_named, peer.lost_tail})
+  for (const bool flag : {peer.probing, peer.awaits_contact, peer.heard, peer.heartbeat_due, peer.snapshot_named,
+                          peer.lacks_state, peer.lost_tail})
     put_varint(bytes, flag);
 }
 
@@ -113,7 +114,7 @@ void Raft::State::fingerprint(std::string& bytes) const {
   }
   for (const NodeId node : granted) put_varint(bytes, node);
   base::put_u8(bytes, static_cast<uint8_t>(role));
-  for (const bool flag : {apply_is_held, disk_stalled, transfers_refused, removed_elsewhere, leader_heard, lost_tail})
+  for (const bool flag : {apply_is_held, disk_stalled, transfers_refused, removed_elsewhere, leader_heard, lost_tail, lacks_state})
     put_varint(bytes, flag);
   for (const ForwardedRead& read : forwarded_reads) put_varint(bytes, read.context);
   if (leads()) put(bytes, leading, now);

@@ -52,9 +52,11 @@ void Raft::State::check_indexes() const {
                            writes.durable_index(), last));
   LETO_ASSERT(log.base().index <= applied || lost_tail || installing,
               base::format("I8: base %" PRIu64 " applied %" PRIu64, log.base().index, applied));
-  LETO_ASSERT(!installing || (*installing == log.base() && !leads() && role == Role::kFollower),
+  LETO_ASSERT(!installing || ((*installing == log.base() || (lacks_state && log.has(*installing))) && role == Role::kFollower),
               base::format("D9: a snapshot is being installed, base %" PRIu64 ", as %s", log.base().index,
                            role_name(role)));
+  LETO_ASSERT(!lacks_state || installing || lost_tail || handed_out == log.base().index,
+              base::format("D9: handed out %" PRIu64 " to a state machine that has nothing", handed_out));
   LETO_ASSERT(log.last().term <= term() || lost_tail,
               base::format("last term %" PRIu64 " term %" PRIu64, log.last().term, term()));
   LETO_ASSERT(writes.durable_hard_state().term <= term(), "the durable term is beyond the term");
@@ -76,7 +78,7 @@ void Raft::State::check_leading() const {
     LETO_ASSERT(peer.in_flight.size() <= options.window_messages_max && (!peer.probing || peer.in_flight.size() <= 1),
                 base::format("%zu appends in flight", peer.in_flight.size()));
     LETO_ASSERT(!peer.in_flight.empty() || peer.in_flight_bytes == 0, "bytes in flight without messages");
-    LETO_ASSERT(!peer.snapshot_named || (peer.in_flight.empty() && peer.next < log.first_index()),
+    LETO_ASSERT(!peer.snapshot_named || peer.lacks_state || (peer.in_flight.empty() && peer.next < log.first_index()),
                 base::format("appends to a peer that needs a snapshot: next %" PRIu64 ", first %" PRIu64, peer.next,
                              log.first_index()));
     LETO_ASSERT(!peer.lost_tail || (!peer.heard && peer.read_counter == 0 && peer.in_flight.empty()),

@@ -97,7 +97,7 @@ ChangeResult Raft::State::change_config(const Configuration& target, ChangeCare 
 }
 
 ChangeResult Raft::State::reason_to_refuse(const Configuration& next, ChangeCare care) {
-  if (!leads_and_committed_in_term()) return ChangeResult::kNotReady;
+  if (!leads_and_committed_in_term() || lacks_state) return ChangeResult::kNotReady;
   if (configurations.latest_index() > commit || leading.transfer_to != kNobody) return ChangeResult::kInProgress;
   const ChangeResult wait = care == ChangeCare::kForced ? ChangeResult::kAccepted : reason_to_wait(next);
   if (wait != ChangeResult::kAccepted) return wait;
@@ -152,7 +152,7 @@ bool Raft::State::is_near_the_end(Index index) const { return index + options.le
 
 // However busy the leader is, a voter that keeps up has, or is being sent, all but the newest entries.
 bool Raft::State::lags(const Progress& peer) const {
-  return waits_for_snapshot(peer) || !is_near_the_end(peer.probing ? peer.match : peer.next - 1);
+  return needs_snapshot(peer) || !is_near_the_end(peer.probing ? peer.match : peer.next - 1);
 }
 
 // Effective at once (section 6).
@@ -194,8 +194,17 @@ void Raft::State::update_peers() {
 void Raft::State::drive_membership() {
   if (!leads_and_committed_in_term() || leading.transfer_to != kNobody || disk_stalled) return;
   if (configurations.latest_index() > commit) return;
-  if (configuration().is_joint()) return append_configuration(without_joint_roles(configuration()));
-  promote_learners();
+  if (!configuration().is_joint()) return promote_learners();
+  const Configuration next = without_joint_roles(configuration());
+  if (can_serve(next)) append_configuration(next);
+}
+
+// The last voter that has its state does not leave before another one has.
+bool Raft::State::can_serve(const Configuration& voters) const {
+  return std::any_of(voters.members.begin(), voters.members.end(), [&](const Member& member) {
+    const Progress* peer = progress_of(member.node);
+    return voters.is_voter(member.node) && (member.node == self ? !lacks_state : peer != nullptr && !peer->lacks_state);
+  });
 }
 
 void Raft::State::promote_learners() {
@@ -204,7 +213,7 @@ void Raft::State::promote_learners() {
   for (const Member& member : configuration().members) {
     const Progress* peer = progress_of(member.node);
     if (member.role != MemberRole::kLearner || !peer || !peer->answers_lately(options.election_ticks)) continue;
-    if (waits_for_snapshot(*peer) || peer->match == 0 || !is_near_the_end(peer->match)) continue;
+    if (needs_snapshot(*peer) || peer->match == 0 || !is_near_the_end(peer->match)) continue;
     const auto replaced = std::find_if(next.members.begin(), next.members.end(), [&](const Member& other) {
       return other.role == MemberRole::kVoter && other.id == member.id && !member.id.empty();
     });

@@ -75,7 +75,9 @@ struct InstallSnapshot {
 };
 
 enum class SnapshotAnswer : uint8_t {
-  kNeeds = 0,      // Everything before `offset` is kept: go on there.
+  // Everything before `offset` is kept: go on there. Of snapshot 0: the sender has lost its state machine, and needs a snapshot
+  // at `match` or later.
+  kNeeds = 0,
   kInstalled = 1,  // The sender's durable state includes `match`.
   kRefused = 2,    // It cannot now; its log says why.
 };

@@ -97,9 +97,9 @@ const Entry* Raft::State::next_to_apply() const {
   return log.cached(handed_out + 1);
 }
 
-// D9: between the switch to a snapshot and the swap nothing is applied.
+// D9: between the switch to a snapshot and the swap nothing is applied, nor before there is anything to apply it to.
 bool Raft::State::may_hand_out() const {
-  return !installing && !apply_is_held && handed_out < std::min(commit, writes.durable_index());
+  return !installing && !lacks_state && !apply_is_held && handed_out < std::min(commit, writes.durable_index());
 }
 
 // I8: what is applied is durable here, too.

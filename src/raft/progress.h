@@ -1,7 +1,7 @@
 // What a leader knows of one peer: how far its log agrees, what is under way to it, when it answered.
 //
 // Invariants: match < next; probing means at most one append in flight; in_flight_bytes is their sum; a peer
-// that was named for a snapshot has nothing in flight.
+// that was named for a snapshot has nothing in flight, unless it is its state that it lacks.
 #pragma once
 
 #include <algorithm>
@@ -34,7 +34,9 @@ struct Progress {
   Index commit_told = 0;         // The highest commit index in an append or heartbeat to it.
   bool heartbeat_due = false;
   bool lost_tail = false;        // It has no more what it acknowledged: heartbeats only, and it counts for nothing (D16).
-  bool snapshot_named = false;   // In Output::start_snapshots: it needs log from before the log's beginning.
+  bool lacks_state = false;      // It said so: it needs a snapshot, and takes appends all the same.
+  Index snapshot_min = 0;        // And needs one at this index or later, as its log begins there.
+  bool snapshot_named = false;   // In Output::start_snapshots: it needs log from before the log's beginning, or lacks its state.
   uint64_t snapshot_retry_at = 0;  // The tick before which it is not named again.
   uint64_t snapshot = 0;         // The number of the stream that is under way to it.
   Index leaves_at = 0;           // The index of the configuration that drops it; 0 for a member.

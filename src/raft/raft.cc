@@ -19,7 +19,8 @@ Raft::State::State(const Options& given, Recovered recovered)
       random(given.seed),
       log(recovered),
       writes(recovered.hard_state, recovered.last.index),
-      configurations(std::move(recovered.configurations)) {
+      configurations(std::move(recovered.configurations)),
+      lacks_state(recovered.lacks_state) {
   LETO_ASSERT(self != kNobody, "a node without an incarnation");
   LETO_ASSERT(options.election_ticks > 0 && options.heartbeat_ticks > 0 && options.window_messages_max > 0,
               "zero ticks or an empty window");
@@ -29,6 +30,7 @@ Raft::State::State(const Options& given, Recovered recovered)
   LETO_ASSERT(lost_tail || recovered.last.term <= recovered.hard_state.term,
               base::format("last term %" PRIu64 " term %" PRIu64, recovered.last.term, recovered.hard_state.term));
   commit = handed_out = applied = std::min(recovered.applied, recovered.last.index);
+  if (lacks_state && !lost_tail) handed_out = applied = recovered.base.index;
   configurations.forget_before(commit);
   reported.term = term();
   reset_election_timer();
@@ -123,6 +125,7 @@ void Raft::answer_snapshot(NodeId to, InstallSnapshotReply reply) { state_->answ
 bool Raft::install_snapshot(SnapshotInstall install) { return state_->install_snapshot(std::move(install)); }
 void Raft::snapshot_loaded() { state_->snapshot_loaded(); }
 bool Raft::installing() const { return state_->installing.has_value(); }
+bool Raft::lacks_state() const { return state_->lacks_state; }
 void Raft::hold_apply(bool hold) { state_->apply_is_held = hold; }
 void Raft::compact(Index through) { state_->compact(through); }
 bool Raft::lease_holds() const { return state_->lease_holds(); }
@@ -157,7 +160,8 @@ std::vector<PeerView> Raft::peers() const {
                      .in_flight_messages = peer.in_flight.size(),
                      .in_flight_bytes = peer.in_flight_bytes,
                      .ticks_since_heard = peer.ticks_since_heard,
-                     .needs_snapshot = state_->waits_for_snapshot(peer),
+                     .needs_snapshot = state_->needs_snapshot(peer),
+                     .snapshot_min = peer.lacks_state ? peer.snapshot_min : 0,
                      .lags = state_->lags(peer),
                      .unreachable = peer.awaits_contact,
                      .lost_tail = peer.lost_tail});

@@ -8,7 +8,7 @@
 //   apply             committed entries, consecutive, each exactly once
 //   reads             read contexts that may run once the state machine has applied `index`
 //   loads             entries the core needs back from the log; answered by loaded()
-//   start_snapshots   peers that need log from before first_index()
+//   start_snapshots   peers that need log from before first_index(), or have lost their state machine
 //   snapshot_messages of the streams: the caller receives and sends the bytes, the core knows who leads
 // Nothing here blocks and nothing is retried by the caller.
 #pragma once
@@ -62,6 +62,7 @@ struct SnapshotInstall {
   EntryId last;                    // The last entry included.
   ConfigurationAt configuration;   // In force at `last`; its index is at most last.index.
   uint64_t keys_generation = 0;    // Of the verified, durable keys file.
+  bool keeps_log = false;          // The core's to say: the log has `last`, and stays as it is.
 };
 
 // What storage found at start.
@@ -74,6 +75,8 @@ struct Recovered {
   std::vector<ConfigurationAt> configurations;  // Ascending; the one in force at `base`, then those in the log.
   bool lost_tail = false;                // D16: neither votes, acknowledges nor campaigns.
   bool founding = false;                 // The directory was made just now: hold the first election for one timeout.
+  // The log is sound, but the state machine has nothing of what it had applied: asks whoever leads for a snapshot.
+  bool lacks_state = false;
 };
 
 using WriteSeq = uint64_t;
@@ -82,8 +85,8 @@ using WriteSeq = uint64_t;
 struct Write {
   WriteSeq seq = 0;
   std::optional<HardState> hard_state;
-  // The log becomes empty behind `last` and the keys file of this generation the current one; before `append`,
-  // never with `truncate_from` (D9).
+  // The keys file of this generation becomes the current one and, unless it `keeps_log`, the log empty behind `last`; before
+  // `append`, never with `truncate_from` (D9).
   std::optional<SnapshotInstall> install;
   std::optional<Index> truncate_from;    // Entries with index >= this go, before `append`.
   std::vector<Entry> append;
@@ -117,7 +120,8 @@ struct Output {
   std::vector<Entry> apply;
   std::vector<ReadReady> reads;
   std::vector<Load> loads;
-  // These peers need log from before first_index(): each once per need, and only while it answers.
+  // These peers need log from before first_index(), or said that they lack the state: each once per need, and only while
+  // it answers.
   std::vector<NodeId> start_snapshots;
   // InstallSnapshot of the current leader; InstallSnapshotReply of this node's term, at a leader.
   std::vector<Message> snapshot_messages;
@@ -134,7 +138,7 @@ enum class ChangeResult : uint8_t {
   kAccepted,          // The first step is in the log; whoever leads takes the following ones.
   kNothingToDo,       // The cluster is like that already.
   kNotLeader,
-  kNotReady,          // No entry of this term is committed yet: try again.
+  kNotReady,          // No entry of this term is committed yet, or this leader lacks its state: try again.
   kInProgress,        // Another change is not finished: try again.
   kAsksWhoLives,      // The voters were just asked whether they live: try again at each turn, until they have answered.
   kNoLiveQuorum,      // The voters that answer are no majority, before the change or after it.
@@ -158,6 +162,7 @@ struct PeerView {
   size_t in_flight_bytes = 0;
   uint64_t ticks_since_heard = 0;
   bool needs_snapshot = false;
+  Index snapshot_min = 0;   // One at a lower index is of no use to it.
   bool lags = false;        // Too far behind for a majority to be built on it when a voter leaves.
   bool unreachable = false; // Its connection was lost, and it has answered nothing since.
   bool lost_tail = false;   // It has no more what it acknowledged, and counts for nothing (D16).
@@ -207,12 +212,16 @@ class Raft {
   // The keys file of `install.keys_generation` is verified and durable. False: it is stale by now, another is
   // being installed, or this node leads: the caller discards the file. True: Output::writes brings the switch;
   // when it is durable the caller swaps the new keyspace in and calls snapshot_loaded(). Until then nothing is
-  // handed out for apply, and this node does not campaign, but votes and takes appends.
+  // handed out for apply, and this node does not campaign, but votes and takes appends. Log behind a snapshot that the log
+  // reaches is kept, as it may have been acknowledged.
   bool install_snapshot(SnapshotInstall install);
   // The new keyspace was swapped in: applied = last included; the leader is told. REQUIRES: installing(), and
   // the switch is durable.
   void snapshot_loaded();
   bool installing() const;
+  // From Recovered::lacks_state on, until a snapshot was loaded: nothing is handed out for apply. This node votes and takes
+  // appends; it campaigns late, and if it must lead, takes no proposals and hands over to the first that could.
+  bool lacks_state() const;
   // While held nothing is handed out for apply: the keyspace is being loaded at start.
   void hold_apply(bool hold);
   // Log up to `through` is forgotten. REQUIRES: through <= applied_index(), not installing(), and (for the caller to

@@ -45,7 +45,7 @@ void Raft::State::append_own(EntryKind kind, Payload payload) {
 ProposeResult Raft::State::propose(Payload payload, EntryId* id) {
   LETO_ASSERT(payload != nullptr, "a proposal without a payload");
   if (!leads()) return ProposeResult::kNotLeader;
-  if (leading.transfer_to != kNobody) return ProposeResult::kTransferring;
+  if (leading.transfer_to != kNobody || lacks_state) return ProposeResult::kTransferring;
   const size_t bytes = payload->size();
   if (leading.uncommitted_bytes > 0 && leading.uncommitted_bytes + bytes > options.uncommitted_bytes_max)
     return ProposeResult::kBusy;

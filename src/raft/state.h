@@ -2,8 +2,8 @@
 // of them members of this one struct. Private to src/raft.
 //
 // Invariants (check_invariants() in invariants.cc asserts them): base <= applied <= handed_out <= commit <= last,
-// except that base is beyond applied while a snapshot is being installed; handed_out <= durable; a leader's
-// commit <= durable; the term in memory is the newest one asked to be written; nothing but a leader has a
+// except that base is beyond applied while a snapshot is being installed; handed_out <= durable; applied == base while the
+// state is lacking; a leader's commit <= durable; the term in memory is the newest one asked to be written; nothing but a leader has a
 // Leading that is in use.
 #pragma once
 
@@ -29,6 +29,9 @@ inline constexpr uint64_t kStallHeartbeats = 4;
 inline constexpr uint32_t kStallDoublingsMax = 3;
 // A peer whose snapshot failed is named again after so many heartbeats.
 inline constexpr uint64_t kSnapshotRetryHeartbeats = 4;
+// Whoever lacks its state campaigns after so many election timeouts only: it may have entries that nobody else has, so that
+// nobody else can be elected; but then it leads only until another one has them, too.
+inline constexpr uint64_t kReluctance = 4;
 // An entry counts with its bytes and so many more wherever a size is bounded, so that empty ones count too.
 inline constexpr size_t kEntryOverhead = 32;
 inline size_t cost_of(const Entry& entry) { return entry.size() + kEntryOverhead; }
@@ -103,6 +106,7 @@ struct Raft::State {
   Index applied = 0;
   EntryId agreed;                    // The highest index shown to be equal to the log of the leader of that term.
   std::optional<EntryId> installing; // The last entry of a snapshot that is not swapped in yet.
+  bool lacks_state;                  // Until a snapshot was loaded.
   bool apply_is_held = false;
   struct ReceivedSnapshot {
     NodeId from = kNobody;
@@ -220,17 +224,22 @@ struct Raft::State {
   // snapshot.cc (section 7, D9, D10)
   bool is_sane_snapshot(const Message& message) const;
   bool waits_for_snapshot(const Progress& peer) const;
+  bool needs_snapshot(const Progress& peer) const;
   bool is_to_be_named(const Progress& peer) const;
   void name_snapshot_needs();
   void note_snapshot_progress(Progress& peer) const;
+  void on_lacks_state(Progress& peer, Index snapshot_min);
   void send_snapshot(NodeId node, InstallSnapshot chunk);
   void set_snapshot_failed(NodeId node);
   void on_snapshot_reply(const Message& message);
   void on_install_snapshot(const Message& message);
+  void ask_for_state(const Message& message);
+  bool has_what_it_holds(const InstallSnapshot& chunk) const;
   void answer_installed(const Message& message);
   void answer_snapshot(NodeId node, InstallSnapshotReply reply);
   bool install_snapshot(SnapshotInstall install);
   bool is_installable(const SnapshotInstall& install) const;
+  void switch_log(SnapshotInstall install);
   void snapshot_loaded();
   void compact(Index through);
 
@@ -260,12 +269,13 @@ struct Raft::State {
 
   // transfer.cc (thesis 3.10, D17)
   TransferResult transfer(NodeId to);
+  bool stays_voter(NodeId node) const;
   void begin_transfer(NodeId to);
   void send_timeout_now();
   void tick_transfer();
   void on_timeout_now(const Message& message);
   void set_disk_stalled(bool stalled);
-  void leave_to_healthy_peer();
+  bool hand_over_to_healthy_peer();
 
   // membership.cc (section 6)
   ChangeResult change_config(const Configuration& target, ChangeCare care);
@@ -279,6 +289,7 @@ struct Raft::State {
   void append_configuration(const Configuration& next);
   void update_peers();
   void drive_membership();
+  bool can_serve(const Configuration& voters) const;
   void promote_learners();
   void forget_leavers();
   void leave_if_removed();

@@ -1,4 +1,4 @@
-// Handing leadership over (thesis 3.10), on request or because the disk hangs (D17).
+// Handing leadership over (thesis 3.10), on request, because the disk hangs (D17), or because this node has lost its state.
 #include <cinttypes>
 
 #include "base/assert.h"
@@ -10,13 +10,15 @@ namespace leto::raft {
 
 TransferResult Raft::State::transfer(NodeId to) {
   if (!leads()) return TransferResult::kNotLeader;
-  const Member* member = configuration().find(to);
-  const bool stays_voter =
-      member && (member->role == MemberRole::kVoter || member->role == MemberRole::kIncoming);
-  if (to == self || !stays_voter) return TransferResult::kNotVoter;
+  if (to == self || !stays_voter(to)) return TransferResult::kNotVoter;
   if (leading.transfer_to != kNobody) return TransferResult::kInProgress;
   begin_transfer(to);
   return TransferResult::kAccepted;
+}
+
+bool Raft::State::stays_voter(NodeId node) const {
+  const Member* member = configuration().find(node);
+  return member && (member->role == MemberRole::kVoter || member->role == MemberRole::kIncoming);
 }
 
 void Raft::State::begin_transfer(NodeId to) {
@@ -43,6 +45,8 @@ void Raft::State::tick_transfer() {
     LETO_LOG(kNotice, "raft: %s did not take over: leads on", name_of(leading.transfer_to).c_str());
     leading.transfer_to = kNobody;
   }
+  // It leads as nobody else could; from now on somebody may.
+  if (lacks_state && leading.transfer_to == kNobody) hand_over_to_healthy_peer();
   const bool must_leave = disk_stalled && !is_only_voter() && leading.transfer_to == kNobody;
   if (must_leave) become_follower(term(), kNobody, "its disk is stalled and nobody took over");
 }
@@ -50,6 +54,7 @@ void Raft::State::tick_transfer() {
 void Raft::State::on_timeout_now(const Message& message) {
   if (message.from != leader) return drop(message, "it is not the leader's");
   if (!may_campaign() || !configuration().is_voter(self)) return drop(message, "this node may not campaign (D16, D17)");
+  if (lacks_state) return drop(message, "D9: this node has lost its state");
   if (transfers_refused && !is_only_voter()) return drop(message, "this node takes no leadership over just now");
   campaign(true);
 }
@@ -60,19 +65,22 @@ void Raft::State::set_disk_stalled(bool stalled) {
   disk_stalled = stalled;
   if (!stalled || is_only_voter() || role == Role::kFollower) return;
   if (!leads()) return become_follower(term(), kNobody, "its disk is stalled");
-  if (leading.transfer_to == kNobody) leave_to_healthy_peer();
+  if (leading.transfer_to != kNobody || hand_over_to_healthy_peer()) return;
+  // The only way to be replaced.
+  become_follower(term(), kNobody, "its disk is stalled and no peer is caught up");
 }
 
-// To the first voter that has all of the log; without one a step-down is the only way to be replaced.
-void Raft::State::leave_to_healthy_peer() {
+// To the first voter that has all of the log, and its state. False: there is none.
+bool Raft::State::hand_over_to_healthy_peer() {
   for (const Progress& peer : leading.peers) {
-    const Member* member = configuration().find(peer.node);
-    const bool stays_voter =
-        member && (member->role == MemberRole::kVoter || member->role == MemberRole::kIncoming);
-    if (!stays_voter || peer.match != log.last().index || !peer.answers_lately(options.election_ticks)) continue;
-    return begin_transfer(peer.node);
+    // Without its state this node is worse than one that leaves.
+    const bool may_lead = stays_voter(peer.node) || (lacks_state && configuration().is_voter(peer.node));
+    const bool could_lead = may_lead && !peer.lacks_state && peer.match == log.last().index;
+    if (!could_lead || peer.awaits_contact || !peer.answers_lately(options.election_ticks)) continue;
+    begin_transfer(peer.node);
+    return true;
   }
-  become_follower(term(), kNobody, "its disk is stalled and no peer is caught up");
+  return false;
 }
 
 }  // namespace leto::raft

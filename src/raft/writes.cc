@@ -54,12 +54,12 @@ void WriteQueue::truncate_from(Index index) {
 }
 
 void WriteQueue::install(SnapshotInstall install, Index survives) {
-  LETO_ASSERT(survives < install.last.index,
+  LETO_ASSERT(install.keeps_log || survives < install.last.index,
               base::format("D9: %" PRIu64 " survives a snapshot at %" PRIu64, survives, install.last.index));
   if (!open_.empty() && changes_log(open_.back())) new_write();
-  lower_durable(survives);
+  if (!install.keeps_log) lower_durable(survives);
   Write& write = open_write();
-  in_flight_.back().raises_to = install.last.index;
+  if (!install.keeps_log) in_flight_.back().raises_to = install.last.index;
   write.install = std::move(install);
 }
 

@@ -23,7 +23,7 @@ class WriteQueue {
   void truncate_from(Index index);
   // The log becomes empty behind `install.last`, in a Write that begins with it (D9). Of what was durable, or is
   // on its way, nothing behind `survives` is known to agree with the snapshot: older writes raise no further.
-  // REQUIRES: survives < install.last.index.
+  // REQUIRES: survives < install.last.index. One that keeps the log changes nothing of it, and `survives` does not matter.
   void install(SnapshotInstall install, Index survives);
   // `message` leaves once everything asked for up to now is durable: with the Write being collected, else
   // when the newest one in flight completes. REQUIRES: !all_durable().

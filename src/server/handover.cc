@@ -21,7 +21,7 @@ raft::NodeId best_successor(const raft::Raft& raft, raft::NodeId self, uint64_t 
   raft::Index best_match = 0;
   for (const raft::PeerView& peer : raft.peers()) {
     if (peer.node == self || !raft.configuration().is_voter(peer.node)) continue;
-    if (peer.ticks_since_heard > ticks || peer.unreachable || passed_over.contains(peer.node)) continue;
+    if (peer.ticks_since_heard > ticks || peer.unreachable || peer.needs_snapshot || passed_over.contains(peer.node)) continue;
     if (best != raft::kNobody && peer.match <= best_match) continue;
     best = peer.node;
     best_match = peer.match;
@@ -46,6 +46,7 @@ std::string Handover::objection(raft::NodeId to) const {
   if (to == self_) return "ERR " + name + " is the leader already";
   if (!raft.configuration().is_voter(to)) return "ERR " + name + " does not vote, so it cannot lead";
   for (const raft::PeerView& peer : raft.peers()) {
+    if (peer.node == to && peer.needs_snapshot) return "ERR " + name + " needs a snapshot first; it could not take over";
     if (peer.node != to || peer.ticks_since_heard <= options_.election_timeout_ms / kTickMs) continue;
     return base::format("ERR %s was not heard for %llu ms; it could not take over", name.c_str(),
                         static_cast<unsigned long long>(peer.ticks_since_heard * kTickMs));

@@ -81,8 +81,17 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
   for (const raft::ConfigurationAt& each : start.recovered.configurations) {
     identity_.founded = identity_.founded && each.configuration.members.size() == 1;
   }
+  start.recovered.lacks_state = start.lacks_keys;
+  if (start.lacks_keys) {
+    start.header.applied_index = start.recovered.base.index;
+    start.header.applied_term = start.recovered.base.term;
+  }
   make_parts(start);
-  if (start.has_keys) begin_loading();
+  if (start.lacks_keys) {
+    wait_for_keys();
+  } else if (start.has_keys) {
+    begin_loading();
+  }
 }
 
 void Node::make_parts(const NodeStart& start) {
@@ -141,11 +150,12 @@ void Node::make_parts(const NodeStart& start) {
     // So that a program of a lower level that is started here sees it at once.
     if (by_entry) flusher_->flush([](const base::Status&) {});
   };
-  replica_->on_snapshot_wanted = [this](raft::NodeId peer) { snapshot_sender_->want(peer); };
+  replica_->on_snapshot_wanted = [this](raft::NodeId peer) { want_snapshot(peer); };
   replica_->on_snapshot_message = [this](const raft::Message& message) { on_snapshot_message(message); };
   replica_->on_damage = [this](const std::string& why) { on_unusable(why); };
   replica_->on_installed = [this] { snapshot_receiver_->on_installed(); };
   snapshot_receiver_->on_swapped = [this] {
+    loading_ = false;
     flusher_->keyspace_replaced(replica_->raft().applied_index());
     flusher_->hold(true);
     keys_file_switch_ = Switch::kDue;
@@ -299,11 +309,15 @@ void Node::run_deferred(const SessionRef& session, const command::Command& comma
   defer(session, sequence, arguments);
 }
 
+command::Ticket Node::issue_ticket(Waiter waiter) {
+  tickets_[next_ticket_] = std::move(waiter);
+  return next_ticket_++;
+}
+
 // Runs the handler of a request that waits in the state kDeferred.
 void Node::defer(const SessionRef& session, Session::Sequence sequence, resp::Arguments arguments) {
   const command::Command& command = *session->find(sequence)->command;
-  const command::Ticket ticket = next_ticket_++;
-  tickets_[ticket] = {.session = session, .sequence = sequence};
+  const command::Ticket ticket = issue_ticket({.session = session, .sequence = sequence});
   std::string text;
   resp::Reply reply(text, session->client.protocol);
   command::Context context = local_context(*session, arguments, reply);
@@ -365,6 +379,7 @@ void Node::on_tick() {
   const uint64_t now_us = environment_.clock.monotonic_us();
   stats_.sample(now_us);
   say_if_unusable();
+  say_if_keys_are_late(now_us);
   semantics_raiser_->advance();
   for (const auto& [id, session] : sessions_) session->note_served(now_us);
   forwarder_->expire(now_us);

@@ -39,6 +39,7 @@ struct NodeStart {
   keyspace::StateHeader header;      // Of the keys file; zeros if new.
   storage::Witness witness;
   bool has_keys = false;             // The keys file is to be loaded, beside the loop, before anything is served.
+  bool lacks_keys = false;           // It cannot be: but for its header it is damaged, and a snapshot is to bring the keys.
   bool founding = false;             // This node founded its cluster, alone, and nothing was ever proposed in it.
   uint64_t seed = 1;                 // Of everything random in the node.
   uint16_t semantics_supported = command::kSemanticsSupported;   // The highest level. REQUIRES: header's is none higher.
@@ -123,7 +124,7 @@ class Node final : public command::Services {
   bool removed() const;                  // This node was removed from its cluster.
   // A configuration of its cluster that had this node was in its log: then it was removed if the cluster has it no more.
   bool was_member() const { return was_member_; }
-  bool loading() const { return loading_; }   // The keys file is still being loaded.
+  bool loading() const { return loading_; }   // The keys file is still being loaded, or a snapshot is to bring the keys.
   Membership& membership() { return *membership_; }
   uint16_t semantics_level() const;           // Of the cluster, at applied_index.
   // Panics if it holds more than its bounds (I15). Between turns.
@@ -178,6 +179,7 @@ class Node final : public command::Services {
   void run_local(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
   void run_deferred(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
   void defer(const SessionRef& session, Session::Sequence sequence, resp::Arguments arguments);
+  command::Ticket issue_ticket(Waiter waiter);
   // Whether the leader, or who becomes it, is to carry it out. Else this node does, or refuses.
   bool is_forwarded(Session& session, const command::Command& command) const;
   // False: it is known not to know such frames.
@@ -190,9 +192,12 @@ class Node final : public command::Services {
   void on_configuration_applied();
   void say_if_unusable();
   void make_parts(const NodeStart& start);
+  void wait_for_keys();
+  void say_if_keys_are_late(uint64_t now_us);
   void begin_loading();
   void loaded(base::Result<LoadedKeys> result);
   void switch_keys_file_if_due();
+  void want_snapshot(raft::NodeId peer);
   void on_snapshot_message(const raft::Message& message);
   // Has the leader carry it out once what clients of this node have under way is served.
   void forward_when_served(const std::vector<std::string>& arguments, std::function<void(std::string error)> done);
@@ -223,6 +228,7 @@ class Node final : public command::Services {
   std::unique_ptr<Compactor> compactor_;
   std::unique_ptr<DiskFloor> disk_floor_;
   bool loading_ = false;
+  uint64_t keys_asked_us_ = 0;          // Since when a snapshot is waited for, or when that was last said.
   // A snapshot was installed; the store still has the file before it.
   enum class Switch : uint8_t { kNone, kDue, kUnderWay };
   Switch keys_file_switch_ = Switch::kNone;

@@ -129,8 +129,7 @@ void Node::snapshot(command::Ticket ticket) {
   const Waiter waiter = std::move(tickets_.extract(ticket).mapped());
   replica_->at_read_index(waiter, [this](const SessionRef& session, Session::Sequence sequence) {
     session->find(sequence)->unlimited = true;
-    const command::Ticket again = next_ticket_++;
-    tickets_[again] = {.session = session, .sequence = sequence};
+    const command::Ticket again = issue_ticket({.session = session, .sequence = sequence});
     const auto done = [this, again](const base::Status& status) {
       answer(again, status.is_ok() ? "" : "ERR the keys file was not written: " + status.text());
     };

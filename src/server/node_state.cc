@@ -10,6 +10,30 @@
 
 namespace leto::server {
 
+namespace {
+
+constexpr uint64_t kSaysAfterUs = 60000000;
+
+}  // namespace
+
+// Until a snapshot brings them. As while they are loaded, but the core knows of it: it asks for the snapshot.
+void Node::wait_for_keys() {
+  loading_ = true;
+  keys_asked_us_ = environment_.clock.monotonic_us();
+  flusher_->hold(true);
+}
+
+// Now and then, with what it depends on.
+void Node::say_if_keys_are_late(uint64_t now_us) {
+  const raft::Raft& raft = replica_->raft();
+  const bool is_coming = snapshot_receiver_->receiving() || raft.installing();
+  if (!raft.lacks_state() || is_coming || now_us - keys_asked_us_ < kSaysAfterUs) return;
+  keys_asked_us_ = now_us;
+  const raft::Member* leader = raft.configuration().find(raft.leader());
+  const std::string who = leader != nullptr ? leader->id + " leads" : "nobody leads";
+  LETO_LOG(kWarning, "keys: lost here, and no snapshot has come for a minute: %s", who.c_str());
+}
+
 // The node votes, appends and follows meanwhile; nothing is applied, flushed or served.
 void Node::begin_loading() {
   loading_ = true;
@@ -29,10 +53,22 @@ void Node::loaded(base::Result<LoadedKeys> result) {
   environment_.waker.wake();
 }
 
+// What is sent is what was flushed. Whose log begins behind that asks again in a moment.
+void Node::want_snapshot(raft::NodeId peer) {
+  raft::Index least = 0;
+  for (const raft::PeerView& view : replica_->raft().peers()) {
+    if (view.node == peer) least = view.snapshot_min;
+  }
+  if (flusher_->flushed_index() >= least) return snapshot_sender_->want(peer, least);
+  replica_->raft().snapshot_failed(peer);
+  flusher_->flush([](const base::Status&) {});
+}
+
 void Node::on_snapshot_message(const raft::Message& message) {
   if (std::holds_alternative<raft::InstallSnapshotReply>(message.body)) return snapshot_sender_->on_answer(message);
   // What it is for is not known before what is here was loaded; the sender asks again.
-  if (!loading_ && keys_file_switch_ == Switch::kNone) snapshot_receiver_->on_chunk(message);
+  const bool may_come = !loading_ || replica_->raft().lacks_state();
+  if (may_come && keys_file_switch_ == Switch::kNone) snapshot_receiver_->on_chunk(message);
 }
 
 // raft.db says already which file is current; until the store has it open nothing is flushed.

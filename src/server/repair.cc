@@ -10,12 +10,15 @@
 #include "base/log.h"
 #include "base/node_id.h"
 #include "peer/handshake_proof.h"
+#include "server/lost_keys.h"
+#include "server/start.h"
 #include "storage/aside.h"
 #include "storage/check.h"
 #include "storage/damage.h"
 #include "storage/first_look.h"
 #include "storage/lost_tail.h"
 #include "storage/salvage.h"
+#include "storage/vfs_file.h"
 
 namespace leto::server {
 
@@ -120,6 +123,7 @@ std::string shown(const std::vector<Address>& addresses) {
 Status finish_moving(const std::string& directory, const Rejoin& rejoin) {
   if (Status moved = storage::move_databases(directory, rejoin.folder, storage::Databases::kAll); !moved.is_ok()) return moved;
   if (Status status = storage::remove_note(mark_path(directory)); !status.is_ok()) return status;
+  if (Status status = forget_lost_keys(directory); !status.is_ok()) return status;
   return storage::rename_note(begun_path(directory), rejoin_path(directory));
 }
 
@@ -131,12 +135,15 @@ Status set_aside(const std::string& directory, Rejoin& rejoin) {
   return finish_moving(directory, rejoin);
 }
 
-// Only the keys are damaged, and every entry since the first is there: nothing that was promised is lost.
-bool log_has_everything(const Salvage& found, const std::string& damage) {
+// Only the keys are damaged: no vote is lost, and no entry that was acknowledged.
+bool is_log_sound(const Salvage& found, const std::string& damage) {
   if (damage.find("/keys-") == std::string::npos || !found.log || !found.identity) return false;
-  if (found.identity->cluster_id.empty() || found.log->base.index != 0 || found.log->last.index == 0) return false;
+  if (found.identity->cluster_id.empty() || found.log->last.index == 0) return false;
   return !storage::lost_tail(*found.log, found.witness, found.applied);
 }
+
+// Every entry since the first is there.
+bool log_has_everything(const Salvage& found) { return found.log->base.index == 0; }
 
 // Whether the log lost its tail can be told by the keys file alone: without its witness others are asked first.
 bool knows_its_tail(const Salvage& found) { return found.witness.index > 0; }
@@ -146,8 +153,47 @@ Status make_keys_anew(const std::string& directory, const Salvage& found, const 
   const std::string folder = storage::next_folder(directory, static_cast<uint64_t>(std::time(nullptr)));
   if (Status moved = storage::move_databases(directory, folder, storage::Databases::kKeys); !moved.is_ok()) return moved;
   if (Status status = storage::remove_note(mark_path(directory)); !status.is_ok()) return status;
+  if (Status status = forget_lost_keys(directory); !status.is_ok()) return status;
   LETO_LOG(kWarning, "the keys files are in %s/%s now; all keys are made anew from the log, entries 1 to %llu",
            directory.c_str(), folder.c_str(), Number{found.log->last.index});
+  return {};
+}
+
+// Somebody else may lead, and send this node what it has lost. Whoever is just becoming a voter need not have it all.
+bool has_another_voter(const raft::Configuration& configuration, const raft::Member& self) {
+  return std::any_of(configuration.members.begin(), configuration.members.end(), [&](const raft::Member& other) {
+    const bool votes = other.role == raft::MemberRole::kVoter || other.role == raft::MemberRole::kOutgoing;
+    return votes && other.node != self.node && !is_being_replaced(configuration, other);
+  });
+}
+
+// Who the members are, and what was committed here, must be known: the log alone does not say it.
+bool has_sound_header(const std::string& directory, const Salvage& found) {
+  NodeStart start{.identity = *found.identity, .recovered = *found.log, .header = {}, .witness = {}};
+  const uint64_t generation = start.identity.keys_generation;
+  if (!storage::file_exists("", storage::keys_path(directory, generation))) return false;
+  base::Result<std::unique_ptr<storage::KeyStore>> keys =
+      storage::KeyStore::open({.directory = directory, .vfs = "", .generation = generation});
+  if (!keys.is_ok()) return false;
+  start.header = keys.value()->header();
+  start.witness = keys.value()->witness();
+  return start.header.applied_index > 0 && check_together(directory, *keys.value(), start).is_ok();
+}
+
+// Not a second time: then not even the header is what it seemed to be.
+bool may_wait_for_keys(const std::string& directory, const Salvage& found) {
+  const raft::Member* self = self_in(found, found.identity->id);
+  if (self == nullptr || self->node != found.identity->node || !has_another_voter(found.configuration, *self)) return false;
+  return !keys_are_lost(directory, found.identity->keys_generation) && has_sound_header(directory, found);
+}
+
+// Log and vote count on, for a cluster of which others are down or damaged, too.
+Status wait_for_keys(const std::string& directory, const Salvage& found, const std::string& damage) {
+  LETO_LOG(kWarning, "%s", damage.c_str());
+  if (Status status = note_lost_keys(directory, found.identity->keys_generation); !status.is_ok()) return status;
+  if (Status status = storage::remove_note(mark_path(directory)); !status.is_ok()) return status;
+  LETO_LOG(kWarning, "%s has lost its keys, not its log: it votes and appends on, and serves again once a leader has sent it a "
+           "snapshot", found.identity->id.c_str());
   return {};
 }
 
@@ -212,7 +258,7 @@ Status forget_damage(const std::string& directory) {
   for (const std::string& path : {mark_path(directory), begun_path(directory), rejoin_path(directory)}) {
     if (Status status = storage::remove_note(path); !status.is_ok()) return status;
   }
-  return {};
+  return forget_lost_keys(directory);
 }
 
 Status mark_damaged(const std::string& directory, const std::string& sentence) {
@@ -236,9 +282,11 @@ Status look_for_damage(const std::string& directory) {
 Status repair(const Options& options, const std::string& directory, const std::string& damage) {
   if (!options.repair) return refusal(directory, damage, "repair is no");
   const Salvage found = storage::salvage_directory(directory);
-  const bool can_go_on = log_has_everything(found, damage);
+  const bool keeps_log = is_log_sound(found, damage);
+  const bool can_go_on = keeps_log && log_has_everything(found);
   // It goes on as who it is: what it voted and acknowledged counts, for a cluster of which others are damaged, too.
   if (can_go_on && knows_its_tail(found)) return make_keys_anew(directory, found, damage);
+  if (keeps_log && knows_its_tail(found) && may_wait_for_keys(directory, found)) return wait_for_keys(directory, found, damage);
   Rejoin rejoin;
   // Damaged anew before it was a member again: the others are those of the first time.
   std::optional<Rejoin> before = read_rejoin(directory);

@@ -1,6 +1,6 @@
 // What becomes of a data directory whose bytes are rotten or lost: its files are moved aside and the node joins its cluster
-// again as a new one under its old id; or the keys are made anew from the log; or it is said why neither can be. At start,
-// before anything is open. Refuses to know how damage is found, and how a node joins.
+// again as a new one under its old id; or only the keys are lost, and come anew from the log or from the leader; or it is said
+// why none of this can be. At start, before anything is open. Refuses to know how damage is found, and how a node joins.
 //
 // Invariants: nothing is moved unless others can take the node in, or its log holds everything; a move that was cut off is
 // finished by the next start; an incarnation that lost what it had promised is never used again.
@@ -9,6 +9,7 @@
 //   rejoin.begun   files are being moved aside; becomes
 //   rejoin         who the node is to be and where the others are, until it is a member again
 //   damaged-<unix time>/   what was moved aside
+//   keys-lost      lost_keys.h: the keys alone are damaged, a leader is to send them
 #pragma once
 
 #include <optional>
@@ -55,8 +56,9 @@ base::Status forget_damage(const std::string& directory);
 // there is none. A move that was cut off is finished first.
 base::Status look_for_damage(const std::string& directory);
 
-// Moves aside what `damage` makes useless, and says so in the log: the directory can be opened then. Else changes nothing,
-// and the error is `damage`, why it is not repaired, and what can be done. REQUIRES: no file of the directory is open.
+// Moves aside what `damage` makes useless, or notes that the keys are lost, and says so in the log: the directory can be
+// opened then. Else changes nothing, and the error is `damage`, why it is not repaired, and what can be done. REQUIRES: no
+// file of the directory is open.
 base::Status repair(const Options& options, const std::string& directory, const std::string& damage);
 
 }  // namespace leto::server

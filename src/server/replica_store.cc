@@ -41,7 +41,11 @@ void Replica::submit_job() {
                            .truncate_from = write.truncate_from,
                            .append = write.append,
                            .install = {}};
-    if (write.install) part.install = {.last = write.install->last, .keys_generation = write.install->keys_generation};
+    if (write.install) {
+      part.install = {.last = write.install->last,
+                      .keys_generation = write.install->keys_generation,
+                      .keeps_log = write.install->keeps_log};
+    }
     writes.push_back(std::move(part));
   }
   run_job(with_vote, std::move(writes));

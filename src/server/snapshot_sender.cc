@@ -35,7 +35,7 @@ SnapshotSender::Transfer* SnapshotSender::find(raft::NodeId peer) {
   return found == transfers_.end() ? nullptr : &*found;
 }
 
-void SnapshotSender::want(raft::NodeId peer) {
+void SnapshotSender::want(raft::NodeId peer, raft::Index least) {
   std::erase_if(transfers_, [peer](const Transfer& transfer) { return transfer.peer == peer; });
   pins_.unpin(peer);
   if ((environment_.network.abilities(peer).features & peer::kFeatureSnapshots) == 0) {
@@ -48,7 +48,8 @@ void SnapshotSender::want(raft::NodeId peer) {
   const bool refused_lately = refusal != refusals_.end() && now_us < refusal->second.until_us;
   // Of a copy that was refused nobody more is sent anything: its bytes may be rotten.
   const bool pauses = refused_lately || copy_was_refused_ || now_us < own_failure_.until_us;
-  if (pauses || transfers_.size() >= kTransfersMax) return replica_.raft().snapshot_failed(peer);
+  const bool is_too_old = copy_state_ == CopyState::kReady && copy_.header.applied_index < least;
+  if (pauses || is_too_old || transfers_.size() >= kTransfersMax) return replica_.raft().snapshot_failed(peer);
   transfers_.push_back({.peer = peer, .moved_us = now_us});
   if (copy_state_ == CopyState::kNone) make_copy();
 }

@@ -46,8 +46,8 @@ class SnapshotSender {
   // `keys_generation` says which keys file is current, always.
   SnapshotSender(Replica& replica, const ReplicaParts& parts, const uint64_t& keys_generation);
 
-  // The follower needs a snapshot.
-  void want(raft::NodeId peer);
+  // The follower needs a snapshot, at entry `least` or later. REQUIRES: the keys file is.
+  void want(raft::NodeId peer, raft::Index least);
   void on_answer(const raft::Message& message);
   void leadership_lost();
   // Call it every tick: refills the rate, looks after what takes too long, sends.

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/node_id.h"
 #include "server/founder.h"
+#include "server/lost_keys.h"
 #include "server/own_address.h"
 #include "server/repair.h"
 #include "server/secure_random.h"
@@ -173,10 +174,11 @@ Status open_keys(OpenedDirectory& opened) {
   if (Status status = check_semantics(opened.lock.path(), start.header.semantics_level); !status.is_ok()) return status;
   start.witness = opened.keys->witness();
   start.has_keys = start.header.applied_index > 0;
+  start.lacks_keys = keys_are_lost(opened.lock.path(), generation);
   if (Status status = check_together(opened.lock.path(), *opened.keys, start); !status.is_ok()) return status;
   // Not before the one that counts is known to be there and to fit: what else there is may be all that is left.
   if (there) storage::remove_other_generations(opened.lock.path(), "", generation);
-  return {};
+  return start.lacks_keys ? Status() : forget_lost_keys(opened.lock.path());
 }
 
 // Of a node that would found a cluster if nothing tells it where to join.

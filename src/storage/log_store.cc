@@ -412,10 +412,13 @@ int SqliteLogStore::drop_log() {
 }
 
 int SqliteLogStore::install(const LogInstall& install) {
-  LETO_ASSERT(identity_ && install.last.index > shape_.base.index && install.keys_generation != 0,
-              base::format("a snapshot up to entry %llu in generation %llu, the log starts behind %llu",
+  const raft::Index first = shape_.base.index + (install.keeps_log ? 0 : 1);
+  const raft::Index last = install.keeps_log ? shape_.last.index : install.last.index;
+  LETO_ASSERT(identity_ && install.last.index >= first && install.last.index <= last && install.keys_generation != 0,
+              base::format("a snapshot up to entry %llu in generation %llu, the log has entries %llu to %llu",
                            Number{install.last.index}, Number{install.keys_generation},
-                           Number{shape_.base.index}));
+                           Number{shape_.base.index + 1}, Number{shape_.last.index}));
+  if (install.keeps_log) return meta_->set("keys_generation", install.keys_generation);
   int code = drop_log();
   if (code == SQLITE_OK) code = write_base(*meta_, install.last);
   if (code == SQLITE_OK) code = meta_->set("keys_generation", install.keys_generation);

@@ -44,10 +44,11 @@ struct LogStoreOptions {
   bool must_have_identity = false;    // There are keys files: a raft.db without an identity has lost it, and is damaged.
 };
 
-// A snapshot takes the log's place (D9).
+// A snapshot takes the log's place, or that of the keys alone (D9).
 struct LogInstall {
-  raft::EntryId last;             // The last entry the snapshot includes: the log's base from then on.
+  raft::EntryId last;             // The last entry the snapshot includes: the log's base from then on, unless it stays.
   uint64_t keys_generation = 0;   // The keys file that holds it, and is durable.
+  bool keeps_log = false;         // REQUIRES: the log has `last`, or it is its base.
 };
 
 // One atomic change (D4), in this order: install, truncation, appends. The pointers' payloads are shared and
@@ -56,8 +57,8 @@ struct LogWrite {
   std::optional<raft::HardState> hard_state = {};
   std::optional<raft::Index> truncate_from = {};
   std::vector<raft::Entry> append = {};
-  // The whole log goes, what earlier writes of the same job appended included; identity()'s keys_generation
-  // changes with it.
+  // The whole log goes unless it is kept, what earlier writes of the same job appended included; identity()'s
+  // keys_generation changes with it.
   std::optional<LogInstall> install = {};
 };
 

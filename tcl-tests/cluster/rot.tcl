@@ -132,13 +132,99 @@ test "a damaged WAL of raft.db, which SQLite would pass over in silence, is repa
         {raft\.db-wal: damaged: frame \d+ has a wrong checksum, and \d+ commits}
 }
 
-test "a damaged value in the keys file is repaired from the others: found beside the loop" -timeout 90 {
-    scenario "in order" { rot [keys_file $victim] rotten-value-7 } {keys-\d+\.db: damaged: key "canary7" of database 0} {
-        wait_for_condition "its log does not begin with the first entry" 10000 {
-            [node_ask $leader SET compact [string repeat c 100000]] eq "OK" && [node_ask $victim SNAPSHOT] eq "OK" &&
-            [raft_field $victim log_first_index] > 1
-        }
-    } {-log-segment 64kb -log-window 0}
+# So that what was compacted cannot be applied again.
+proc wait_compacted {name leader} {
+    wait_for_condition "the log of $name does not begin with the first entry" 20000 {
+        [node_ask $leader SET compact [string repeat c 100000]] eq "OK" && [node_ask $name SNAPSHOT] eq "OK" &&
+        [raft_field $name log_first_index] > 1
+    }
+}
+
+proc small_log {} { return {-log-segment 64kb -log-window 0} }
+
+# It has ended over keys that are rotten, and is started again: it stays who it is, and gets them by a snapshot.
+proc wait_keys_back {name old} {
+    wait_for_condition "$name has ended" 20000 {![runs $name]}
+    assert_equal $process::status($node::pid($name)) "exit 75" [errors_of $name]
+    set before [string length [log_of $name]]
+    restart $name -nowait
+    wait_log $name {has lost its keys, not its log} 10000 $before
+    wait_log $name {goes on from a snapshot} 30000 $before
+    wait_serving $name
+    assert_equal [raft_field $name node] $old "the incarnation stays: nothing it promised is lost"
+    assert_equal [folders $name] {}
+}
+
+test "a damaged value in the keys file, found beside the loop, comes back by a snapshot; log and vote stay" -timeout 90 {
+    set nodes [start_cluster 3 [small_log]]
+    set leader [leader_of $nodes]
+    set victim [lindex [others $nodes $leader] 0]
+    for {set i 0} {$i < 10} {incr i} { call_node $leader SET canary$i rotten-value-$i }
+    wait_compacted $victim $leader
+    set old [raft_field $victim node]
+    set load [start_load [others $nodes $victim]]
+    wait_load_progress $load
+    stop $victim
+    rot [keys_file $victim] rotten-value-7
+    launch $victim
+    set node::expected_end($victim) 1
+    wait_keys_back $victim $old
+    assert_match [log_of $victim][errors_of $victim] {*keys-*.db: damaged: key "canary7" of database 0*}
+    assert_match [log_of $leader] "*$victim has its log, but its keys are lost: it needs a snapshot*"
+    wait_load_progress $load
+    set result [stop_load $load]
+    wait_caught_up $nodes
+    assert_load_kept $load $result $nodes
+    assert_equal [node_ask $victim GET canary7] rotten-value-7
+    assert_same_digest $nodes
+    # Nor does the next start take them for lost.
+    kill9 $victim
+    restart $victim
+    assert {![file exists $node::dir($victim)/keys-lost]}
+    assert_equal [node_ask $victim GET canary7] rotten-value-7
+}
+
+test "keys that are lost at one of two, which led and has writes that the other has not, come back from the other" -timeout 90 {
+    set nodes [start_cluster 2 [small_log]]
+    set leader [leader_of $nodes]
+    set follower [lindex [others $nodes $leader] 0]
+    for {set i 0} {$i < 10} {incr i} { call_node $leader SET canary$i rotten-value-$i }
+    wait_compacted $leader $leader
+    set old [raft_field $leader node]
+    call_node $leader CONFIG SET flush-interval 3600000
+    wait_caught_up $nodes
+    process::signal STOP $node::pid($follower)
+    set writer [connect $leader]
+    resp::send $writer SET unsent x
+    wait_for_condition "the leader has what the follower has not" 5000 {[raft_field $leader last_index] > [raft_field $leader commit_index]}
+    kill9 $leader
+    rot [keys_file $leader] rotten-value-7
+    process::signal CONT $node::pid($follower)
+    launch $leader
+    set node::expected_end($leader) 1
+    wait_keys_back $leader $old
+    assert_equal [node_ask [leader_of $nodes] GET unsent] x
+    foreach name $nodes { assert_equal [node_ask $name GET canary7] rotten-value-7 }
+    assert_same_digest $nodes
+}
+
+test "keys that are lost where one of three is down: the log counts on, so that writes do" -timeout 90 {
+    set nodes [start_cluster 3 [small_log]]
+    set leader [leader_of $nodes]
+    lassign [others $nodes $leader] victim down
+    for {set i 0} {$i < 10} {incr i} { call_node $leader SET canary$i rotten-value-$i }
+    wait_compacted $victim $leader
+    set old [raft_field $victim node]
+    kill9 $down
+    stop $victim
+    rot [keys_file $victim] rotten-value-7
+    launch $victim
+    set node::expected_end($victim) 1
+    wait_keys_back $victim $old
+    assert_equal [node_ask $leader SET after x] OK
+    restart $down
+    wait_caught_up $nodes
+    assert_same_digest $nodes
 }
 
 test "the keys files of two of three are damaged: both make them anew from their logs, and stay who they are" -timeout 90 {
@@ -227,7 +313,7 @@ test "a damaged entry in the middle of the log ends the leader that reads it; th
     assert_same_digest $nodes
 }
 
-test "a leader whose keys file is rotten where a snapshot is made of it finds out, ends, and is repaired" -timeout 120 {
+test "a leader whose keys file is rotten where a snapshot is made of it finds out, ends, and gets its keys from the others" -timeout 120 {
     set nodes [start_cluster 3 {-log-segment 64kb -log-window 0 -flush-interval 200 -repair yes}]
     set leader [leader_of $nodes]
     set connection [connect $leader]
@@ -248,12 +334,10 @@ test "a leader whose keys file is rotten where a snapshot is made of it finds ou
     rot [keys_file $leader] rotten-value
     set node::expected_end($leader) 1
     restart $follower
-    wait_for_condition "$leader has ended" 20000 {![runs $leader]}
-    assert_equal $process::status($node::pid($leader)) "exit 75" [errors_of $leader]
+    wait_keys_back $leader $old
     assert_match [log_of $follower] "*snapshot at entry * refused: *damaged*"
     assert_match [log_of $leader] "*a follower refused a snapshot, and the keys file here: *keys-*.db: damaged: *"
-    restart $leader -nowait
-    wait_repaired $leader $nodes $old
+    wait_caught_up $nodes
     foreach name $nodes { assert_equal [node_ask $name GET a-first] rotten-value }
     assert_same_digest $nodes
 }

@@ -95,6 +95,7 @@ void Checker::on_write(const Node& node, const raft::Write& write) {
       violated(format("D4: node %" PRIu64 " appends %" PRIu64 " behind %" PRIu64 " in one write", node.id,
                       write.append[i].id.index, write.append[i - 1].id.index));
   coverage_.note(Reached::kInstalled, write.install.has_value());
+  coverage_.note(Reached::kKeptLog, write.install && write.install->keeps_log);
   coverage_.note(Reached::kTruncated, write.truncate_from.has_value());
   for (const Entry& entry : write.append) {
     Configuration configuration;
@@ -117,7 +118,7 @@ void Checker::note_entries(EntryId previous, const std::vector<Entry>& entries) 
 }
 
 void Checker::on_apply(const Node& node, const Entry& entry) {
-  if (node.switched || node.raft->installing())
+  if (node.switched || node.raft->installing() || node.raft->lacks_state())
     violated(format("D9: node %" PRIu64 " applies %" PRIu64 " before the snapshot was swapped in", node.id,
                     entry.id.index));
   if (entry.id.index != node.applied.size() + 1)
@@ -228,6 +229,7 @@ void Checker::check_leader(const std::map<NodeId, Node>&, const Node& node, Seen
   if (seen.leads == term) return;
   seen.leads = term;
   coverage_.note(Reached::kElected);
+  coverage_.note(Reached::kLedWithoutKeys, node.raft->lacks_state());
   const auto [known, is_new] = leaders_.insert({term, node.id});
   if (!is_new && known->second != node.id)
     violated(format("I1: nodes %" PRIu64 " and %" PRIu64 " lead term %" PRIu64, known->second, node.id, term));

@@ -11,11 +11,11 @@ namespace leto::raft_test {
 // dropped could have arrived, a cut way loses one, a node that dies was up.
 enum class Reached : uint8_t {
   kDropped, kDuplicated, kOvertaken, kLostInPartition, kLostOneWay, kLostAtDead, kUnreachable, kUnevenTicks,
-  kCrashed, kWritesLost, kUnansweredKept, kStalled, kStalledLeader, kLateLoad,
+  kCrashed, kWritesLost, kUnansweredKept, kKeysLost, kStalled, kStalledLeader, kLateLoad,
   kFaultsEnd,
   kHealed = kFaultsEnd, kRestarted, kStallOver, kElected, kHandedOver, kTruncated, kWriteRefused, kRead, kReadFailed,
   kTransfer, kAskedWhoLives, kLearner, kJoint, kCompacted, kSnapshotStarted, kSnapshotGivenUp, kSnapshotDiscarded,
-  kInstalled, kSwapped,
+  kInstalled, kSwapped, kKeptLog, kLedWithoutKeys,
   kEnd,
 };
 
@@ -42,6 +42,7 @@ inline constexpr std::array<Name, kReached> kReachedNames = {{
     {"crash", kUsual},
     {"crash with lost writes", kRare},
     {"crash that keeps unanswered writes", kRare},
+    {"keys lost", kUsual},
     {"stalled disk", kUsual},
     {"stalled disk of a leader", kRare},
     {"late load", kUsual},
@@ -64,6 +65,8 @@ inline constexpr std::array<Name, kReached> kReachedNames = {{
     {"snapshot discarded", kRarest},
     {"switch to a snapshot", kUsual},
     {"swapped in", kUsual},
+    {"switch to a snapshot beside the log", kUsual},
+    {"led without keys", kRare},
 }};
 
 class Coverage {

@@ -142,7 +142,7 @@ std::string describe(const raft::Write& write) {
   std::string text;
   if (write.hard_state)
     text += format(" term %" PRIu64 " vote %" PRIu64, write.hard_state->term, write.hard_state->voted_for);
-  if (write.install) text += " install " + text_of(write.install->last);
+  if (write.install) text += " install " + text_of(write.install->last) + (write.install->keeps_log ? " beside the log" : "");
   if (write.truncate_from) text += format(" truncate from %" PRIu64, *write.truncate_from);
   if (!write.append.empty()) text += " append " + text_of(write.append);
   return text;
@@ -206,8 +206,10 @@ void Cluster::start(NodeId id) {
   recovered.applied = node.applied_durable;
   recovered.lost_tail = node.lost_tail;
   recovered.founding = node.founding;
+  recovered.lacks_state = node.lacks_keys;
   // What was applied is what the log held, compacted or not.
-  node.applied.assign(node.disk.log.begin(), node.disk.log.begin() + static_cast<ptrdiff_t>(node.applied_durable));
+  const Index has = node.lacks_keys ? node.disk.base : node.applied_durable;
+  node.applied.assign(node.disk.log.begin(), node.disk.log.begin() + static_cast<ptrdiff_t>(has));
   node.log = node.disk.log;
   node.raft = std::make_unique<raft::Raft>(node.options, std::move(recovered));
   checker_.on_restart(node);
@@ -250,6 +252,12 @@ void Cluster::lose(NodeId id, Index first) {
   node.is_damaged = true;
   node.disk.log.resize(first - 1);
   node.applied_durable = std::min(node.applied_durable, first - 1);
+  start(id);
+}
+
+void Cluster::lose_keys(NodeId id) {
+  crash(id);
+  node(id).lacks_keys = true;
   start(id);
 }
 
@@ -414,7 +422,7 @@ void Cluster::store(Node& node, const raft::Write& write) {
   checker_.on_write(node, write);
   const auto text = [&] { return format("%" PRIu64 " writes", node.id) + describe(write); };
   write.install ? note(text()) : note_detail(text);
-  if (write.install) {
+  if (write.install && !write.install->keeps_log) {
     const Snapshot& snapshot = *node.keys_files.at(write.install->keys_generation);
     node.log = snapshot.entries;
     node.initial = snapshot.initial;

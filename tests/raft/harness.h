@@ -105,6 +105,7 @@ struct Node {
   std::deque<raft::Load> loads;
   std::map<uint64_t, Index> read_floors;  // Of contexts not yet answered: what was committed at arrival.
   bool lost_tail = false;
+  bool lacks_keys = false;            // Its keys are lost, its log is not; until a snapshot is there.
   bool is_damaged = false;            // Its disk lost synced entries.
   bool founding = false;
   uint64_t snapshots_made = 0;
@@ -162,6 +163,8 @@ class Cluster {
   void restart(NodeId id, size_t writes_kept = 0);
   // Outside the model: between two lives synced entries, from `first` on, vanish.
   void lose(NodeId id, Index first);
+  // Between two lives the keys are lost, and nothing else.
+  void lose_keys(NodeId id);
 
   // Network.
   std::deque<Message>& network() { return network_; }

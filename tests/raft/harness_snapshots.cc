@@ -41,6 +41,8 @@ void Cluster::compact(NodeId id, Index through) {
 // The sender -----------------------------------------------------------------------------------------------
 
 void Cluster::start_snapshot(Node& node, NodeId peer) {
+  // Its own keys were never written.
+  if (node.applied_durable == 0) return node.raft->snapshot_failed(peer);
   auto snapshot = std::make_shared<Snapshot>();
   snapshot->entries.assign(node.applied.begin(), node.applied.begin() + static_cast<ptrdiff_t>(node.applied_durable));
   snapshot->initial = node.initial;
@@ -152,9 +154,12 @@ void Cluster::install(NodeId id) {
 // The switch: one atomic change of the disk (D9).
 void Cluster::switch_keys(Node& node, const raft::SnapshotInstall& install) {
   const Snapshot& snapshot = *node.keys_files.at(install.keys_generation);
-  node.disk.log = snapshot.entries;
-  node.disk.base = snapshot.last.index;
-  node.disk.initial = snapshot.initial;
+  if (!install.keeps_log) {
+    node.disk.log = snapshot.entries;
+    node.disk.base = snapshot.last.index;
+    node.disk.initial = snapshot.initial;
+  }
+  node.lacks_keys = false;
   node.applied_durable = snapshot.last.index;
   node.switched = install.keys_generation;
 }

@@ -572,6 +572,15 @@ TEST_CASE("D17 a leader whose disk stalls hands over to a peer that has everythi
   CHECK(solo.sent().empty());
 }
 
+TEST_CASE("D17 a leader whose disk stalls does not hand over to one whose connection was lost just now") {
+  Solo solo;
+  solo.lead();
+  for (const NodeId peer : {2u, 3u}) solo.accept(peer, 1, 1);
+  solo.raft().peer_unreachable(2);
+  solo.raft().disk_stalled(true);
+  CHECK(solo.raft().transferring_to() == 3);
+}
+
 TEST_CASE("D17 a leader whose disk stalls steps down if nobody is caught up") {
   Solo solo;
   solo.lead();

@@ -138,9 +138,9 @@ class RandomRun {
     cluster_.sync(id, 1 + random_.below(3));
     Node& node = cluster_.node(id);
     const bool is_loading = node.switched || node.raft->installing();
-    if (!is_loading && random_.chance(1, 4))
+    if (!is_loading && !node.lacks_keys && random_.chance(1, 4))
       node.applied_durable = random_.between(node.applied_durable, node.applied.size());
-    if (!is_loading && compacts_ && random_.chance(1, 4))
+    if (!is_loading && !node.lacks_keys && compacts_ && random_.chance(1, 4))
       cluster_.compact(id, random_.between(node.raft->first_index() - 1, node.applied_durable));
     if (random_.chance(1, 2)) cluster_.install(id);
     if (random_.chance(1, 2)) cluster_.load_keys(id);
@@ -156,8 +156,27 @@ class RandomRun {
 
   void life_event(NodeId id) {
     Node& node = cluster_.node(id);
-    if (!cluster_.is_up(id)) return cluster_.start(id);
+    if (!cluster_.is_up(id)) {
+      if (may_lose_keys(id) && random_.chance(1, 3)) {
+        node.lacks_keys = true;
+        cluster_.checker().coverage().note(Reached::kKeysLost);
+      }
+      return cluster_.start(id);
+    }
     if (random_.below(6) < crashy_) cluster_.crash(id, random_.below(node.disk.queue.size() + 1));
+  }
+
+  // As long as one has lost its keys the others keep theirs; and another one has what is lost: a voter, and not just becoming one.
+  bool may_lose_keys(NodeId id) {
+    for (const NodeId each : cluster_.ids()) {
+      if (cluster_.node(each).lacks_keys) return false;
+    }
+    const Node& node = cluster_.node(id);
+    const Configuration newest =
+        configuration_at({.entries = node.disk.log, .initial = node.disk.initial}, node.disk.log.size()).configuration;
+    return node.applied_durable > 0 && std::any_of(newest.members.begin(), newest.members.end(), [id](const raft::Member& other) {
+             return other.node != id && (other.role == MemberRole::kVoter || other.role == MemberRole::kOutgoing);
+           });
   }
 
   void operator_event(NodeId id) {
@@ -222,7 +241,10 @@ class RandomRun {
       cluster_.sync(id, 1000);
     }
     const uint64_t timeout = 2 * uint64_t{cluster_.node(1).options.election_ticks};
-    cluster_.run(10 * timeout);
+    for (uint64_t i = 0; i < 10; ++i) {
+      cluster_.run(timeout);
+      flush_all();
+    }
     const NodeId leader = cluster_.leader();
     if (leader == 0) return complain("no leader after healing");
     // Whatever change was under way is finished by now.
@@ -232,6 +254,14 @@ class RandomRun {
     cluster_.read(leader, ++context_);
     cluster_.run(timeout);
     check_convergence(leader);
+  }
+
+  // As a node does that has nothing else to do: a snapshot is of what was flushed.
+  void flush_all() {
+    for (const NodeId id : cluster_.ids()) {
+      Node& node = cluster_.node(id);
+      if (!node.lacks_keys && !node.switched && !node.raft->installing()) node.applied_durable = node.applied.size();
+    }
   }
 
   void check_convergence(NodeId leader) {

@@ -30,6 +30,7 @@ Solo::Solo(SoloOptions options) : options_(std::move(options)) {
       {.entries = options_.log, .initial = options_.configuration, .base = options_.base});
   recovered.applied = options_.applied;
   recovered.lost_tail = options_.lost_tail;
+  recovered.lacks_state = options_.lacks_state;
   recovered.founding = options_.founding;
   // A seed whose first timeout is not over when the node becomes old enough to vote.
   for (options_.raft.seed = 1;; ++options_.raft.seed) {

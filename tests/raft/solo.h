@@ -19,6 +19,7 @@ struct SoloOptions {
   Index base = 0;          // Entries up to here are compacted.
   Index applied = 0;
   bool lost_tail = false;
+  bool lacks_state = false;
   bool founding = false;
   raft::Options raft = {};
   bool is_young = false;   // Not yet through its first election timeout.

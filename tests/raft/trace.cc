@@ -247,6 +247,10 @@ void Trace::add_disk_and_life() {
     cluster().lose(id, number(arguments));
     return std::string();
   };
+  commands_["lose-keys"] = [this](Arguments& arguments) {
+    cluster().lose_keys(number(arguments));
+    return std::string();
+  };
   commands_["lost-tail"] = [this](Arguments& arguments) {
     const NodeId id = number(arguments);
     cluster().node(id).lost_tail = true;

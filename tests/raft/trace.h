@@ -23,6 +23,7 @@
 //   disk A manual|auto                sync A [COUNT]    stall-disk A on|off
 //   restart A (what was queued is durable)   lose-unsynced A   crash A   start A   lost-tail A
 //   lose A INDEX                      it dies, entries from INDEX on are gone from its disk, it starts
+//   lose-keys A                       it dies, its keys are gone and its log is not, it starts
 //   compact A INDEX (its keys are flushed first)   chunk-bytes A SIZE   fail-snapshot A B
 //   keys A manual|auto                what A receives waits for `install A`, and the switch for `loaded A`
 //   install A   loaded A

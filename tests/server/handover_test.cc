@@ -65,6 +65,39 @@ TEST_CASE("TRANSFER without an id does not ask one whose connection was lost jus
   }
 }
 
+// Node 2 says that it has lost its keys, but not its log.
+void lose_keys_of_two(HandoverTest& it, raft::Index least) {
+  const raft::InstallSnapshotReply lost{.snapshot = 0, .answer = raft::SnapshotAnswer::kNeeds, .offset = 0, .match = least};
+  it.node->on_message({.from = 2, .to = 1, .term = it.node->raft().term(), .body = lost});
+  it.turn();
+}
+
+TEST_CASE("leadership is not handed to who has lost its keys") {
+  HandoverTest it;
+  lose_keys_of_two(it, 1);
+  it.send(it.session, {"TRANSFER", "id2"});
+  CHECK(it.take(it.session) == "-ERR id2 needs a snapshot first; it could not take over\r\n");
+  it.send(it.session, {"TRANSFER"});
+  it.turn();
+  CHECK(asked_to_lead(it) == 3);
+}
+
+TEST_CASE("who has lost its keys is sent a copy once what its log begins behind is flushed") {
+  HandoverTest it;
+  it.send(it.session, {"SET", "k", "v"});
+  it.peers.ticks(2);
+  const raft::Index written = it.node->raft().applied_index();
+  lose_keys_of_two(it, written);
+  CHECK(it.snapshots.copies.empty());
+  it.peers.ticks(2);
+  REQUIRE(it.keys.busy());
+  it.keys.finish(base::Status::ok());
+  it.turn();
+  CHECK(it.snapshots.copies.empty());
+  it.peers.ticks(ticks_in(10 * it.options.heartbeat_interval_ms));
+  CHECK(it.snapshots.copies.size() == 1);
+}
+
 TEST_CASE("TRANSFER says why not: nobody of that id, the leader itself, one that is not heard, nobody at all") {
   HandoverTest it;
   it.send(it.session, {"TRANSFER", "id7"});

@@ -105,6 +105,90 @@ TEST_CASE("a node that is shown to have lost what it acknowledged tells the lead
   CHECK(reply->acknowledged == 7);
 }
 
+// A follower whose log begins behind entry 3 and ends with 5, and whose keys, as of entry 4, are lost.
+NodeStart lacking_start() {
+  NodeStart start = NodeUnderTest::start_of(3);
+  start.recovered.base = {.term = 1, .index = 3};
+  start.recovered.last = {.term = 1, .index = 5};
+  start.recovered.terms = {{.first = 4, .term = 1}};
+  start.recovered.configurations.clear();
+  start.header.applied_index = 4;
+  start.has_keys = true;
+  start.lacks_keys = true;
+  return start;
+}
+
+bool asks_for_snapshot(NodeUnderTest& test) {
+  bool asks = false;
+  for (const raft::Message& message : std::exchange(test.network.sent, {})) {
+    const auto* reply = std::get_if<raft::InstallSnapshotReply>(&message.body);
+    asks = asks || (reply != nullptr && reply->answer == raft::SnapshotAnswer::kNeeds && reply->snapshot == 0);
+  }
+  return asks;
+}
+
+TEST_CASE("a node whose keys are lost serves and flushes nothing, asks for a snapshot, and goes on from it and its log") {
+  NodeStart start = lacking_start();
+  LoadedKeys sent = loaded_keys(start);
+  NodeUnderTest test(std::move(start));
+  const auto append = [&test](raft::Index commit) {
+    test.node->on_message({.from = 2, .to = 1, .term = 2,
+                           .body = raft::AppendEntries{.previous = {.term = 1, .index = 5}, .leader_commit = commit, .entries = {}}});
+    test.finish_all_disk();
+  };
+  append(4);
+  CHECK(asks_for_snapshot(test));
+  CHECK(test.keys.load_done == nullptr);
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"GET", "k"});
+  CHECK(test.take(session) == "-LOADING Leto is loading the dataset in memory\r\n");
+  test.ticks(1000);
+  CHECK(test.keys.flushes == 0);
+  for (const auto& compaction : test.disk.compactions) CHECK(compaction.drop.through == 3);
+  append(5);
+  const raft::InstallSnapshot chunk{.snapshot = 7, .last = {.term = 1, .index = 4}, .size = 4, .checksum = 9, .offset = 0,
+                                    .cluster_time_ms = 1, .data = std::make_shared<const std::string>("keys")};
+  test.node->on_message({.from = 2, .to = 1, .term = 2, .body = chunk});
+  test.finish_all_disk();
+  for (int step = 0; step < 2; ++step) {
+    REQUIRE(test.snapshots.step_done != nullptr);
+    test.snapshots.finish_step();
+    test.finish_all_disk();
+  }
+  REQUIRE(test.snapshots.finish_done != nullptr);
+  std::exchange(test.snapshots.finish_done, nullptr)(std::move(sent));
+  test.turn();
+  REQUIRE(test.disk.in_flight.size() == 1);
+  REQUIRE(test.disk.in_flight[0].install.has_value());
+  CHECK(test.disk.in_flight[0].install->keeps_log);
+  test.finish_disk();
+  CHECK(test.keys.switches == std::vector<uint64_t>{2});
+  test.keys.finish_switch({});
+  test.finish_all_disk();
+  CHECK_FALSE(test.node->loading());
+  test.network.sent.clear();
+  append(5);
+  CHECK_FALSE(asks_for_snapshot(test));
+  CHECK(test.node->raft().last().index == 5);
+  test.send(session, {"READONLY"});
+  test.send(session, {"GET", "k"});
+  CHECK(test.take(session) == "+OK\r\n$5\r\nthere\r\n");
+}
+
+TEST_CASE("a node whose keys are lost says now and then what it waits for, and ends at once") {
+  NodeUnderTest test(lacking_start());
+  std::string said;
+  base::set_log_sink([&said](base::LogLevel, std::string_view text) { said += std::string(text) + "\n"; });
+  test.ticks(ticks_in(70000));
+  base::set_log_sink(nullptr);
+  CHECK(said.find("keys: lost here, and no snapshot has come for a minute: nobody leads") != std::string::npos);
+  bool done = false;
+  test.node->begin_shutdown([&done] { done = true; });
+  test.turn();
+  CHECK(done);
+  CHECK(test.keys.flushes == 0);
+}
+
 TEST_CASE("keys that cannot be loaded end the node, with the reason") {
   NodeUnderTest test(loading_start(1));
   std::string said;

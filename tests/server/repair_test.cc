@@ -354,6 +354,103 @@ TEST_CASE("keys that are damaged are made anew by a node alone whose log has eve
   CHECK_FALSE(has(survivor, "damaged"));
 }
 
+// Of a directory whose log does not begin with the first entry.
+void mark_keys_damaged(const Survivor& survivor) {
+  const std::string sentence = survivor.path + "/keys-2.db: damaged: key \"key\" of database 0 has a wrong checksum";
+  REQUIRE(mark_damaged(survivor.path, sentence).is_ok());
+}
+
+void lose_keys(const Survivor& survivor) {
+  survivor.rot("keys-2.db", "precious");
+  mark_keys_damaged(survivor);
+}
+
+TEST_CASE("keys that are damaged beside a log that does not have everything are waited for, and the node is who it was") {
+  Survivor survivor;
+  survivor.make_compacted();
+  lose_keys(survivor);
+  // Also when it is started again before it has them.
+  for (int start = 0; start < 2; ++start) {
+    base::Result<OpenedDirectory> opened = survivor.open();
+    REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+    const NodeStart& found = opened.value().start;
+    CHECK(found.lacks_keys);
+    CHECK(found.identity.node == survivor.before.node);
+    CHECK(found.recovered.base.index == 3);
+    CHECK(found.recovered.last.index == 5);
+    CHECK(found.recovered.hard_state.voted_for == survivor.before.node);
+    CHECK(found.witness.index == 4);
+    CHECK(configurations_known(found).front().configuration.members.size() == 3);
+    CHECK_FALSE(opened.value().joins);
+  }
+  CHECK(has(survivor, "keys-2.db"));
+  CHECK_FALSE(has(survivor, "damaged"));
+  CHECK_FALSE(has(survivor, "rejoin"));
+}
+
+TEST_CASE("the keys that a snapshot brought are not lost, and the note about those before it goes") {
+  Survivor survivor;
+  survivor.make_compacted();
+  lose_keys(survivor);
+  {
+    OpenedDirectory opened = std::move(survivor.open().value());
+    const std::unique_ptr<storage::KeyStore> keys = std::move(make_keys(survivor.path, 3).value());
+    keyspace::Keyspace keyspace;
+    keyspace.set(0, "key", {.value = keyspace::make_string("sent"), .version = {.index = 3, .position = 0}});
+    keyspace::StateHeader header = opened.start.header;
+    header.applied_index = 4;
+    header.digest = keyspace.digest();
+    REQUIRE(keys->flush(keyspace.freeze(header), {.index = 4, .term = kTerm}).is_ok());
+    REQUIRE(keys->close().is_ok());
+    storage::LogWrite write;
+    write.install = {.last = {.term = kTerm, .index = 4}, .keys_generation = 3, .keeps_log = true};
+    REQUIRE(opened.log->write({write}) == storage::WriteResult::kDurable);
+    DataDirectory::close(opened);
+  }
+  const OpenedDirectory opened = survivor.visit();
+  CHECK_FALSE(opened.start.lacks_keys);
+  CHECK(opened.start.has_keys);
+  CHECK(opened.start.recovered.last.index == 5);
+  CHECK_FALSE(has(survivor, "keys-lost"));
+  CHECK_FALSE(has(survivor, "keys-2.db"));
+}
+
+TEST_CASE("where keys that are damaged could not come by a snapshot they are not waited for") {
+  Survivor survivor;
+  survivor.make_compacted();
+  SUBCASE("a second time") {
+    lose_keys(survivor);
+    REQUIRE(survivor.open().value().start.lacks_keys);
+    mark_keys_damaged(survivor);
+  }
+  SUBCASE("the header is damaged: who the members are is not known") { survivor.rot("keys-2.db", "configuration_index"); }
+  SUBCASE("the file is gone") {
+    std::filesystem::remove(survivor.path + "/keys-2.db");
+    std::filesystem::remove(survivor.path + "/keys-2.db-wal");
+  }
+  SUBCASE("the log lost its tail, too") {
+    OpenedDirectory opened = std::move(survivor.open().value());
+    REQUIRE(opened.keys->write_witness({.index = 6, .term = kTerm}).is_ok());
+    DataDirectory::close(opened);
+    opened = {};
+    lose_keys(survivor);
+  }
+  base::Result<OpenedDirectory> opened = survivor.open();
+  REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+  CHECK_FALSE(opened.value().start.lacks_keys);
+  CHECK(opened.value().joins);
+  CHECK(opened.value().start.identity.node != survivor.before.node);
+  CHECK_FALSE(has(survivor, "keys-lost"));
+}
+
+TEST_CASE("a node alone waits for no snapshot: it is refused, and --recover goes on with what there is") {
+  Survivor survivor;
+  survivor.make_compacted();
+  REQUIRE(survivor.recover().is_ok());
+  lose_keys(survivor);
+  check_refused(survivor, "no other node has its data");
+}
+
 TEST_CASE("however often keys are made anew, of the damaged ones the last three are kept") {
   Survivor survivor;
   survivor.make();

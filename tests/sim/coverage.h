@@ -28,7 +28,7 @@ enum class Reached : uint8_t {
   // What came of them.
   kRemoved, kReplaced, kAddedBack, kPromoted, kTransferred,
   // Outside the model; see damage.h.
-  kLyingSync, kLostWrite, kMisdirected, kTornBlock, kRotLogTail, kRotLogMiddle, kRotHardState, kRotPage, kRotKeys,
+  kLyingSync, kLostWrite, kMisdirected, kTornBlock, kRotLogTail, kRotLogMiddle, kRotHardState, kRotPage, kRotKeys, kLostKeys,
   kRotSnapshot, kOldBackup, kOldLog, kClonedDirectory, kRunsTwice,
   // After the healing; see steady.h.
   kShaken, kShakenByRemoved, kQuorumParted, kFaultsEnd,

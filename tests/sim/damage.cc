@@ -38,6 +38,7 @@ const Damage::Kind Damage::kKinds[] = {
     {Reached::kRotSnapshot, &Damage::rot_snapshot},
     {Reached::kRotLogTail, &Damage::rot_log_tail},
     {Reached::kRotKeys, &Damage::rot_keys},
+    {Reached::kLostKeys, &Damage::lose_keys},
     {Reached::kLostWrite, &Damage::lose_write},
     {Reached::kRotLogMiddle, &Damage::rot_log_middle},
     {Reached::kOldBackup, &Damage::restore_backup},
@@ -122,8 +123,10 @@ bool Damage::has_started_since() const {
 void Damage::settle() {
   const Microseconds now = world_.scheduler.now();
   if (!victim_->suspect) {
+    // Who lost but its keys stays who it is.
+    if (victim_->keys_lost != 0) return;
     next_at_ = now + kPauseLow;
-    operators_.replace(*fault_, *victim_);
+    if (fault_->name != Reached::kLostKeys) operators_.replace(*fault_, *victim_);
     victim_ = nullptr;
     return;
   }
@@ -206,6 +209,17 @@ bool Damage::rot_page() { return rot(kLog, 0, victim_->disk.contents(kLog).size(
 bool Damage::rot_keys() {
   const std::string path = keys_of(victim_->disk);
   return !path.empty() && rot(path, 0, victim_->disk.contents(path).size());
+}
+
+// Beside a log that is sound and does not have everything: a snapshot of the leader's is to bring them back.
+bool Damage::lose_keys() {
+  if (!victim_->ready() || victim_->flushed == 0 || victim_->process()->node().loading()) return false;
+  victim_->keys_lost = victim_->process()->node().identity().keys_generation;
+  victim_->suspect = false;
+  victim_->die(Death::kKill);
+  world_.faults.tell(*fault_, victim_->number, reached_name(Reached::kLostKeys));
+  world_.coverage.note(Reached::kLostKeys);
+  return true;
 }
 
 // Half of a sector is another's.

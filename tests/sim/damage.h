@@ -62,6 +62,7 @@ class Damage {
   bool rot_hard_state();
   bool rot_page();
   bool rot_keys();
+  bool lose_keys();
   bool rot_snapshot();
   bool restore_backup();
   bool restore_log();

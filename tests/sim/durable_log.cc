@@ -23,7 +23,8 @@ void DurableLog::compact(raft::EntryId base) {
 void DurableLog::apply(const std::vector<storage::LogWrite>& writes) {
   for (const storage::LogWrite& write : writes) {
     if (write.hard_state) hard_state_ = *write.hard_state;
-    if (write.install) {
+    if (write.install) keys_generation_ = write.install->keys_generation;
+    if (write.install && !write.install->keeps_log) {
       base_ = write.install->last;
       entries_.clear();
     }

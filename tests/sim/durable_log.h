@@ -42,11 +42,14 @@ class DurableLog {
   // Nothing if it begins behind that already.
   void compact(raft::EntryId base);
   void append(const DurableEntry& entry) { entries_.push_back(entry); }
+  // Which keys file it says to be current.
+  void set_keys_generation(uint64_t generation) { keys_generation_ = generation; }
   bool operator==(const DurableLog&) const = default;
 
  private:
   raft::HardState hard_state_;
   raft::EntryId base_;
+  uint64_t keys_generation_ = 1;
   std::vector<DurableEntry> entries_;   // Behind the base.
 };
 

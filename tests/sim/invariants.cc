@@ -345,6 +345,7 @@ void Invariants::on_log_durable(Machine& machine, const std::vector<storage::Log
     if (write.install) {
       written[write.install->last.index] = write.install->last.term;
       machine.flushed = std::max(machine.flushed, write.install->last.index);
+      machine.keys_lost = 0;
       seen_[machine.number].installed = write.install->last.index;
     }
     for (const raft::Entry& entry : write.append) {

@@ -180,6 +180,7 @@ void Machine::begin_anew() {
   durable.clear();
   unfinished.clear();
   flushed = 0;
+  keys_lost = 0;
   node_ = random.next() | 1;
   world_.trace.text(number, "has an empty disk");
   found("", {.members = {member()}});

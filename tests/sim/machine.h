@@ -172,6 +172,7 @@ class Machine {
   storage::TestDisk disk;
   DurableLog durable;
   raft::Index flushed = 0;   // What the current keys file has durably.
+  uint64_t keys_lost = 0;    // The generation of its keys file that is lost, until a snapshot has taken its place.
   // A write that was handed to the store and never came back: it may be there after a restart, or not.
   std::vector<storage::LogWrite> unfinished;
   server::Options options;

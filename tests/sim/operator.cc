@@ -94,7 +94,7 @@ bool Operator::has_lost_one() const {
 
 bool Operator::has_suspect() const {
   return std::any_of(cluster_.machines().begin(), cluster_.machines().end(),
-                     [](const auto& each) { return each->suspect || each->runs_copy; });
+                     [](const auto& each) { return each->suspect || each->runs_copy || each->keys_lost != 0; });
 }
 
 bool Operator::may_lose_one() const {

@@ -175,6 +175,7 @@ void Process::check_recovered() {
   DurableLog found;
   found.begin_at(recovered.base);
   found.set_hard_state(recovered.hard_state);
+  found.set_keys_generation(identity_.keys_generation);
   while (found.last() < recovered.last.index) {
     base::Result<std::vector<raft::Entry>> entries = log_store_->read(found.last() + 1, recovered.last.index, 1 << 20);
     if (!entries.is_ok() || entries.value().empty()) {
@@ -215,6 +216,7 @@ server::NodeStart Process::found_there() const {
           .header = header,
           .witness = key_store_->witness(),
           .has_keys = header.applied_index > 0,
+          .lacks_keys = header.applied_index > 0 && machine_.keys_lost == identity_.keys_generation,
           .founding = false,
           .seed = 1,
           .semantics_supported = semantics_supported_};
@@ -224,6 +226,11 @@ void Process::make_node() {
   log_disk_ = std::make_unique<SimLogDisk>(machine_, *log_store_);
   server::NodeStart start = found_there();
   start.seed = machine_.random.next();
+  if (start.lacks_keys) {
+    machine_.flushed = start.recovered.base.index;
+  } else {
+    machine_.keys_lost = 0;   // A switch that nobody heard of was durable.
+  }
   keys_disk_ = std::make_unique<SimKeysDisk>(machine_, keys_jobs_, std::move(key_store_));
   snapshot_disk_ = std::make_unique<SimSnapshotDisk>(machine_, leaving_jobs_, coming_jobs_);
   const server::Environment environment{.log_disk = *log_disk_, .keys_disk = *keys_disk_, .snapshot_disk = *snapshot_disk_,
@@ -390,6 +397,7 @@ base::Status Process::adopt(const storage::Identity& by) {
   if (!status.is_ok()) return status;
   // As the real one, it goes on as another node; here by another process, which is simpler and no less.
   machine_.durable.clear();
+  machine_.durable.set_keys_generation(identity.keys_generation);
   machine_.unfinished.clear();
   machine_.world().coverage.note(Reached::kJoined);
   machine_.die(Death::kKill);

@@ -29,9 +29,9 @@ struct Model {
   void carry_out(const std::vector<LogWrite>& writes) {
     for (const LogWrite& write : writes) {
       if (write.hard_state) hard_state = *write.hard_state;
-      if (write.install) {
+      if (write.install) keys_generation = write.install->keys_generation;
+      if (write.install && !write.install->keeps_log) {
         base = write.install->last;
-        keys_generation = write.install->keys_generation;
         log.clear();
       }
       if (write.truncate_from && *write.truncate_from <= last().index) {
@@ -139,10 +139,12 @@ std::vector<Job> workload() {
   compaction.compact_through = 17;
   compaction.base = 16;
   jobs.push_back(compaction);
-  jobs.push_back({append(5, 7)});
+  LogWrite beside;
+  beside.install = LogInstall{.last = {.term = 4, .index = 17}, .keys_generation = 2, .keeps_log = true};
+  jobs.push_back({beside, append(5, 7)});
   LogWrite installed;
   installed.hard_state = raft::HardState{.term = 6, .voted_for = 0};
-  installed.install = LogInstall{.last = {.term = 5, .index = 40}, .keys_generation = 2};
+  installed.install = LogInstall{.last = {.term = 5, .index = 40}, .keys_generation = 3};
   jobs.push_back({installed});
   last = 40;
   jobs.push_back({append(5, 3), append(6, 1)});

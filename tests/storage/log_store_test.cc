@@ -570,6 +570,27 @@ TEST_CASE("a compaction that meets a full disk has dropped nothing") {
   CHECK(store->compact(20).value().index == 16);
 }
 
+TEST_CASE("a snapshot beside the log changes nothing but which keys file is current") {
+  TestDisk disk("log_beside");
+  {
+    const auto store = open_log(small_log(disk));
+    REQUIRE(store->set_identity(kIdentity).is_ok());
+    must_write(*store, {append(run(1, 1, 20))});
+    LogWrite install;
+    install.install = LogInstall{.last = {.term = 1, .index = 12}, .keys_generation = 8, .keeps_log = true};
+    must_write(*store, {append(run(1, 21, 22)), install, append(run(2, 23, 24))});
+    CHECK(store->identity()->keys_generation == 8);
+    CHECK(store->counters().base.index == 0);
+    REQUIRE(store->close().is_ok());
+  }
+  const auto store = open_log(small_log(disk));
+  CHECK(store->identity()->keys_generation == 8);
+  CHECK(store->recovered().base.index == 0);
+  CHECK(store->recovered().last == raft::EntryId{.term = 2, .index = 24});
+  CHECK(text_of(*store, 1, 1) == "1.1=value 1 ");
+  CHECK(text_of(*store, 22, 23) == "1.22=value 22 2.23=value 23 ");
+}
+
 TEST_CASE("a snapshot takes the log's place together with the keys generation") {
   TestDisk disk("log_install");
   {
