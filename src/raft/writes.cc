@@ -105,7 +105,8 @@ void WriteQueue::complete(WriteSeq seq, std::vector<Message>& released) {
 
 void WriteQueue::assert_atomic(const Write& write) const {
   LETO_ASSERT(!write.install || !write.truncate_from, "D9: a truncation in the write that installs a snapshot");
-  LETO_ASSERT(!write.install || write.append.empty() ||
+  const bool begins_log = write.install && !write.install->keeps_log;
+  LETO_ASSERT(!begins_log || write.append.empty() ||
                   write.append.front().id.index == write.install->last.index + 1,
               base::format("D9: an append at %" PRIu64 " behind a snapshot at %" PRIu64,
                            write.append.front().id.index, write.install->last.index));

@@ -113,6 +113,21 @@ TEST_CASE("D9: a snapshot that the log reaches keeps what lies behind it") {
   CHECK_FALSE(solo.last_sent<InstallSnapshotReply>().has_value());
 }
 
+TEST_CASE("D9: what is appended in the turn of a switch beside the log is one write with it") {
+  Solo solo(without_state());
+  solo.append({2, 1}, {.term = 1, .index = 10}, {}, 9);
+  REQUIRE(solo.raft().install_snapshot(install_at(6)));
+  solo.append({2, 1}, {.term = 1, .index = 10}, {make_entry(1, 11, "a")}, 9);
+  REQUIRE(solo.writes().size() == 1);
+  CHECK(solo.writes()[0].install->keeps_log);
+  REQUIRE(solo.writes()[0].append.size() == 1);
+  CHECK(solo.writes()[0].append[0].id.index == 11);
+  CHECK(solo.raft().durable_index() == 10);
+  solo.sync();
+  solo.loaded();
+  CHECK(solo.last_sent<raft::AppendEntriesReply>()->match == 11);
+}
+
 TEST_CASE("D9: a snapshot at the log's base, and one beyond its end, will do as well") {
   Solo at_base(without_state());
   REQUIRE(at_base.install(install_at(4)));
