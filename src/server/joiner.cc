@@ -42,6 +42,10 @@ Joiner::Joiner(Loop& loop, const Options& options, Wish wish, Hooks hooks)
 
 Joiner::~Joiner() = default;
 
+uint64_t Joiner::answer_timeout_ms(const Options& options) {
+  return std::max(kAnswerTimeoutMsMin, options.request_timeout_ms + kAnswerSlackMs);
+}
+
 void Joiner::attempt() {
   timer_.stop();
   dial(loop_, target_, kConnectTimeoutMs);
@@ -69,7 +73,7 @@ std::string Joiner::request(Step step) const {
 void Joiner::send(Step step) {
   step_ = step;
   answer_.clear();
-  timer_.start(kAnswerTimeoutMs, [this] { on_failure("no answer"); });
+  timer_.start(answer_timeout_ms(options_), [this] { on_failure("no answer"); });
   say(request(step));
 }
 

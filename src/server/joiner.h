@@ -20,7 +20,8 @@ namespace leto::server {
 class Joiner final : private Caller {
  public:
   static constexpr uint64_t kConnectTimeoutMs = 2000;
-  static constexpr uint64_t kAnswerTimeoutMs = 10000;   // Of JOIN: until the change is committed.
+  static constexpr uint64_t kAnswerTimeoutMsMin = 10000;   // Of JOIN: until the change is committed.
+  static constexpr uint64_t kAnswerSlackMs = 1000;
   static constexpr uint64_t kRetryMsMin = 1000;
   static constexpr uint64_t kRetryMsMax = 5000;
   static constexpr size_t kAnswerBytesMax = 64 << 10;
@@ -29,6 +30,10 @@ class Joiner final : private Caller {
   // Who died is missed, and so replaced, after two. Whose id is that of a live node for so many, without another answer
   // between, is a copy of it: it would wait for the day on which the other one is away.
   static constexpr uint64_t kGiveUpElections = 10;
+
+  // For how long the answer to JOIN is awaited. Who has no leader says so after its request-timeout, which is taken to be this
+  // node's.
+  static uint64_t answer_timeout_ms(const Options& options);
 
   struct Wish {
     storage::Identity identity;

@@ -140,6 +140,14 @@ TEST_CASE("whatever goes wrong is told in one line, and tried again") {
   }
 }
 
+TEST_CASE("who has no leader is given the time to say so") {
+  Options options;
+  options.request_timeout_ms = 5000;
+  CHECK(Joiner::answer_timeout_ms(options) == Joiner::kAnswerTimeoutMsMin);
+  options.request_timeout_ms = 30000;
+  CHECK(Joiner::answer_timeout_ms(options) > 30000);
+}
+
 TEST_CASE("a follower that knows no leader is asked again later") {
   JoinerUnderTest it;
   it.node.answers = {"-not leader\r\n", "*5\r\n$5\r\nslave\r\n$0\r\n\r\n:0\r\n$7\r\nconnect\r\n:12\r\n", "+OK\r\n"};
