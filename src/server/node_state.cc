@@ -21,6 +21,8 @@ void Node::wait_for_keys() {
   loading_ = true;
   keys_asked_us_ = environment_.clock.monotonic_us();
   flusher_->hold(true);
+  LETO_LOG(kWarning, "%s has lost its keys, not its log: it votes and appends on, and serves again once a leader has sent it a "
+           "snapshot", identity_.id.c_str());
 }
 
 // Now and then, with what it depends on.

@@ -50,16 +50,21 @@ struct Survivor {
   std::vector<raft::Entry> behind;          // Consecutive entries behind the keys' applied one, as far as they can be read.
   bool keeps_old = false;                   // The log's entries that the keys have are all sound, too.
   std::string loss;                         // Why no more entries, if there were more.
+  uint64_t damaged_generation = 0;          // Of the keys file that `keys` was made of, or instead of; 0: it is sound.
+  uint64_t keys_lost = 0;                   // So often something of it could not be read,
+  std::string first_lost;                   // first this.
 };
 
 // All that a start would need of the keys file: a cluster that cannot be started is not worth the old one.
 Status check_keys(const Survivor& survivor) {
-  const raft::EntryId at{.term = survivor.header.applied_term, .index = survivor.header.applied_index};
-  Status status;
-  if (survivor.log) status = storage::check_beginning(survivor.keys->path(), survivor.recovered, at);
-  if (!status.is_ok()) return status;
   keyspace::Keyspace keys;
   return storage::load_keyspace(*survivor.keys, keys);
+}
+
+Status check_beginning(const Survivor& survivor) {
+  if (!survivor.log) return {};
+  const raft::EntryId at{.term = survivor.header.applied_term, .index = survivor.header.applied_index};
+  return storage::check_beginning(survivor.keys->path(), survivor.recovered, at);
 }
 
 // A copy of keys says whose cluster they are, not which node's: all nodes have the same.
@@ -113,16 +118,6 @@ Status open_log(Survivor& survivor) {
   return {};
 }
 
-Status open_keys(Survivor& survivor) {
-  Result<std::unique_ptr<storage::KeyStore>> keys = storage::KeyStore::open(
-      {.directory = survivor.lock.path(), .vfs = "", .generation = survivor.identity.keys_generation});
-  if (!keys.is_ok()) return keys.take_status();
-  survivor.keys = std::move(keys.value());
-  survivor.header = survivor.keys->header();
-  if (Status status = check_semantics(survivor.lock.path(), survivor.header.semantics_level); !status.is_ok()) return status;
-  return check_keys(survivor);
-}
-
 // Entries [from, last], or those before the first that cannot be read: one by one, as a damaged one costs all that are
 // read with it.
 Status read_entries(storage::LogStore& log, raft::Index from, raft::Index last, std::vector<raft::Entry>& entries) {
@@ -143,6 +138,64 @@ bool is_sound_up_to(Survivor& survivor, raft::Index applied) {
     if (!read_entries(*survivor.log, next, next, entry).is_ok()) return false;
   }
   return true;
+}
+
+// In a folder of its own, and whole, before it is there for anybody.
+Status write_keys(const std::string& directory, uint64_t generation, const keyspace::Cut& cut, const storage::Witness& witness) {
+  const std::string folder = directory + "/" + kMadeIn, made = storage::keys_path(folder, generation);
+  if (Status status = storage::make_folder(folder); !status.is_ok()) return status;
+  // What an attempt that was cut off left.
+  if (Status status = storage::remove_database("", made); !status.is_ok()) return status;
+  Result<std::unique_ptr<storage::KeyStore>> keys =
+      storage::KeyStore::open({.directory = folder, .vfs = "", .generation = generation});
+  if (!keys.is_ok()) return keys.take_status();
+  if (Status status = keys.value()->flush(cut, witness); !status.is_ok()) return status;
+  if (Status status = keys.value()->close(); !status.is_ok()) return status;
+  keys.value().reset();
+  return storage::bring_keys(directory, kMadeIn, generation);
+}
+
+// If the log has every entry since the first nothing of them is needed.
+Status read_keys_that_are_left(Survivor& survivor, keyspace::Keyspace& keys, keyspace::StateHeader& header) {
+  if (survivor.log && survivor.recovered.base.index == 0 && is_sound_up_to(survivor, survivor.header.applied_index)) return {};
+  header = survivor.header;
+  keys.name_spaces(header.databases);
+  Status status = storage::salvage_keys(
+      survivor.lock.path(), survivor.identity.keys_generation,
+      [&keys](uint32_t database, std::string_view key, keyspace::Item item) { keys.set(database, key, std::move(item)); },
+      [&survivor](const std::string& sentence) {
+        if (survivor.keys_lost++ == 0) survivor.first_lost = sentence;
+      });
+  header.digest = keys.digest();
+  return status;
+}
+
+Status open_keys_file(Survivor& survivor) {
+  Result<std::unique_ptr<storage::KeyStore>> keys = storage::KeyStore::open(
+      {.directory = survivor.lock.path(), .vfs = "", .generation = survivor.identity.keys_generation});
+  if (!keys.is_ok()) return keys.take_status();
+  survivor.keys = std::move(keys.value());
+  survivor.header = survivor.keys->header();
+  return {};
+}
+
+// What is left of damaged keys goes into a file of the next generation.
+Status salvage_keys(Survivor& survivor) {
+  keyspace::Keyspace keys;
+  keyspace::StateHeader header;
+  if (Status status = read_keys_that_are_left(survivor, keys, header); !status.is_ok()) return status;
+  const storage::Witness witness = survivor.keys->witness();
+  survivor.damaged_generation = survivor.identity.keys_generation++;
+  Status status = write_keys(survivor.lock.path(), survivor.identity.keys_generation, keys.freeze(header), witness);
+  return status.is_ok() ? open_keys_file(survivor) : std::move(status);
+}
+
+Status open_keys(Survivor& survivor) {
+  if (Status status = open_keys_file(survivor); !status.is_ok()) return status;
+  if (Status status = check_semantics(survivor.lock.path(), survivor.header.semantics_level); !status.is_ok()) return status;
+  if (Status status = check_beginning(survivor); !status.is_ok()) return status;
+  Status status = check_keys(survivor);
+  return !status.is_ok() && storage::is_damage(status.text()) ? salvage_keys(survivor) : std::move(status);
 }
 
 void read_behind_keys(Survivor& survivor) {
@@ -284,6 +337,19 @@ Status write_new_cluster(Survivor& survivor, raft::EntryId& last) {
   return status;
 }
 
+// The damaged keys file is of no use any more, but for who wants to look at it.
+Status put_keys_aside(const Survivor& survivor, std::string& report) {
+  if (survivor.damaged_generation == 0) return {};
+  const std::string& path = survivor.lock.path();
+  const std::string folder = storage::next_folder(path, static_cast<uint64_t>(std::time(nullptr)));
+  if (Status status = storage::move_keys_file(path, folder, survivor.damaged_generation); !status.is_ok()) return status;
+  report += base::format("Its keys file was damaged, and is in %s/%s now. ", path.c_str(), folder.c_str());
+  report += survivor.keys_lost == 0 ? "All keys are made anew from the log.\n"
+                                    : base::format("Lost are the keys that could not be read, in %llu places: %s.\n",
+                                                   Number{survivor.keys_lost}, survivor.first_lost.c_str());
+  return {};
+}
+
 }  // namespace
 
 Status recover_as_new_cluster(const std::string& directory, std::string& report) {
@@ -303,7 +369,7 @@ Status recover_as_new_cluster(const std::string& directory, std::string& report)
       "Start it as before, but without -join; the others join it with -join and empty directories.\n",
       survivor.identity.id.c_str(), Number{last.index}, Number{survivor.header.applied_index});
   if (!survivor.loss.empty()) report += "Entries behind " + std::to_string(last.index) + " are lost: " + survivor.loss + ".\n";
-  return {};
+  return put_keys_aside(survivor, report);
 }
 
 Status look_at_survivor(const std::string& directory, std::string& report) {

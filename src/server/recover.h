@@ -9,7 +9,8 @@
 namespace leto::server {
 
 // Makes the node of `directory` the only member of a new cluster, with everything its log and its keys file hold:
-// also entries that were not committed. Writes that only the others had are lost. Of a backup, which has a keys file alone,
+// also entries that were not committed. Writes that only the others had are lost, and keys that are damaged, unless the log has
+// everything. Of a backup, which has a keys file alone,
 // the node is the first voter, by id. The nodes of the old cluster cannot speak with the new one; they join it with empty
 // directories. What was done is in `report`.
 // An error leaves the directory as it was, or such that the same may be done again.

@@ -191,10 +191,7 @@ bool may_wait_for_keys(const std::string& directory, const Salvage& found) {
 Status wait_for_keys(const std::string& directory, const Salvage& found, const std::string& damage) {
   LETO_LOG(kWarning, "%s", damage.c_str());
   if (Status status = note_lost_keys(directory, found.identity->keys_generation); !status.is_ok()) return status;
-  if (Status status = storage::remove_note(mark_path(directory)); !status.is_ok()) return status;
-  LETO_LOG(kWarning, "%s has lost its keys, not its log: it votes and appends on, and serves again once a leader has sent it a "
-           "snapshot", found.identity->id.c_str());
-  return {};
+  return storage::remove_note(mark_path(directory));
 }
 
 // A mark may be about a disk that answers rightly again.

@@ -133,11 +133,32 @@ base::Status move_databases(const std::string& directory, const std::string& fol
   return sync_both(to, directory);
 }
 
+base::Status move_keys_file(const std::string& directory, const std::string& folder, uint64_t generation) {
+  const std::string to = directory + "/" + folder, file = "keys-" + std::to_string(generation) + ".db";
+  if (base::Status status = make_folder(to); !status.is_ok()) return status;
+  for (const std::string& name : names_in(directory)) {
+    if (name != file && !name.starts_with(file + "-")) continue;
+    const std::string from = directory + "/" + name;
+    if (rename(from.c_str(), (to + "/" + name).c_str()) != 0) return failed("move aside", from);
+  }
+  return sync_both(to, directory);
+}
+
 base::Status bring_log(const std::string& directory, const std::string& folder) {
   const std::string from = directory + "/" + folder;
   for (const char* name : {"/raft.db-wal", "/raft.db"}) {
     if (rename((from + name).c_str(), (directory + name).c_str()) != 0 && errno != ENOENT) return failed("move", from + name);
   }
+  if (base::Status status = sync_both(from, directory); !status.is_ok()) return status;
+  rmdir(from.c_str());
+  return {};
+}
+
+base::Status bring_keys(const std::string& directory, const std::string& folder, uint64_t generation) {
+  const std::string from = directory + "/" + folder, name = "/keys-" + std::to_string(generation) + ".db";
+  if (rename((from + name).c_str(), (directory + name).c_str()) != 0) return failed("move", from + name);
+  // Of a database that is closed they hold nothing.
+  for (const char* other : {"-wal", "-shm"}) unlink((from + name + other).c_str());
   if (base::Status status = sync_both(from, directory); !status.is_ok()) return status;
   rmdir(from.c_str());
   return {};

@@ -39,9 +39,14 @@ enum class Databases : uint8_t { kAll, kKeys, kLog };
 // Moves keys files, raft.db or both, with all that belongs to them, into `folder`, a name within `directory`, which is
 // made. May be called again after it was cut off. REQUIRES: none of them is open.
 base::Status move_databases(const std::string& directory, const std::string& folder, Databases which);
+// The same of the keys file of one generation.
+base::Status move_keys_file(const std::string& directory, const std::string& folder, uint64_t generation);
 // Moves the raft.db that was made in `folder` up into `directory`, which has none. Its WAL goes first: as long as raft.db is
 // not there this may be called again.
 base::Status bring_log(const std::string& directory, const std::string& folder);
+// Moves the keys file of a generation that was made in `folder`, and is closed, up into `directory`, in the place of one that
+// is there. `folder` goes if nothing else is in it.
+base::Status bring_keys(const std::string& directory, const std::string& folder, uint64_t generation);
 // What is moved aside now goes there: a name as free_folder()'s, beside the last of the others, so that kFoldersKept are there
 // once it is made.
 std::string next_folder(const std::string& directory, uint64_t seconds);

@@ -207,14 +207,13 @@ uint64_t KeyTables::count(Database& database) {
   return database.query("SELECT count(*) FROM " + table("keys_", name_), keys).is_ok() ? keys : 0;
 }
 
-base::Status KeyTables::load(Database& database, uint32_t db, const Visit& visit) {
+base::Status KeyTables::load(Database& database, uint32_t db, const Visit& visit, const Damaged& damaged) {
   Statement rows;
   base::Status status = database.prepare(
       "SELECT key, type, version_index, version_position, deadline_ms, object, size, crc, value FROM " +
           table("keys_", name_) + " ORDER BY key", rows);
   if (!status.is_ok()) return status;
-  std::string before;
-  bool any = false;
+  std::optional<std::string> before;
   int code = rows.step();
   for (; code == SQLITE_ROW; code = rows.step()) {
     const uint64_t position = rows.integer(3);
@@ -222,16 +221,19 @@ base::Status KeyTables::load(Database& database, uint32_t db, const Visit& visit
                   .version = {.index = rows.integer(2), .position = static_cast<uint32_t>(position)},
                   .deadline_ms = rows.integer(4), .object = rows.integer(5), .size = rows.integer(6),
                   .value = rows.bytes(8)};
-    const bool sound = row.type == static_cast<uint64_t>(keyspace::Type::kString) &&
-                       position <= UINT32_MAX && rows.integer(7) == row.crc(name_) &&
-                       (row.object != 0 || row.size == row.value.size()) && (!any || before < row.key);
-    any = true;
-    before = row.key;
-    if (!sound) return damaged_value(database, db, row.key);
+    bool sound = row.type == static_cast<uint64_t>(keyspace::Type::kString) &&
+                 position <= UINT32_MAX && rows.integer(7) == row.crc(name_) &&
+                 (row.object != 0 || row.size == row.value.size()) && (!before || *before < row.key);
     std::string value(row.value);
-    if (row.object != 0) status = load_chunks(database, row, value);
+    if (sound && row.object != 0) status = load_chunks(database, row, value);
     if (!status.is_ok()) return status;
-    if (value.size() != row.size) return damaged_value(database, db, row.key);
+    sound = sound && value.size() == row.size;
+    if (!sound && !damaged) return damaged_value(database, db, row.key);
+    if (!sound) {
+      damaged(damaged_value(database, db, row.key).text());
+      continue;
+    }
+    before = row.key;
     visit(row.key, {.value = keyspace::make_string(std::move(value)), .version = row.version,
                     .deadline_ms = row.deadline_ms});
   }

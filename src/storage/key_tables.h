@@ -51,7 +51,10 @@ class KeyTables {
   uint64_t count(Database& database);
   // Visits each key once: an order that does not rise is damage like any other.
   using Visit = std::function<void(std::string_view key, keyspace::Item item)>;
-  base::Status load(Database& database, uint32_t db, const Visit& visit);
+  base::Status load(Database& database, uint32_t db, const Visit& visit) { return load(database, db, visit, nullptr); }
+  // The same, but keys that are damaged are passed over, and `damaged` gets the sentence about each.
+  using Damaged = std::function<void(const std::string& sentence)>;
+  base::Status load(Database& database, uint32_t db, const Visit& visit, const Damaged& damaged);
 
  private:
   struct Row;

@@ -9,6 +9,7 @@
 #include "storage/check.h"
 #include "storage/log_tables.h"
 #include "storage/meta.h"
+#include "storage/namespaces.h"
 #include "storage/sqlite.h"
 #include "storage/vfs_file.h"
 
@@ -97,6 +98,25 @@ std::vector<raft::Entry> salvage_entries(const std::string& directory, raft::Ind
   Meta meta(*database);
   if (!meta.open(FileKind::kLog).is_ok()) return {};
   return read_behind(*database, read_what_is_left(*database, meta).segments, after);
+}
+
+base::Status salvage_keys(const std::string& directory, uint64_t generation, const KeyStore::Sink& sink,
+                          const std::function<void(const std::string& sentence)>& lost) {
+  base::Result<std::unique_ptr<Database>> opened =
+      Database::open({.path = keys_path(directory, generation), .vfs = "", .read_only = true});
+  if (!opened.is_ok()) return opened.take_status();
+  Database& database = *opened.value();
+  Meta meta(database);
+  if (base::Status status = meta.open(FileKind::kKeys); !status.is_ok()) return status;
+  Namespaces namespaces;
+  if (base::Status status = namespaces.open_for_reading(database, 0); !status.is_ok()) return status;
+  for (uint32_t db = 0; db < keyspace::kDatabases; ++db) {
+    KeyTables* const tables = namespaces.find_database(db);
+    if (tables == nullptr) continue;
+    const auto visit = [&sink, db](std::string_view key, keyspace::Item item) { sink(db, key, std::move(item)); };
+    if (base::Status status = tables->load(database, db, visit, lost); !status.is_ok()) lost(status.text());
+  }
+  return {};
 }
 
 Salvage salvage_directory(const std::string& directory) {

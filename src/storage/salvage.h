@@ -2,6 +2,7 @@
 // passes over what is damaged, and changes nothing. Refuses to judge what is to be done.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,5 +30,10 @@ Salvage salvage_directory(const std::string& directory);
 // The entries of raft.db behind `after`, consecutive and each checked, up to the first that is missing or damaged. All of
 // them are in memory at once: what a keys file has not is bounded by flush-lag-bytes. REQUIRES: as above.
 std::vector<raft::Entry> salvage_entries(const std::string& directory, raft::Index after);
+
+// Calls `sink` for each key of a keys file that is sound, and `lost` with a sentence about each that is not, or about what cannot
+// be read at all, which may be many keys. An error if not even that can be told. Its owner may have the file open.
+base::Status salvage_keys(const std::string& directory, uint64_t generation, const KeyStore::Sink& sink,
+                          const std::function<void(const std::string& sentence)>& lost);
 
 }  // namespace leto::storage

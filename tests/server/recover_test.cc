@@ -213,6 +213,63 @@ TEST_CASE("what is recovered starts, whatever was noted about its damage") {
   CHECK(marked_damage(survivor.path).empty());
 }
 
+bool has_in_folder(const Survivor& survivor, const std::string& name) {
+  for (const auto& each : std::filesystem::directory_iterator(survivor.path)) {
+    if (each.is_directory() && std::filesystem::exists(each.path() / name)) return true;
+  }
+  return false;
+}
+
+TEST_CASE("of damaged keys all is kept that can be read, and it is said what is lost") {
+  Survivor survivor;
+  survivor.make_compacted();
+  survivor.rot("keys-2.db", "precious");
+  SUBCASE("at once") {}
+  SUBCASE("behind an attempt that was cut off") {
+    std::filesystem::create_directory(survivor.path + "/recovered");
+    std::ofstream(survivor.path + "/recovered/keys-3.db") << "half of it";
+  }
+  SUBCASE("though they were waited for") {
+    REQUIRE(mark_damaged(survivor.path, survivor.path + "/keys-2.db: damaged: key \"key\" of database 0").is_ok());
+    REQUIRE(survivor.open().value().start.lacks_keys);
+  }
+  const base::Status status = survivor.recover();
+  REQUIRE_MESSAGE(status.is_ok(), status.text());
+  CHECK(survivor.report.find("Lost are the keys that could not be read, in 1 places: " + survivor.path +
+                             "/keys-2.db: damaged: key \"key\" of database 0") != std::string::npos);
+  CHECK(has_in_folder(survivor, "keys-2.db"));
+  CHECK_FALSE(std::filesystem::exists(survivor.path + "/recovered"));
+  // One key is left; and all entries behind them.
+  const OpenedDirectory found = survivor.visit();
+  CHECK(found.start.identity.keys_generation == 3);
+  CHECK_FALSE(found.start.lacks_keys);
+  CHECK(found.start.header.applied_index == 3);
+  CHECK(found.start.recovered.base.index == 3);
+  CHECK(found.start.recovered.last.index == 6);
+  // It is sound, for the next one, too.
+  CHECK(survivor.recover().is_ok());
+  CHECK(survivor.report.find("Lost") == std::string::npos);
+}
+
+TEST_CASE("damaged keys are made anew from a log that has everything, and from no other") {
+  Survivor survivor;
+  survivor.options.log_segment = 40;
+  survivor.make();
+  survivor.append(20);
+  survivor.rot("keys-1.db", "precious");
+  bool is_sound = true;
+  SUBCASE("sound") {}
+  SUBCASE("damaged where the keys have it, in an old segment, which no start reads") { is_sound = false; }
+  if (!is_sound) survivor.rot("raft.db", "payload 3");
+  REQUIRE(survivor.recover().is_ok());
+  base::Result<OpenedDirectory> opened = survivor.open();
+  REQUIRE(opened.is_ok());
+  CHECK(opened.value().start.header.applied_index == (is_sound ? 0 : 3));
+  CHECK(opened.value().start.recovered.last.index == 26);
+  CHECK((survivor.report.find("All keys are made anew from the log.") != std::string::npos) == is_sound);
+  CHECK((survivor.report.find("Lost are the keys") != std::string::npos) == !is_sound);
+}
+
 // As SQLite's own tools copy it, and under its name: a database of its own, without a WAL.
 void back_up_keys(const std::string& from, const std::string& to) {
   const std::unique_ptr<storage::Database> keys =
@@ -307,15 +364,11 @@ TEST_CASE("where there is nothing to recover it says why") {
     CHECK(survivor.recover().text().find("is in use by process") != std::string::npos);
     CHECK(survivor.recover().text().ends_with("; stop that one first"));
   }
-  SUBCASE("keys that cannot be read") {
+  SUBCASE("keys whose header cannot be read") {
     survivor.make();
-    survivor.rot("keys-1.db", "precious");
-    const storage::Identity before = survivor.before;
-    CHECK(survivor.recover().text().find("keys-1.db: damaged: ") != std::string::npos);
-    base::Result<OpenedDirectory> opened = survivor.open();
-    REQUIRE(opened.is_ok());
-    CHECK(opened.value().start.identity.cluster_id == before.cluster_id);
-    CHECK(opened.value().start.recovered.last.index == 5);
+    survivor.rot("keys-1.db", "SQLite format 3");
+    CHECK(survivor.recover().text().find("keys-1.db: not a database") != std::string::npos);
+    CHECK(std::filesystem::exists(survivor.path + "/keys-1.db"));
   }
   SUBCASE("what it had was moved aside") {
     survivor.make();

@@ -87,13 +87,15 @@ struct Survivor : DataDirectory {
     write.install = {.last = {.term = 1, .index = 3}, .keys_generation = 2};
     REQUIRE(directory.log->write({write}) == storage::WriteResult::kDurable);
   }
-  // The same as after make(), but that the log begins behind entry 3, and that the keys are of generation 2.
+  // The same as after make(), but that the log begins behind entry 3, and that the keys are of generation 2, and two.
   void make_compacted() {
     make();
     OpenedDirectory opened = std::move(open().value());
     const std::unique_ptr<storage::KeyStore> keys = std::move(make_keys(path, 2).value());
     keyspace::Keyspace keyspace;
     keyspace.set(0, "key", {.value = keyspace::make_string("precious"), .version = {.index = 3, .position = 0}});
+    keyspace.set(7, "other", {.value = keyspace::make_string("kept"), .version = {.index = 3, .position = 1}});
+    opened.start.header.digest = keyspace.digest();
     REQUIRE(keys->flush(keyspace.freeze(opened.start.header), {.index = 4, .term = kTerm}).is_ok());
     REQUIRE(keys->close().is_ok());
     storage::LogWrite write;
