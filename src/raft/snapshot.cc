@@ -3,8 +3,8 @@
 // file, sends it in chunks, receives and verifies it. Here is only what a chunk or an answer means for the log.
 //
 // Invariants: a peer that the log does not reach is sent heartbeats and chunks, no appends; a node that switched to a
-// snapshot, or has lost its state, hands nothing out, leads nothing and tells nobody of it until the new keyspace was swapped
-// in; nothing that was acknowledged is dropped for a snapshot.
+// snapshot hands nothing out, leads nothing and tells nobody of it until the new keyspace was swapped in; one that has lost its
+// state hands nothing out, and leads only until another one can; nothing that was acknowledged is dropped for a snapshot.
 #include <algorithm>
 #include <cinttypes>
 #include <utility>

@@ -142,12 +142,10 @@ bool is_sound_up_to(Survivor& survivor, raft::Index applied) {
 
 // In a folder of its own, and whole, before it is there for anybody.
 Status write_keys(const std::string& directory, uint64_t generation, const keyspace::Cut& cut, const storage::Witness& witness) {
-  const std::string folder = directory + "/" + kMadeIn, made = storage::keys_path(folder, generation);
+  const std::string folder = directory + "/" + kMadeIn;
   if (Status status = storage::make_folder(folder); !status.is_ok()) return status;
-  // What an attempt that was cut off left.
-  if (Status status = storage::remove_database("", made); !status.is_ok()) return status;
-  Result<std::unique_ptr<storage::KeyStore>> keys =
-      storage::KeyStore::open({.directory = folder, .vfs = "", .generation = generation});
+  // What an attempt that was cut off left goes.
+  Result<std::unique_ptr<storage::KeyStore>> keys = make_keys(folder, generation);
   if (!keys.is_ok()) return keys.take_status();
   if (Status status = keys.value()->flush(cut, witness); !status.is_ok()) return status;
   if (Status status = keys.value()->close(); !status.is_ok()) return status;

@@ -67,6 +67,18 @@ base::Status sync_both(const std::string& one, const std::string& other) {
   return status.is_ok() ? sync_directory(other) : std::move(status);
 }
 
+template <typename Wanted>
+base::Status move_files(const std::string& directory, const std::string& folder, Wanted wanted) {
+  const std::string to = directory + "/" + folder;
+  if (base::Status status = make_folder(to); !status.is_ok()) return status;
+  for (const std::string& name : names_in(directory)) {
+    if (!wanted(name)) continue;
+    const std::string from = directory + "/" + name;
+    if (rename(from.c_str(), (to + "/" + name).c_str()) != 0) return failed("move aside", from);
+  }
+  return sync_both(to, directory);
+}
+
 bool write_whole(int file, const std::string& text) {
   return ::write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fsync(file) == 0;
 }
@@ -122,26 +134,14 @@ base::Status make_folder(const std::string& path) {
 }
 
 base::Status move_databases(const std::string& directory, const std::string& folder, Databases which) {
-  const std::string to = directory + "/" + folder;
-  if (base::Status status = make_folder(to); !status.is_ok()) return status;
-  for (const std::string& name : names_in(directory)) {
-    const bool wanted = (which != Databases::kLog && is_keys_file(name)) || (which != Databases::kKeys && is_log_file(name));
-    if (!wanted) continue;
-    const std::string from = directory + "/" + name;
-    if (rename(from.c_str(), (to + "/" + name).c_str()) != 0) return failed("move aside", from);
-  }
-  return sync_both(to, directory);
+  return move_files(directory, folder, [which](const std::string& name) {
+    return (which != Databases::kLog && is_keys_file(name)) || (which != Databases::kKeys && is_log_file(name));
+  });
 }
 
 base::Status move_keys_file(const std::string& directory, const std::string& folder, uint64_t generation) {
-  const std::string to = directory + "/" + folder, file = "keys-" + std::to_string(generation) + ".db";
-  if (base::Status status = make_folder(to); !status.is_ok()) return status;
-  for (const std::string& name : names_in(directory)) {
-    if (name != file && !name.starts_with(file + "-")) continue;
-    const std::string from = directory + "/" + name;
-    if (rename(from.c_str(), (to + "/" + name).c_str()) != 0) return failed("move aside", from);
-  }
-  return sync_both(to, directory);
+  const std::string file = "keys-" + std::to_string(generation) + ".db";
+  return move_files(directory, folder, [&file](const std::string& name) { return name == file || name.starts_with(file + "-"); });
 }
 
 base::Status bring_log(const std::string& directory, const std::string& folder) {

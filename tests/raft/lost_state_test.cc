@@ -1,4 +1,4 @@
-// A node whose log is sound and whose state machine is lost, at one core; the story is in testdata (T49).
+// A node whose log is sound and whose state machine is lost, at one core; the story is in testdata (T49, T50).
 #include <doctest/doctest.h>
 
 #include "raft/solo.h"
