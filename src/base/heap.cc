@@ -1,5 +1,9 @@
 #include "base/heap.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <cstdlib>
 
 #if defined(__GLIBC__)
@@ -7,14 +11,55 @@
 #endif
 
 namespace leto::base {
+namespace {
+
+// By how much more than it needs the heap grows.
+[[maybe_unused]] constexpr int kGrowthBytes = 1 << 20;
+// Fetched by one call: who wants to map memory waits for it.
+constexpr size_t kFetchBytes = 256 << 10;
+
+uintptr_t end_of_heap() { return reinterpret_cast<uintptr_t>(sbrk(0)); }
+
+#if defined(MADV_POPULATE_WRITE)
+constexpr int kPopulate = MADV_POPULATE_WRITE;
+#else
+constexpr int kPopulate = -1;   // No advice: refused.
+#endif
+
+}  // namespace
 
 void keep_freed_memory() {
 #if defined(__GLIBC__)
   mallopt(M_TRIM_THRESHOLD, -1);   // Never.
+  mallopt(M_TOP_PAD, kGrowthBytes);
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_MXFAST, 0);
 #endif
+}
+
+HeapRoom::HeapRoom(size_t bytes) : bytes_(bytes) {
+  end_ = fetched_ = end_of_heap();
+  void* volatile room = std::malloc(bytes_);   // Volatile: else the compiler leaves the pair out.
+  works_ = room != nullptr && reinterpret_cast<uintptr_t>(room) + bytes_ <= end_of_heap();
+  std::free(room);
+}
+
+bool HeapRoom::grow() {
+  if (!works_) return false;
+  void* volatile room = std::malloc(bytes_);
+  std::free(room);
+  end_ = end_of_heap();
+  return end_ > fetched_;
+}
+
+void HeapRoom::fetch() {
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  while (works_ && fetched_ < end_) {
+    const uintptr_t from = fetched_ / page * page, to = std::min(end_, fetched_ + kFetchBytes);
+    works_ = madvise(reinterpret_cast<void*>(from), to - from, kPopulate) == 0;
+    fetched_ = to;
+  }
 }
 
 }  // namespace leto::base

@@ -26,7 +26,7 @@ namespace leto::keyspace {
 namespace {
 
 // Freed in one turn: some 100 to 200 microseconds' worth.
-constexpr size_t kItemsPerTurn = 1024;
+constexpr size_t kItemsPerTurn = 256;
 
 using Number = unsigned long long;
 

@@ -16,8 +16,8 @@ namespace {
 
 // Of thread time, or a little less where the machine is busy, that one turn of the loop has for carrying out
 // requests, and for sending replies.
-constexpr uint64_t kRequestsUsMax = 1000;
-constexpr uint64_t kFlushUsMax = 1500;
+constexpr uint64_t kRequestsUsMax = 700;
+constexpr uint64_t kFlushUsMax = 1000;
 constexpr const char* kTooMany = "-ERR max number of clients reached\r\n";
 constexpr const char* kDenied =
     "-DENIED Leto is running in protected mode because no password is set: only clients that connect to a loopback "

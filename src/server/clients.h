@@ -22,7 +22,7 @@ namespace leto::server {
 
 class Clients {
  public:
-  static constexpr size_t kReadBytesPerTurn = 512 << 10;
+  static constexpr size_t kReadBytesPerTurn = 256 << 10;
   static constexpr size_t kReadBytesMin = 4 << 10;
   static constexpr size_t kReadBytesMax = 256 << 10;   // By one, if it is alone.
 

@@ -27,7 +27,7 @@ namespace {
 // Past so many bytes of writes on their way, clients that write are not read from.
 constexpr size_t kOverloadBytes = 128 << 20;
 // Of committed entries in one step of a turn, so that its time is looked at between.
-constexpr size_t kApplyBytesPerStep = 64 << 10;
+constexpr size_t kApplyBytesPerStep = 16 << 10;
 constexpr uint64_t kTicksPerSweep = 10;   // Of requests that have waited too long, and of statistics.
 
 raft::Options raft_options(const Options& options, const NodeStart& start) {

@@ -13,7 +13,7 @@ namespace {
 
 // Rounds of one turn of the loop, and their time; what is left waits for the next, so that sockets are served between.
 constexpr int kTurnStepsMax = 64;
-constexpr uint64_t kTurnUsMax = 2000;
+constexpr uint64_t kTurnUsMax = 1000;
 // Acknowledgements that are kept back; a lost one is given again when the leader sends again.
 constexpr size_t kHeldMax = 1024;
 

@@ -20,7 +20,7 @@ namespace {
 
 constexpr uint64_t kLateTicks = 2;
 // Of serving reads, before the rest of a turn's work has its turn again.
-constexpr uint64_t kServeUsMax = 1000;
+constexpr uint64_t kServeUsMax = 500;
 
 bool is_unserved_read(const Request& request) {
   return request.state == RequestState::kFollowsWrite || request.state == RequestState::kWaitsIndex ||

@@ -51,6 +51,7 @@ Server::Server(Options options)
       keys_jobs_(loop_),
       leaving_jobs_(loop_),
       coming_jobs_(loop_),
+      heap_worker_(loop_),
       clients_(loop_, loop_, options_) {}
 
 Server::~Server() { base::set_log_sink(nullptr); }
@@ -386,10 +387,16 @@ void Server::on_turn() {
   peers_->on_turn_end();
   clients_.on_turn_end();
   log_disk_->on_turn_end();
+  keep_heap_room();
   Stats& stats = node_->stats();
   stats.loop_turn_cpu_usec_max = std::max(stats.loop_turn_cpu_usec_max, loop_.last_turn_cpu_us());
   if (!listens_to_clients_) listen_to_clients_if_due();
   if (node_finished_) try_to_finish();
+}
+
+void Server::keep_heap_room() {
+  if (heap_worker_.busy() || node_finished_ || !heap_room_.grow()) return;
+  heap_worker_.run([this] { heap_room_.fetch(); }, [] {});
 }
 
 void Server::on_tick() {
@@ -451,7 +458,7 @@ void Server::shut_down(const std::string& why) {
 
 void Server::try_to_finish() {
   const uint64_t now_us = loop_.monotonic_us();
-  const bool idle = disks_are_quiet();
+  const bool idle = disks_are_quiet() && !heap_worker_.busy();
   const bool sent = (clients_.all_sent() && peers_->all_sent()) || now_us >= send_deadline_us_;
   if (idle && sent) return loop_.stop();
   if (now_us < finish_deadline_us_) return loop_.wake_after_us(kFinishStepUs);

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 
+#include "base/heap.h"
 #include "base/status.h"
 #include "server/clients.h"
 #include "server/cluster_check.h"
@@ -27,6 +28,7 @@
 #include "server/start.h"
 #include "server/uv_disk.h"
 #include "server/uv_jobs.h"
+#include "server/worker.h"
 
 namespace leto::server {
 
@@ -41,6 +43,9 @@ class Server {
   int run();
 
  private:
+  // For the values of some turns.
+  static constexpr size_t kHeapRoomBytes = 8 << 20;
+
   base::Status start();
   base::Result<storage::DirectoryLock> take_directory_and_ports();
   base::Status bind_ports();
@@ -68,6 +73,8 @@ class Server {
   void judge_other_cluster();
 
   void on_turn();
+  // So that a turn meets no page that has to be fetched first.
+  void keep_heap_room();
   void on_tick();
   void on_second();
   void watch_signals();
@@ -102,6 +109,8 @@ class Server {
   UvJobs keys_jobs_;
   UvJobs leaving_jobs_;    // Of snapshots that leave,
   UvJobs coming_jobs_;     // and that come.
+  Worker heap_worker_;
+  base::HeapRoom heap_room_{kHeapRoomBytes};
   std::unique_ptr<KeysFile> keys_file_;
   std::unique_ptr<SnapshotFiles> snapshot_files_;
   Clients clients_;

@@ -13,7 +13,7 @@ namespace leto::server {
 
 inline constexpr size_t kEntryBytesTarget = 1 << 20;
 // An entry is applied whole, within one turn of the loop.
-inline constexpr size_t kEntryCommandsMax = 1024;
+inline constexpr size_t kEntryCommandsMax = 256;
 
 struct Waiter {
   SessionRef session;

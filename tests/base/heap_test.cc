@@ -1,9 +1,12 @@
 #include "base/heap.h"
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
+#include <cstring>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "base/random.h"
@@ -11,6 +14,13 @@
 
 namespace leto::base {
 namespace {
+
+// Of this thread, each of one page.
+long faults() {
+  rusage usage{};
+  getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_minflt;
+}
 
 TEST_CASE("heap: what was freed in small pieces is not put together when memory is asked for next") {
   keep_freed_memory();
@@ -25,6 +35,25 @@ TEST_CASE("heap: what was freed in small pieces is not put together when memory 
   // glibc sorts at most 10000 pieces for one request, an eightieth of what the above takes; all of them took half of it.
   CHECK(7 * spent_us < before_us - began_us);
   CHECK(large != nullptr);
+}
+
+TEST_CASE("heap: with room in it, values are written without a fault for each of their pages") {
+  constexpr size_t kPageBytes = 4096, kValueBytes = 4 << 20;
+  keep_freed_memory();
+  HeapRoom room(2 * kValueBytes);
+  if (!room.works()) {
+    MESSAGE("not run: this build's heap, or this system, cannot");
+    return;
+  }
+  std::vector<std::unique_ptr<char[]>> values(100);
+  const long before = faults();
+  for (std::unique_ptr<char[]>& value : values) {
+    if (room.grow()) std::thread([&room] { room.fetch(); }).join();
+    value = std::make_unique_for_overwrite<char[]>(kValueBytes);
+    std::memset(value.get(), 'v', kValueBytes);
+  }
+  // Of what earlier tests left in the heap no page faults either, so this bound is far from both.
+  CHECK(faults() - before < static_cast<long>(values.size() * kValueBytes / kPageBytes / 20));
 }
 
 }  // namespace
