@@ -116,6 +116,9 @@ Parameters make_parameters(uint64_t seed) {
   parameters.clients.mover = random.chance(1, 2);
   parameters.upgrade = !parameters.faultless && random.chance(1, 3);
   if (seed % kDamagedEach == kDamagedRest) add_damage(parameters);
+  // An idle loop, and busy ones: bugs were found that need two inputs in one turn.
+  static constexpr Microseconds kTurns[] = {30, 30, 1 * kMillisecond, 8 * kMillisecond};
+  parameters.turn_high = kTurns[random.below(4)];
   return parameters;
 }
 

@@ -55,6 +55,7 @@ struct Parameters {
   DiskParameters disk;
   ClientParameters clients;
   uint64_t uncommitted_bytes_max = 0;   // 0: as in the real server.
+  Microseconds turn_high = 0;      // From an input to the turn that takes it, with all that came in meanwhile.
   Microseconds chaos = 0;          // How long the faults go on.
   Microseconds between_faults = 0; // On average.
   bool damaged = false;            // Faults outside the model, too; see damage.h.

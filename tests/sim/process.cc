@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kWalBytes = 64 << 10;
 constexpr uint64_t kBallastBytes = 8 << 10;
-constexpr Microseconds kTurnHigh = 30, kReplyLow = 20, kReplyHigh = 400;
+constexpr Microseconds kReplyLow = 20, kReplyHigh = 400;
 
 storage::LogStoreOptions log_options(const Machine& machine, const DiskParameters& disk) {
   return {.directory = kDirectory, .vfs = machine.disk.name(), .segment_entries_max = disk.segment_entries_max,
@@ -259,7 +259,8 @@ void Process::tick() {
 void Process::wake() {
   if (turn_waits_ || !ready() || machine_.dying()) return;
   turn_waits_ = true;
-  machine_.world().scheduler.after(machine_.random.below(kTurnHigh), [this, &machine = machine_, life = machine_.life()] {
+  const Microseconds wait = machine_.random.below(machine_.world().parameters.turn_high);
+  machine_.world().scheduler.after(wait, [this, &machine = machine_, life = machine_.life()] {
     // Not by Machine::after: a turn must not ask for the next one.
     if (life != machine.life()) return;
     turn_waits_ = false;
