@@ -25,7 +25,7 @@ namespace leto::keyspace {
 
 namespace {
 
-// Freed in one turn: some 100 to 200 microseconds' worth.
+// Freed in one turn: some 50 microseconds' worth, on a slow machine ten times that.
 constexpr size_t kItemsPerTurn = 256;
 
 using Number = unsigned long long;
