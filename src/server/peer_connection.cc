@@ -59,7 +59,9 @@ void PeerConnection::flush(size_t& budget) {
     if (!goes_on && bytes_.empty()) return;
     const size_t before = bytes_.size() + stream().unsent_bytes();
     if (const int code = goes_on ? stream().go_on() : stream().write(bytes_); code != 0) return on_failure(uv_strerror(code));
-    budget -= std::min(budget, before - stream().unsent_bytes());
+    const size_t moved = before - stream().unsent_bytes();
+    if (moved > 0) unmoved_since_ms_ = 0;
+    budget -= std::min(budget, moved);
   }
   // The rest has its turn when the others had theirs.
   if (state_ == State::kUp && has_unsent()) peers_.loop().wake();
@@ -92,9 +94,8 @@ void PeerConnection::on_tick(uint64_t now_ms) {
   if (state_ == State::kHandshake && now_ms >= deadline_ms_) return on_failure("no answer to the handshake");
   if (state_ != State::kUp) return;
   const size_t unsent = stream().unsent_bytes();
-  if (unsent == 0 || unsent != unmoved_bytes_ || unmoved_since_ms_ == 0) {
+  if (unsent == 0 || unmoved_since_ms_ == 0) {
     unmoved_since_ms_ = unsent == 0 ? 0 : now_ms;
-    unmoved_bytes_ = unsent;
   } else if (now_ms - unmoved_since_ms_ > kStuckMsMax) {
     on_failure("it takes nothing any more");
   }

@@ -36,6 +36,8 @@ class PeerConnection final : private Caller {
   static constexpr size_t kBulkQueueBytesMax = 16 << 20;
   // Put into bytes at once, and one message more: together no more than one write of the stream takes.
   static constexpr size_t kWriteBytes = 128 << 10;
+  static_assert(kWriteBytes + peer::kPartBytes + 4096 <= Stream::kBytesPerWrite && peer::kSnapshotChunkBytesMax <= peer::kPartBytes,
+                "a turn does not end with the same few bytes of each part unsent");
 
   PeerConnection(Peers& peers, raft::Member peer, peer::ConnectionKind kind);
   ~PeerConnection();
@@ -104,7 +106,6 @@ class PeerConnection final : private Caller {
   uint64_t next_stream_ = 1;
   std::string bytes_;
   uint64_t unmoved_since_ms_ = 0;  // 0: nothing waits.
-  size_t unmoved_bytes_ = 0;
 };
 
 }  // namespace leto::server

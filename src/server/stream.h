@@ -35,7 +35,7 @@ enum class StreamKind : uint8_t { kTcp, kUnix };
 
 class Stream {
  public:
-  static constexpr size_t kBytesPerWrite = 256 << 10;
+  static constexpr size_t kBytesPerWrite = 512 << 10;
   static constexpr size_t kBytesPerWakening = 16 << 10;
 
   Stream(Loop& loop, StreamKind kind);

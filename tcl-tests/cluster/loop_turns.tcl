@@ -5,6 +5,9 @@
 
 # Of one turn of the loop, thread CPU time.
 set turn_usec_max [scaled 10000]
+# With values of 1 MiB. The thread sanitizer has four bytes beside each one, in pages that a value is the first to touch: where a page
+# costs 10 us turns of 110 to 240 ms were seen, and it looks for other things.
+set large_turn_usec_max [expr {$sanitizer::name eq "thread" ? 1000000 : $turn_usec_max}]
 
 # What the machine takes from a turn befalls it now and then: where it is a virtual one that knows nothing of it, as much as 31 ms
 # were counted as a thread's own, at one instant in two processes. What the loop does befalls it each time. So the bound is to
@@ -16,7 +19,7 @@ proc reset_turns {nodes} { foreach node $nodes { call_node $node CONFIG RESETSTA
 proc longest_turns {nodes} { return [lmap node $nodes { dict get [info_of $node stats] loop_turn_cpu_usec_max }] }
 
 # A round is a script; what it appends to `longest` are the longest turns of what it did.
-proc assert_turns_short {what round} {
+proc assert_turns_short {what bound round} {
     upvar 1 longest longest
     set all {}
     while {[llength $all] < $::rounds_max} {
@@ -24,9 +27,9 @@ proc assert_turns_short {what round} {
         uplevel 1 $round
         note "longest turns: $longest us of CPU: $what"
         lappend all [tcl::mathfunc::max {*}$longest]
-        if {[lindex $all end] <= $::turn_usec_max} return
+        if {[lindex $all end] <= $bound} return
     }
-    fail "$what: turns of $all us in the rounds, the bound is $::turn_usec_max"
+    assert {[tcl::mathfunc::min {*}$all] <= $bound} "$what: turns of $all us in the rounds"
 }
 
 proc benchmark {node args} {
@@ -127,7 +130,7 @@ test "deep pipelines of many clients do not hold up the loop, at leader and foll
     set leader [leader_of $nodes]
     foreach depth {16 1000} {
         foreach command {set get} {
-            assert_turns_short "$command, 50 clients, pipelines of $depth" {
+            assert_turns_short "$command, 50 clients, pipelines of $depth" $::turn_usec_max {
                 reset_turns $nodes
                 benchmark $leader -t $command -c 50 -P $depth -n [fewer [expr {$harness::long ? 1000000 : 200000}]]
                 lappend longest {*}[longest_turns $nodes]
@@ -167,7 +170,7 @@ test "values of 1 MiB of many clients at once do not hold up the loop, at leader
     set nodes [start_cluster 3]
     set leader [leader_of $nodes]
     foreach command {set get} {
-        assert_turns_short "$command of 1 MiB, 50 clients" {
+        assert_turns_short "$command of 1 MiB, 50 clients" $::large_turn_usec_max {
             reset_turns $nodes
             benchmark $leader -t $command -c 50 -d 1048576 -r 50 -n [fewer [expr {$harness::long ? 2000 : 150}]]
             lappend longest {*}[longest_turns $nodes]
@@ -190,7 +193,7 @@ test "a flood of DELs, and the end of many small entries, do not hold up the loo
     set nodes [start_cluster 1 {-flush-interval 100000 -flush-bytes 1gb -flush-lag 300000 -flush-lag-bytes 4gb
         -log-segment 64kb -log-window 0}]
     set node [lindex $nodes 0]
-    assert_turns_short "$count keys erased, small entries dropped" {
+    assert_turns_short "$count keys erased, small entries dropped" $::turn_usec_max {
         benchmark $node -t set -c 20 -P 100 -d 3 -r $count -n $count
         reset_turns $nodes
         benchmark $node -c 20 -P 200 -r $count -n [expr {2 * $count}] DEL key:__rand_int__
@@ -211,7 +214,7 @@ test "flushing, compacting, sending and installing many keys does not hold up th
     set away [lindex [others $nodes $leader] 0]
     set present [others $nodes $away]
     set fill [list -t set -c 20 -P 100 -d 30 -r $count -n $count]
-    assert_turns_short "$count keys flushed; as many more flushed, compacted, sent, loaded and swapped in" {
+    assert_turns_short "$count keys flushed; as many more flushed, compacted, sent, loaded and swapped in" $::large_turn_usec_max {
         benchmark $leader {*}$fill
         wait_caught_up $nodes 60000
         # Who is asked meanwhile: the leader, and the one that is away for a while, before and after.
