@@ -11,7 +11,7 @@
 #include "server/version.h"
 
 int main(int argc, char** argv) {
-  // Before any call of libuv: two database files and names being looked up share these threads.
+  // Before any call of libuv: of names that are looked up at once, as many as may be without an answer for long.
   setenv("UV_THREADPOOL_SIZE", "6", 1);
   leto::base::keep_freed_memory();
   std::signal(SIGPIPE, SIG_IGN);

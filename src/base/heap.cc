@@ -18,6 +18,13 @@ namespace {
 // Fetched by one call: who wants to map memory waits for it.
 constexpr size_t kFetchBytes = 256 << 10;
 
+// Where the heap has so many bytes in one piece; it grows if it has not. 0: nowhere.
+uintptr_t place_for(size_t bytes) {
+  void* volatile room = std::malloc(bytes);   // Volatile: else the compiler leaves the pair out.
+  std::free(room);
+  return reinterpret_cast<uintptr_t>(room);
+}
+
 uintptr_t end_of_heap() { return reinterpret_cast<uintptr_t>(sbrk(0)); }
 
 #if defined(MADV_POPULATE_WRITE)
@@ -40,15 +47,13 @@ void keep_freed_memory() {
 
 HeapRoom::HeapRoom(size_t bytes) : bytes_(bytes) {
   end_ = fetched_ = end_of_heap();
-  void* volatile room = std::malloc(bytes_);   // Volatile: else the compiler leaves the pair out.
-  works_ = room != nullptr && reinterpret_cast<uintptr_t>(room) + bytes_ <= end_of_heap();
-  std::free(room);
+  const uintptr_t place = place_for(bytes_);
+  works_ = place != 0 && place + bytes_ <= end_of_heap();
 }
 
 bool HeapRoom::grow() {
   if (!works_) return false;
-  void* volatile room = std::malloc(bytes_);
-  std::free(room);
+  place_for(bytes_);
   end_ = end_of_heap();
   return end_ > fetched_;
 }

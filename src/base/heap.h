@@ -23,8 +23,9 @@ class HeapRoom {
  public:
   // REQUIRES: fewer bytes than come from the system one by one; see keep_freed_memory().
   explicit HeapRoom(size_t bytes);
-  // Sees to it that the heap has so many bytes in one piece. Some hundred nanoseconds, if it does not have to grow. True if
-  // pages wait to be fetched. REQUIRES: no fetch() is under way.
+  // Sees to it that the heap has so many bytes in one piece. At most some hundred nanoseconds, if it does not have to grow, and as
+  // many for each small piece freed since, up to 10000 of them: the C library sorts these when a large one is wanted. True
+  // if pages wait to be fetched. REQUIRES: no fetch() is under way.
   bool grow();
   // By any thread. Of no effect but that what grow() added can be touched without a fault.
   void fetch();

@@ -105,7 +105,7 @@ class PeerConnection final : private Caller {
   std::optional<peer::PartCutter> cutter_;   // Of the message being sent in parts.
   uint64_t next_stream_ = 1;
   std::string bytes_;
-  uint64_t unmoved_since_ms_ = 0;  // 0: nothing waits.
+  uint64_t unmoved_since_ms_ = 0;  // 0: nothing waits, or some of it moved since it was looked at.
 };
 
 }  // namespace leto::server

@@ -34,7 +34,7 @@ Parameters parameters_for(uint64_t seed, server::FollowerWrites mode) {
   parameters.disk.commit_high = 2 * kMillisecond;
   parameters.disk.hiccup = 0;
   parameters.rate_low = parameters.rate_high = 1000;
-  parameters.turn_high = 30;
+  parameters.turn_high = kIdleTurnHigh;
   return parameters;
 }
 

@@ -117,7 +117,7 @@ Parameters make_parameters(uint64_t seed) {
   parameters.upgrade = !parameters.faultless && random.chance(1, 3);
   if (seed % kDamagedEach == kDamagedRest) add_damage(parameters);
   // An idle loop, and busy ones: bugs were found that need two inputs in one turn.
-  static constexpr Microseconds kTurns[] = {30, 30, 1 * kMillisecond, 8 * kMillisecond};
+  static constexpr Microseconds kTurns[] = {kIdleTurnHigh, kIdleTurnHigh, 1 * kMillisecond, 8 * kMillisecond};
   parameters.turn_high = kTurns[random.below(4)];
   return parameters;
 }

@@ -44,6 +44,9 @@ struct ClientParameters {
   uint64_t retries = 0;                         // In 10000: what ended as UNKNOWN is asked for again.
 };
 
+// Of a loop that has nothing else to do.
+inline constexpr Microseconds kIdleTurnHigh = 30;
+
 struct Parameters {
   uint64_t seed = 0;
   size_t machines = 0;
@@ -55,7 +58,7 @@ struct Parameters {
   DiskParameters disk;
   ClientParameters clients;
   uint64_t uncommitted_bytes_max = 0;   // 0: as in the real server.
-  Microseconds turn_high = 0;      // From an input to the turn that takes it, with all that came in meanwhile.
+  Microseconds turn_high = kIdleTurnHigh;   // From an input to the turn that takes it, with all that came in meanwhile.
   Microseconds chaos = 0;          // How long the faults go on.
   Microseconds between_faults = 0; // On average.
   bool damaged = false;            // Faults outside the model, too; see damage.h.
