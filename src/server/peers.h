@@ -72,9 +72,9 @@ class Peers final : public Network {
   static constexpr size_t kAdoptionsMax = 16;
   // Entries, snapshots and large forwards that leave in one turn, over all connections; and what one turn reads from
   // one connection. The small messages of a peer have a budget of their own, so heartbeats always leave.
-  static constexpr size_t kBulkBytesPerTurn = 1 << 20;
-  static constexpr size_t kControlBytesPerTurn = 512 << 10;
-  static constexpr size_t kReadBytesPerTurn = 512 << 10;
+  static constexpr size_t kBulkBytesPerTurn = 512 << 10;
+  static constexpr size_t kControlBytesPerTurn = 256 << 10;
+  static constexpr size_t kReadBytesPerTurn = 256 << 10;
   // A member that left is still told so for a while.
   static constexpr uint64_t kPartingMs = 2000;
   // One that is in no configuration known here is answered as long as it speaks, and so much longer.
