@@ -56,7 +56,7 @@ bool is_loading(const InfoSource& source) {
   if (source.node.loading()) return true;
   return source.replica.raft().applied_index() < source.replica.raft().commit_index() &&
          !source.replica.raft().leads_and_committed_in_term() &&
-         source.stats.commands_applied == 0;
+         !source.replica.has_applied_commands();
 }
 
 void server_section(std::string& out, const InfoSource& source) {

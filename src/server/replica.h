@@ -86,6 +86,8 @@ class Replica {
   bool drained() const { return batch_.empty() && pending_.empty() && lost_.empty(); }
   // A command was taken in, proposed or applied since the start: this node has, or may have, data.
   bool has_commands() const { return !batch_.empty() || has_commands_; }
+  // A command was applied since the start.
+  bool has_applied_commands() const { return has_applied_commands_; }
   bool disk_full() const { return disk_full_; }
   // Panics if it holds more than its bounds (I15). Between turns.
   void check_bounds() const;
@@ -250,6 +252,7 @@ class Replica {
   std::string cut_off_;
   bool writes_held_ = false;
   bool has_commands_ = false;              // Proposed or applied.
+  bool has_applied_commands_ = false;
 
   // The log's disk.
   std::deque<raft::Write> store_queue_;

@@ -81,6 +81,7 @@ void Replica::apply_commands(const raft::Entry& entry) {
                                              static_cast<unsigned long long>(entry.id.index),
                                              stamp.version.position));
   stats_.commands_applied += stamp.version.position;
+  has_applied_commands_ = has_applied_commands_ || stamp.version.position > 0;
 }
 
 void Replica::apply_command(const command::CommandView& view, const command::Stamp& stamp,

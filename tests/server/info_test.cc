@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <map>
 
+#include "command/entry.h"
 #include "fake_environment.h"
+#include "fake_leader.h"
 #include "fake_peers.h"
 
 namespace leto::server::test {
@@ -145,6 +147,26 @@ TEST_CASE("INFO counts keys, calls and errors") {
   CHECK(commands.at("cmdstat_incr").ends_with("failed_calls=1"));
   CHECK(section(test, "errorstats").at("errorstat_ERR") == "count=2");
   CHECK(section(test, "stats").at("total_error_replies") == "2");
+}
+
+TEST_CASE("INFO persistence: a start is over with the first command applied, whatever CONFIG RESETSTAT forgets") {
+  FollowerUnderTest test;
+  const auto entry = [] {
+    command::EntryBuilder builder;
+    builder.add(0, std::vector<std::string_view>{"SET", "k", "1"});
+    return builder.finish({.time_ms = 1, .seed = 1});
+  };
+  const auto loading = [&] { return section(test, "persistence").at("loading"); };
+  test.bring(raft::EntryKind::kCommands, entry());
+  test.turn();
+  CHECK(loading() == "1");
+  test.finish_all_disk();
+  CHECK(loading() == "0");
+  test.send(test.node->open_session(), {"CONFIG", "RESETSTAT"});
+  test.bring(raft::EntryKind::kCommands, entry());
+  test.turn();
+  REQUIRE(test.node->raft().applied_index() < test.node->raft().commit_index());
+  CHECK(loading() == "0");
 }
 
 TEST_CASE("INFO persistence says how the last flush ended, not whether one ever failed") {
