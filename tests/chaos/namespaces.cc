@@ -1,5 +1,5 @@
 // The network of those who may make one: a router, in whose network namespace this process goes on, and a node in a namespace
-// of its own at the end of each cable. What is cut is dropped by the router, so neither side is told. Delay needs
+// of its own at the end of each cable. What is cut is dropped by the router, so neither side is told, or refused by it. Delay needs
 // the kernel's netem; where it is missing a way is made narrow instead, for all that goes to that node.
 #include <fcntl.h>
 #include <sched.h>
@@ -71,11 +71,15 @@ class Namespaces final : public Network {
   Address clients(size_t node) const override { return {host(node), kClientsPort}; }
   bool enter(size_t node) const override { return enter_namespace(homes_.at(node)); }
 
-  void cut(size_t from, size_t to, Cut) override {
-    const std::string rule = base::format("from %s to %s blackhole", host(from).c_str(), host(to).c_str());
-    if (std::find(undo_.begin(), undo_.end(), "ip rule del prio 100 " + rule) != undo_.end()) return;
-    must("ip rule add prio 100 " + rule);
-    undo_.push_back("ip rule del prio 100 " + rule);
+  void cut(size_t from, size_t to, Cut how) override {
+    const std::string way = base::format("prio 100 from %s to %s ", host(from).c_str(), host(to).c_str());
+    const std::string undo = "ip rule del " + way;
+    const bool is_cut = std::any_of(undo_.begin(), undo_.end(), [&](const std::string& line) { return line.starts_with(undo); });
+    if (is_cut) return;
+    if (how == Cut::kReset) break_off(from, to);
+    const char* action = how == Cut::kReset ? "unreachable" : "blackhole";
+    must("ip rule add " + way + action);
+    undo_.push_back(undo + action);
   }
   void slow(size_t, size_t to, Milliseconds delay) override {
     const std::string device = base::format("cable%zu", to);
@@ -99,6 +103,13 @@ class Namespaces final : public Network {
   static bool run(const std::string& line) { return run_command({.words = split(line)}); }
   void must(const std::string& line) {
     if (!run(line) && failed_.empty()) failed_ = line;
+  }
+
+  // All connections from one to the other. Not every kernel can (INET_DIAG_DESTROY).
+  void break_off(size_t from, size_t to) {
+    enter_namespace(homes_.at(from));
+    run("ss -K dst " + host(to));
+    enter_namespace(router_);
   }
 
   void lay_cable(size_t node) {

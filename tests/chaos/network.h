@@ -13,7 +13,7 @@ namespace leto::chaos {
 
 enum class Cut : uint8_t {
   kSilent,    // Nothing arrives, nothing is said.
-  kReset,     // Connections are broken off, new ones at once; where the network cannot do that, as kSilent.
+  kReset,     // Connections are broken off, where the network can do that; who tries to make one is told at once.
 };
 
 class Network {

@@ -26,7 +26,6 @@ constexpr Milliseconds kElectionTimeout = 400;
 // Of one node. It is what an operator should not do, and only leases may suffer from it: the others may have elected a leader long
 // before this one gives up.
 constexpr Milliseconds kSlowElectionTimeout = 4 * kElectionTimeout;
-constexpr Milliseconds kHealing = 10 * kSlowElectionTimeout;
 constexpr Milliseconds kUp = 30'000, kWhole = 60'000, kIdle = 30'000, kConverge = 30'000, kWrite = 5000;
 constexpr Milliseconds kFullSpeed = 120'000;
 constexpr uint64_t kAnsweredMin = 30;   // In 100 of what was asked; less is no test.
@@ -45,8 +44,14 @@ sim::Parameters make_parameters(const RunSetup& setup) {
 
 size_t slow_node(const sim::World& world) { return 1 + world.parameters.seed % world.parameters.machines; }
 
+// What the nodes are started with.
+struct NodeOptions {
+  std::vector<std::vector<std::string>> words;   // Of each node.
+  Milliseconds longest_election_timeout = kElectionTimeout;
+};
+
 // Small logs and frequent flushes, so that a minute has compactions and snapshots.
-std::vector<std::vector<std::string>> make_options(const sim::World& world) {
+NodeOptions make_options(const sim::World& world) {
   base::Random random = world.stream(kStream);
   std::vector<std::string> common = {"-request-timeout", "2000",  "-flush-interval", "500",  "-ballast-bytes",        "1mb",
                                      "-log-segment",     "64kb",  "-log-window",     random.chance(1, 2) ? "0" : "256kb",
@@ -54,11 +59,13 @@ std::vector<std::vector<std::string>> make_options(const sim::World& world) {
   const bool under_lease = random.chance(1, 3);
   if (under_lease) common.insert(common.end(), {"-read-consistency", "lease"});
   if (random.chance(1, 3)) common.insert(common.end(), {"-snapshot-rate", "100kb"});
-  std::vector<std::vector<std::string>> options(world.parameters.machines, common);
-  for (size_t node = 1; node <= options.size(); ++node) {
+  NodeOptions options;
+  for (size_t node = 1; node <= world.parameters.machines; ++node) {
     const bool slow = !under_lease && node == slow_node(world);
     const Milliseconds timeout = slow ? kSlowElectionTimeout : kElectionTimeout;
-    options[node - 1].insert(options[node - 1].end(), {"-election-timeout", std::to_string(timeout)});
+    options.words.push_back(common);
+    options.words.back().insert(options.words.back().end(), {"-election-timeout", std::to_string(timeout)});
+    options.longest_election_timeout = std::max(options.longest_election_timeout, timeout);
   }
   return options;
 }
@@ -95,8 +102,9 @@ class Run {
         world_(parameters_, false),
         workload_(world_),
         has_small_disk_(setup.small_disk && disk_.make(setup.directory / Cluster::id(setup.nodes))),
+        options_(make_options(world_)),
         cluster_({.loop = setup.loop, .world = world_, .network = network, .program = setup.program,
-                  .directory = setup.directory, .nodes = setup.nodes, .options = make_options(world_)}),
+                  .directory = setup.directory, .nodes = setup.nodes, .options = options_.words}),
         faults_({.loop = setup.loop, .world = world_, .cluster = cluster_, .network = network, .clients = clients_,
                  .slow_node = slow_node(world_), .small_disk = has_small_disk_ ? setup.nodes : 0, .prints = setup.prints}) {
     for (size_t i = 1; i <= kClients; ++i) add_client(i % 2 == 0 ? Habit::kRoams : Habit::kFollowsLeader, 0);
@@ -127,6 +135,7 @@ class Run {
   sim::Workload workload_;
   SmallDisk disk_;
   const bool has_small_disk_;
+  const NodeOptions options_;
   Cluster cluster_;
   std::vector<std::unique_ptr<Client>> clients_;
   Faults faults_;
@@ -217,8 +226,8 @@ void Run::disturb(const Round& round) {
   setup_.loop.run_until(round.calm, [this] { return world_.failed(); });
 }
 
-// I16: all faults are over; a leader within ten election timeouts of the moment when all nodes are up. The last fault is that
-// nobody sees anybody and then all are killed, so that there is something to heal.
+// I16: all faults are over; a leader within ten of the longest election timeouts of the moment when all nodes are up. The last
+// fault is that nobody sees anybody and then all are killed, so that there is something to heal.
 void Run::heal() {
   for (size_t node = 1; node <= setup_.nodes; ++node) faults_.apply({.kind = FaultKind::kIsolateOne, .pick = node});
   setup_.loop.run_for(2 * kElectionTimeout);
@@ -231,7 +240,7 @@ void Run::heal() {
     return true;
   }, "every node is up");
   const Milliseconds begin = Loop::now();
-  expect(kHealing, [this] { return cluster_.is_led(); }, "a leader after the healing");
+  expect(10 * options_.longest_election_timeout, [this] { return cluster_.is_led(); }, "a leader after the healing");
   result_.led_after = Loop::now() - begin;
   const Milliseconds end = Loop::now() + kWrite;
   bool written = false;
