@@ -294,8 +294,8 @@ TEST_CASE("keyspace: erased keys of one that is replaced are forgotten in bounde
   keyspace = Keyspace();
   size_t turns = 0;
   for (; keyspace.work_waits(); ++turns) keyspace.on_turn();
-  // Records, entries of the list, and nodes: 1024 in a turn.
-  CHECK(turns >= 3 * kKeys / 1024);
+  // Records, entries of the list, and nodes: 256 in a turn.
+  CHECK(turns >= 3 * kKeys / 256);
 }
 
 TEST_CASE("keyspace: a cut may outlive its keyspace") {

@@ -165,10 +165,14 @@ bool Cluster::is_led() {
   return first != nullptr && all_ready() && first->process()->node().raft().leads_and_committed_in_term();
 }
 
-bool Cluster::anyone_needs_snapshot() {
+bool Cluster::commit_needs_snapshot() {
   Machine* first = leader();
-  return first != nullptr && std::any_of(machines_.begin(), machines_.end(), [first](const auto& each) {
-    return each->durable.last() + 1 < first->process()->node().raft().first_index();
+  if (first == nullptr) return false;
+  const raft::Raft& raft = first->process()->node().raft();
+  return !raft.configuration().has_quorum([&](raft::NodeId node) {
+    return std::any_of(machines_.begin(), machines_.end(), [&](const auto& each) {
+      return each->node() == node && each->durable.last() + 1 >= raft.first_index();
+    });
   });
 }
 

@@ -27,8 +27,8 @@ class Cluster final : public Directory {
   bool anyone_leaves() const;
   // Somebody leads, and has committed in its term.
   bool is_led();
-  // The leader's log does not reach somebody any more.
-  bool anyone_needs_snapshot();
+  // Those whom the leader's log still reaches are no majority.
+  bool commit_needs_snapshot();
   // Everyone is a member that votes, nobody else is, nothing was asked that would change it, and there is a leader that has
   // committed in its term.
   bool is_whole();

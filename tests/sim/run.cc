@@ -207,7 +207,7 @@ Microseconds Run::converge_length() const {
 void Run::expect_leader(Microseconds bound) {
   const auto led = [this] { return cluster_.is_led(); };
   if (cluster_.run(bound, led)) return;
-  expect(cluster_.anyone_needs_snapshot() ? converge_length() : 0, led, "a leader after the healing");
+  expect(cluster_.commit_needs_snapshot() ? converge_length() : 0, led, "a leader after the healing");
 }
 
 void Run::pass_until(Microseconds end) {
