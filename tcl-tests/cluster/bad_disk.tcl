@@ -72,3 +72,42 @@ test "D17: a leader whose disk stands still hands over; its clients are told the
     wait_load_progress $load
     assert_all_kept $load $nodes
 }
+
+# The index up to which the leader knows that the member has its log.
+proc match_of {leader member} {
+    foreach {field value} [info_of $leader raft] {
+        if {[string match "peer*" $field] && [string match "id=$node::id($member),*" $value]} {
+            regexp {match=(\d+)} $value -> match
+            return $match
+        }
+    }
+    error "$leader does not tell of $member"
+}
+
+test "a follower whose keys cannot be flushed is counted no more past flush-lag-bytes; the others go on, and it catches up" -timeout 90 {
+    bad_disk::prepare
+    set nodes [start_cluster 3 [concat $::options {-flush-lag-bytes 1mb}]]
+    set leader [leader_of $nodes]
+    set member [lindex [others $nodes $leader] 0]
+    set term [raft_field $leader term]
+    set value [string repeat v 100000]
+    # A member that joined has begun keys of its own anew.
+    bad_disk $member "sync stalls [file tail [lindex [glob -directory $node::dir($member) keys-*.db] 0]]-wal"
+    set written 0
+    wait_for_condition "$member is past flush-lag-bytes" 20000 {
+        [node_ask $leader SET key:[incr written] $value] eq "OK" && [raft_field $member flush_behind] == 1
+    }
+    # What was under way is acknowledged; nothing that comes now is.
+    pause $::election_timeout
+    set match [match_of $leader $member]
+    for {set i 0} {$i < 20} {incr i} { assert_equal [node_ask $leader SET key:[incr written] $value] OK }
+    pause [expr {3 * $::election_timeout}]
+    assert_equal [match_of $leader $member] $match
+    # It is a follower as ever: nobody is elected in the leader's place.
+    assert_equal [list [leader_now $nodes] [raft_field $member term]] [list $leader $term]
+    bad_disk $member
+    wait_caught_up $nodes
+    wait_for_condition "all is flushed" 10000 {[raft_field $member flush_behind] == 0}
+    assert_equal [node_ask $leader DBSIZE] $written
+    assert_same_digest $nodes
+}
