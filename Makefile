@@ -142,7 +142,7 @@ fuzz:  ## feed every reader of strange bytes with what clang's fuzzer makes up; 
 # Mutants are switches in programs of their own, which the objects of the release build are linked into.
 .PHONY: mutants
 mutants: $(if $(filter chaos,$(BY)),all $(BIN)/leto-chaos,build-tests)  ## show that the tests notice mistakes: ONLY='d7-*', CORE=1, BY=seeds or chaos; RANDOM=30 SEED=1 makes them up
-	@python3 -c '' 2>/dev/null || { echo "make mutants needs python3: sh deps/setup lint" >&2; exit 1; }
+	@python3 -c '' 2>/dev/null || { echo "make mutants needs python3: sh deps/setup mutants" >&2; exit 1; }
 	@MUTANTS_COMPILE='$(subst ','\'',$(COMPILE) $(OPTIMIZE_src))' MUTANTS_LINK='$(LINK)' MUTANTS_LIBRARIES='$(LIBRARY_LIBS)' \
 	  MUTANTS_TESTS='$(TEST_OBJECTS) $(HELPER_LIBRARY) $(LIBRARY)' \
 	  MUTANTS_SIM='$(BUILD)/tests/sim/main.o $(LEVEL2) $(HELPER_LIBRARY) $(LIBRARY)' \
