@@ -9,9 +9,9 @@
 //            (awaited_followers.h), and its WAL is checkpointed, so that a disk which the log filled has room again before
 //            anybody is refused.
 //   low      It fell below disk-floor, or a write had to give the ballast away (storage/ballast.h). Besides, a leader takes no
-//            new write from clients and looks for another one that leads, no leadership is taken over, a follower drops all
-//            log that is durable in the keys, and the ballast is given away: its room is for the flush and the compaction,
-//            not for more writes.
+//            new write from clients and looks for another one that leads, no leadership is taken over, a follower drops
+//            log that is durable in the keys but for little (compactor.cc), and the ballast is given away: its room is for the
+//            flush and the compaction, not for more writes.
 //
 // From low it goes back when the room is plenty, and either all that can be dropped was dropped since, or there is free disk
 // for the ballast besides. The ballast itself need not be back: a disk that is full but for pages of raft.db is one to go on
