@@ -26,6 +26,9 @@
 namespace leto::raft {
 
 enum class Role : uint8_t { kFollower, kPreCandidate, kCandidate, kLeader };
+// How many ticks the caller of tick() may make up for.
+inline constexpr uint64_t kTicksOwedMax = 2;
+
 const char* role_name(Role role);  // "follower", "precandidate", "candidate", "leader"
 
 struct Options {
@@ -178,7 +181,9 @@ class Raft {
 
   // Inputs -----------------------------------------------------------------------------------
   void step(const Message& message);   // Any bytes a peer may send, in any order; nonsense is dropped.
-  void tick();                         // One unit of time has passed.
+  // One unit of time has passed. Whoever comes late makes up for kTicksOwedMax at most: time that is missing here does no harm,
+  // but what is made up after a leader was heard shortens what it was promised (D18).
+  void tick();
   // If accepted, `id` (may be null) is where it will be unless a later leader replaces it.
   ProposeResult propose(Payload payload, EntryId* id);
   // `target` is the wanted final configuration: roles kVoter, kLearner, kObserver only. New voters are

@@ -11,10 +11,10 @@ namespace leto::raft {
 
 namespace {
 
-// Clocks may differ by an eighth; and a tick that is counted may just have begun at one end and be about
-// to end at the other.
+// Clocks may differ by an eighth; a tick that is counted may just have begun at one end and be about to end at the other; and
+// whoever heard the leader may have been behind its own clock then, and make up for it.
 uint64_t lease_ticks(uint64_t election_ticks) {
-  const uint64_t slack = election_ticks / 8 + 2;
+  const uint64_t slack = election_ticks / 8 + 2 + kTicksOwedMax;
   return election_ticks > slack ? election_ticks - slack : 0;
 }
 

@@ -16,6 +16,7 @@ namespace {
 
 // Wishes nearer than this are met by polling without sleeping: libuv's timers count milliseconds.
 constexpr uint64_t kSpinUsMax = 1000;
+constexpr uint64_t kStoodStillTicks = 100;
 
 uint64_t thread_cpu_us() {
   timespec spent{};
@@ -52,7 +53,7 @@ Loop::~Loop() {
 
 void Loop::start(Handlers handlers) {
   handlers_ = std::move(handlers);
-  last_tick_us_ = monotonic_us();
+  ticks_.begin(monotonic_us());
   last_cpu_us_ = thread_cpu_us();
   check_uv(uv_prepare_start(&prepare_, [](uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->on_prepare(); }),
         "uv_prepare_start");
@@ -143,18 +144,11 @@ void Loop::measure_turn() {
 }
 
 void Loop::on_tick_timer() {
-  const uint64_t now_us = monotonic_us();
-  const uint64_t elapsed = (now_us - last_tick_us_) / (kTickMs * 1000);
-  last_tick_us_ += elapsed * kTickMs * 1000;
-  ticks_owed_ = std::min(ticks_owed_ + elapsed, kTicksOwedMax);
-  if (elapsed >= kTicksOwedMax) {
-    LETO_LOG(kWarning, "the event loop stood still for %llu ms", static_cast<unsigned long long>(elapsed * kTickMs));
+  const uint64_t passed = ticks_.count(monotonic_us());
+  if (passed >= kStoodStillTicks) {
+    LETO_LOG(kWarning, "the event loop stood still for %llu ms", static_cast<unsigned long long>(passed * kTickMs));
   }
-  // After a stall, what peers sent meanwhile is read between the ticks, before time-outs are judged.
-  for (uint64_t call = 0; call < kTicksPerCall && ticks_owed_ > 0; ++call) {
-    --ticks_owed_;
-    if (handlers_.tick) handlers_.tick();
-  }
+  for (uint64_t call = Ticks::due(passed); call > 0 && handlers_.tick; --call) handlers_.tick();
 }
 
 Timer::Timer(Loop& loop) : handle_(new Handle) {

@@ -23,13 +23,11 @@ void check_uv(int code, const char* what);
 
 class Loop final : public Clock, public Waker {
  public:
-  // What runs in the loop. `tick` is called every kTickMs, for late ticks too, as far as kTicksOwedMax.
+  // What runs in the loop. `tick` is called every kTickMs, and as Ticks says for those that come late.
   struct Handlers {
     std::function<void()> turn;
     std::function<void()> tick;
   };
-  static constexpr uint64_t kTicksPerCall = 4;    // At once after a stall; the rest follows in later turns.
-  static constexpr uint64_t kTicksOwedMax = 100;  // Time beyond a second of stall is forgotten.
 
   Loop();
   // REQUIRES: the owners of all other handles have closed them. Waits for their close callbacks.
@@ -86,8 +84,7 @@ class Loop final : public Clock, public Waker {
   std::vector<std::function<void()>> deferred_;
   bool wake_wanted_ = false;
   uint64_t wake_at_us_ = 0;       // 0: no wish.
-  uint64_t last_tick_us_ = 0;
-  uint64_t ticks_owed_ = 0;
+  Ticks ticks_;
   uint64_t last_cpu_us_ = 0;
   uint64_t last_turn_cpu_us_ = 0;
   std::array<char, kReadBytes> read_buffer_;

@@ -2,8 +2,11 @@
 // neither.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "fake_environment.h"
 #include "fake_peers.h"
+#include "server/tick.h"
 
 namespace leto::server::test {
 namespace {
@@ -91,6 +94,56 @@ TEST_CASE("after late ticks lease reads are refused for an election timeout, the
   CHECK(!lease.reads_at_once());
   lease.peers.ticks(lease.election_ticks());
   CHECK(lease.reads_at_once());
+}
+
+// A follower that ticks by its clock, as the loop does.
+class TickingFollower {
+ public:
+  TickingFollower() : test(3) {
+    test.follow(2, 2);
+    ticks_.begin(test.clock.now_us);
+  }
+  void pass(uint64_t microseconds) {
+    test.clock.now_us += microseconds;
+    for (uint64_t due = Ticks::due(ticks_.count(test.clock.now_us)); due > 0; --due) test.node->on_tick();
+    test.finish_all_disk();
+  }
+  // Whether it would help node 3 to lead in the next term.
+  bool helps() {
+    test.network.sent.clear();
+    test.node->on_message({.from = 3, .to = 1, .term = 3,
+                           .body = raft::RequestVote{.pre_vote = true, .transfer = false, .last = test.node->raft().last()}});
+    test.finish_all_disk();
+    return std::ranges::any_of(test.network.sent, [](const raft::Message& message) {
+      const auto* reply = std::get_if<raft::RequestVoteReply>(&message.body);
+      return reply != nullptr && reply->granted;
+    });
+  }
+  NodeUnderTest test;
+
+ private:
+  Ticks ticks_;
+};
+
+TEST_CASE("D18: what a follower promised its leader lasts as long as ever behind a pause of its own") {
+  TickingFollower follower;
+  FakeClock& clock = follower.test.clock;
+  const uint64_t promise_us = 1000 * follower.test.options.election_timeout_ms;
+  for (int tick = 0; tick < 60; ++tick) {
+    follower.test.follow(2, 2);
+    follower.pass(Ticks::kTickUs);
+  }
+  // It stood still; what came meanwhile is read before its clock is looked at.
+  clock.now_us += promise_us - 5 * Ticks::kTickUs;
+  follower.test.follow(2, 2);
+  const uint64_t heard_us = clock.now_us;
+  const uint64_t lease_us = promise_us - promise_us / 8 - (2 + raft::kTicksOwedMax) * Ticks::kTickUs;
+  while (clock.now_us - heard_us < lease_us) {
+    CHECK_FALSE(follower.helps());
+    follower.pass(Ticks::kTickUs);
+  }
+  while (clock.now_us - heard_us <= promise_us + 2 * Ticks::kTickUs) follower.pass(Ticks::kTickUs);
+  CHECK(follower.helps());
 }
 
 TEST_CASE("a follower has no lease") {
