@@ -87,12 +87,20 @@ Result<storage::Identity> identity_without_log(const Survivor& survivor, const r
   return identity;
 }
 
+// What says which keys are the node's may be older than they are: a snapshot's took their place meanwhile.
+void take_newest_keys(Survivor& survivor) {
+  const std::vector<uint64_t> generations = storage::keys_generations(survivor.lock.path());
+  if (!generations.empty() && !std::ranges::binary_search(generations, survivor.identity.keys_generation))
+    survivor.identity.keys_generation = generations.back();
+}
+
 // A damaged one is left alone: what may be opened by force may lose still more by it.
 Status salvage_log(Survivor& survivor, const Status& damage) {
   survivor.loss = damage.text();
   storage::Salvage found = storage::salvage_directory(survivor.lock.path());
   if (found.identity) {
     survivor.identity = std::move(*found.identity);
+    take_newest_keys(survivor);
     return {};
   }
   Result<storage::Identity> identity = identity_without_log(survivor, found.configuration);
@@ -169,6 +177,10 @@ Status read_keys_that_are_left(Survivor& survivor, keyspace::Keyspace& keys, key
 }
 
 Status open_keys_file(Survivor& survivor) {
+  const std::string path = storage::keys_path(survivor.lock.path(), survivor.identity.keys_generation);
+  // Opening would make an empty one, and the next start remove the others.
+  if (!storage::file_exists("", path) && storage::has_keys_files(survivor.lock.path()))
+    return Status::error(path + " is gone, and the keys files that are there are not this node's");
   Result<std::unique_ptr<storage::KeyStore>> keys = storage::KeyStore::open(
       {.directory = survivor.lock.path(), .vfs = "", .generation = survivor.identity.keys_generation});
   if (!keys.is_ok()) return keys.take_status();

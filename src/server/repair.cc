@@ -137,7 +137,7 @@ Status set_aside(const std::string& directory, Rejoin& rejoin) {
 
 // Only the keys are damaged: no vote is lost, and no entry that was acknowledged.
 bool is_log_sound(const Salvage& found, const std::string& damage) {
-  if (damage.find("/keys-") == std::string::npos || !found.log || !found.identity) return false;
+  if (!storage::is_of_keys(damage) || !found.log || !found.identity) return false;
   if (found.identity->cluster_id.empty() || found.log->last.index == 0) return false;
   return !storage::lost_tail(*found.log, found.witness, found.applied);
 }

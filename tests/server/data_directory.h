@@ -13,16 +13,19 @@
 namespace leto::server {
 
 struct DataDirectory {
-  DataDirectory() {
+  // `below` is a path in a folder of its own, as "/a/b"; empty: that folder itself.
+  explicit DataDirectory(const std::string& below = "") {
     char pattern[] = "/tmp/leto-server-test-XXXXXX";
     REQUIRE(mkdtemp(pattern) != nullptr);
-    path = pattern;
+    folder_ = pattern;
+    path = folder_ + below;
+    std::filesystem::create_directories(path);
     options.id = "id1";
     base::set_log_sink([](base::LogLevel, std::string_view) {});
   }
   ~DataDirectory() {
     base::set_log_sink(nullptr);
-    std::filesystem::remove_all(path);
+    std::filesystem::remove_all(folder_);
   }
   DataDirectory(const DataDirectory&) = delete;
   DataDirectory& operator=(const DataDirectory&) = delete;
@@ -43,6 +46,9 @@ struct DataDirectory {
 
   std::string path;
   Options options;
+
+ private:
+  std::string folder_;   // `path`, or what it is in.
 };
 
 }  // namespace leto::server

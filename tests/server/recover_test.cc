@@ -78,6 +78,20 @@ TEST_CASE("a recovery that was cut off between its commits may be run again") {
   }
 }
 
+TEST_CASE("a raft.db that is older than the keys, as its WAL is lost, does not cost them") {
+  Survivor survivor;
+  survivor.make_compacted(Survivor::End::kKilled);
+  std::filesystem::remove(survivor.path + "/keys-1.db");
+  survivor.flip("raft.db-wal", 0);
+  REQUIRE(survivor.recover().is_ok());
+  base::Result<OpenedDirectory> opened = survivor.open();
+  REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+  CHECK(opened.value().start.header.applied_index == 3);
+  keyspace::Keyspace keys;
+  CHECK(storage::load_keyspace(*opened.value().keys, keys).is_ok());
+  CHECK(keys.size() == 2);
+}
+
 TEST_CASE("run twice it makes one more cluster of the same data") {
   Survivor survivor;
   survivor.make();

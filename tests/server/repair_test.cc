@@ -199,6 +199,18 @@ TEST_CASE("a damaged member of three starts as a new node that asks the others")
   }
 }
 
+TEST_CASE("whether keys or log are damaged goes by the file, whatever the folders above it are called") {
+  Survivor survivor("/keys-store/id1");
+  survivor.make();
+  REQUIRE(mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: entry 2 has a wrong checksum").is_ok());
+  check_rejoins(survivor);
+  CHECK(storage::is_of_keys("/a/keys-3.db: damaged: its digest is wrong"));
+  CHECK(storage::is_of_keys("/a/keys-3.db-wal: damaged: frame 2 has a wrong checksum"));
+  CHECK(storage::is_of_keys("keys-3.db: not a database (26)"));
+  CHECK_FALSE(storage::is_of_keys("/keys-a/raft.db: not a database (26)"));
+  CHECK_FALSE(storage::is_of_keys("/a/raft.db: damaged: cannot read /a/keys-3.db"));
+}
+
 TEST_CASE("a raft.db that lost who the node is beside keys is never taken for a new one") {
   Survivor survivor;
   survivor.options.ballast_bytes = 0;

@@ -21,6 +21,7 @@ inline constexpr raft::Term kTerm = 7;
 inline constexpr uint64_t kWalHeaderBytes = 32;
 
 struct Survivor : DataDirectory {
+  using DataDirectory::DataDirectory;
   // One of three and the `newcomers`, with entries up to 5, keys as of 3, and a witness that may be ahead of the log.
   void make(storage::Witness witness = {.index = 4, .term = kTerm}, const std::vector<raft::Member>& newcomers = {}) {
     base::Result<OpenedDirectory> opened = open();
@@ -88,7 +89,8 @@ struct Survivor : DataDirectory {
     REQUIRE(directory.log->write({write}) == storage::WriteResult::kDurable);
   }
   // The same as after make(), but that the log begins behind entry 3, and that the keys are of generation 2, and two.
-  void make_compacted() {
+  enum class End : uint8_t { kInOrder, kKilled };
+  void make_compacted(End end = End::kInOrder) {
     make();
     OpenedDirectory opened = std::move(open().value());
     const std::unique_ptr<storage::KeyStore> keys = std::move(make_keys(path, 2).value());
@@ -102,7 +104,7 @@ struct Survivor : DataDirectory {
     write.install = {.last = {.term = kTerm, .index = 3}, .keys_generation = 2};
     for (raft::Index index = 4; index <= 5; ++index) write.append.push_back(entry(index, {}));
     REQUIRE(opened.log->write({write}) == storage::WriteResult::kDurable);
-    close(opened);
+    if (end == End::kInOrder) close(opened);
   }
   // What a node would be started with now; everything is closed again.
   OpenedDirectory visit() {
