@@ -63,7 +63,7 @@ void list_type(Context& context) {
   } else if (std::ranges::any_of(kNone, [&](std::string_view none) { return is_word(type, none); })) {
     context.reply.verbatim("");
   } else {
-    context.reply.error("ERR Unknown client type '" + std::string(type) + "'");
+    context.reply.error("ERR Unknown client type '" + shown(type) + "'");
   }
 }
 
@@ -144,7 +144,7 @@ void client_setinfo_command(Context& context) {
   const std::string_view value = context.arguments[3];
   const bool is_name = is_word(option, "lib-name");
   if (!is_name && !is_word(option, "lib-ver")) {
-    context.reply.error("ERR Unrecognized option '" + std::string(option) + "'");
+    context.reply.error("ERR Unrecognized option '" + shown(option) + "'");
     return;
   }
   if (!is_client_name(value)) {

@@ -35,7 +35,7 @@ HelloOptions read_hello_options(Context& context) {
       if (!is_client_name(*options.name)) return {.error = std::string(kBadClientName)};
       i += 1;
     } else {
-      return {.error = "ERR Syntax error in HELLO option '" + std::string(arguments[i]) + "'"};
+      return {.error = "ERR Syntax error in HELLO option '" + shown(arguments[i]) + "'"};
     }
   }
   return options;

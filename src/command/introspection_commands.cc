@@ -183,12 +183,17 @@ struct Filter {
   }
 };
 
+// It is one that has some, and says another.
+bool names_no_subcommand(const Command& command, Arguments request) {
+  return request.size() > 1 && !subcommands_of(command.name).empty() && find_subcommand(command.name, request[1]) == nullptr;
+}
+
 // The keys of the request behind COMMAND GETKEYS; none after an error was replied.
 std::vector<std::string_view> keys_of_request(Context& context) {
   const Arguments request = context.arguments.subspan(2);
   const Command* const command = find_command(request[0]);
   std::vector<std::string_view> keys;
-  if (command == nullptr) {
+  if (command == nullptr || names_no_subcommand(*command, request)) {
     context.reply.error("ERR Invalid command specified");
   } else if (command->first_key == 0) {
     context.reply.error("ERR The command has no key arguments");

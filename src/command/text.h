@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -35,7 +36,7 @@ inline std::string upper_text(std::string_view text) {
 }
 
 // At most `max` bytes and up to the first zero byte, as printf's %.*s shows it in Redis's error texts.
-inline std::string shown(std::string_view text, size_t max) {
+inline std::string shown(std::string_view text, size_t max = SIZE_MAX) {
   return std::string(text.substr(0, std::min(max, text.find('\0'))));
 }
 

@@ -73,7 +73,8 @@ struct QueuedCommand {
 
 // Of one client. Without MULTI there may be watched keys.
 struct Transaction {
-  static constexpr size_t kCommandsMax = 1 << 20;
+  // Each is an argument of EXEC as one command, behind its name and its conditions; another node takes so many of these.
+  static constexpr size_t kCommandsMax = (1 << 20) - 2;
 
   bool open = false;              // Between MULTI and EXEC.
   bool refused = false;           // EXEC will be refused: something could not be queued.

@@ -5,9 +5,13 @@
 
 #include "base/assert.h"
 #include "base/format.h"
+#include "peer/limits.h"
 #include "server/turn_share.h"
 
 namespace leto::server {
+
+static_assert(command::Transaction::kCommandsMax + 2 <= peer::kForwardArgumentsMax, "every EXEC can be forwarded");
+
 namespace {
 
 // Requests of one frame, unless a single one is larger.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/glob.h"
+#include "command/text.h"
 #include "server/option_table.h"
 #include "server/options.h"
 
@@ -56,7 +57,7 @@ const Option* find_any(std::string_view name) {
 Status check_name(std::string_view name, std::span<const std::string_view> earlier_pairs) {
   const Option* option = find_any(name);
   if (option == nullptr && !is_derived(name)) {
-    return Status::error("ERR Unknown option or number of arguments for CONFIG SET - '" + std::string(name) + "'");
+    return Status::error("ERR Unknown option or number of arguments for CONFIG SET - '" + command::shown(name) + "'");
   }
   if (option == nullptr || option->change == Change::kAtStart) return failed(name, "can't set immutable config");
   for (size_t at = 0; at < earlier_pairs.size(); at += 2) {

@@ -78,6 +78,7 @@ TEST_CASE("connection: HELLO's mistakes leave everything as it was") {
   CHECK(f.run({"hello", "4"}) == "-NOPROTO unsupported protocol version\r\n");
   CHECK(f.run({"hello", "a"}) == "-ERR Protocol version is not an integer or out of range\r\n");
   CHECK(f.run({"hello", "3", "foo"}) == "-ERR Syntax error in HELLO option 'foo'\r\n");
+  CHECK(f.run({"hello", "3", std::string("ab\0cd", 5)}) == "-ERR Syntax error in HELLO option 'ab'\r\n");
   CHECK(f.run({"hello", "3", "auth", "x"}) == "-ERR Syntax error in HELLO option 'auth'\r\n");
   CHECK(f.run({"hello", "3", "setname", "a", "setname"}) == "-ERR Syntax error in HELLO option 'setname'\r\n");
   CHECK(f.run({"hello", "3", "setname", "a b"}) ==

@@ -77,6 +77,9 @@ TEST_CASE("introspection: COMMAND GETKEYS finds the keys of a request") {
   CHECK(f.run({"command", "getkeys", "SET", "a", "b"}) == "*1\r\n$1\r\na\r\n");
   CHECK(f.run({"command", "getkeys", "del", "a", "b"}) == "*2\r\n$1\r\na\r\n$1\r\nb\r\n");
   CHECK(f.run({"command", "getkeys", "foo", "a"}) == "-ERR Invalid command specified\r\n");
+  CHECK(f.run({"command", "getkeys", "config", "foo"}) == "-ERR Invalid command specified\r\n");
+  CHECK(f.run({"command", "getkeys", "CLIENT", "FOO", "a"}) == "-ERR Invalid command specified\r\n");
+  CHECK(f.run({"command", "getkeys", "config", "GET", "a"}) == "-ERR The command has no key arguments\r\n");
   CHECK(f.run({"command", "getkeys", "ping", "a"}) == "-ERR The command has no key arguments\r\n");
   CHECK(f.run({"command", "getkeys", "get", "a", "b"}) ==
         "-ERR Invalid number of arguments specified for command\r\n");

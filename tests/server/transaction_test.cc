@@ -245,6 +245,17 @@ TEST_CASE("a transaction that becomes too large is refused where it does, and no
   CHECK(test.take(session).ends_with("-EXECABORT Transaction discarded because of previous errors.\r\n"));
 }
 
+TEST_CASE("a transaction of as many commands as may be queued can be sent to another node") {
+  command::Transaction transaction;
+  const command::Command& dbsize = *command::find_command("dbsize");
+  const std::vector<std::string_view> arguments = {"DBSIZE"};
+  for (size_t count = 0; count < command::Transaction::kCommandsMax; ++count) transaction.add(dbsize, arguments);
+  peer::Forward forward{.from = 1, .to = 2, .term = 1, .life = 1, .stream = 1, .first = 1, .requests = {}};
+  const std::vector<std::string_view> exec = command::exec_arguments(transaction, "");
+  forward.requests.push_back({.commands = {{.arguments = {exec.begin(), exec.end()}}}});
+  CHECK(peer::encode(forward).size() > command::Transaction::kCommandsMax);
+}
+
 TEST_CASE("a WATCH that failed refuses the transaction behind it") {
   NodeUnderTest test(3);
   const SessionRef session = test.node->open_session();
