@@ -25,8 +25,11 @@ namespace leto::keyspace {
 
 namespace {
 
-// Freed in one turn: some 50 microseconds' worth, on a slow machine ten times that.
+// Freed in one turn: some 50 microseconds' worth, on a slow machine ten times that;
 constexpr size_t kItemsPerTurn = 256;
+// and as many as were changed since the last one, which leave one record each, and one node at most: so what waits does not grow for
+// as long as there are changes. Of a command that makes more than a turn does, in the turns behind it.
+constexpr size_t kChangesPerTurn = 1024;
 
 using Number = unsigned long long;
 
@@ -111,6 +114,7 @@ struct Keyspace::State {
   std::unique_ptr<DirtySet> dirty = std::make_unique<DirtySet>();
   uint64_t epoch = 1;  // Of `dirty`.
   size_t dirty_bytes = 0;
+  size_t changes = 0;         // As many as these are to be freed, too.
   ErasedList erased;
   size_t erased_before = 0;   // The first so many are of earlier epochs: may be freed unless they live again.
   std::shared_ptr<Graveyard> graveyard = std::make_shared<Graveyard>();
@@ -125,6 +129,7 @@ Space* Keyspace::State::find_space(uint64_t number) {
 }
 
 void Keyspace::State::mark(const Space& space, Node* node) {
+  ++changes;
   if (node->epoch != epoch) {
     node->record = dirty->add(space.number, node->key());
     node->epoch = epoch;
@@ -354,8 +359,10 @@ size_t Keyspace::dirty_keys() const { return state_->dirty->size() + state_->nam
 size_t Keyspace::dirty_bytes() const { return state_->dirty_bytes; }
 
 void Keyspace::on_turn() {
-  state_->free_erased(kItemsPerTurn);
-  state_->graveyard->dig(kItemsPerTurn);
+  const size_t changes = std::min(state_->changes, kChangesPerTurn);
+  state_->changes -= changes;
+  state_->free_erased(kItemsPerTurn + changes);
+  state_->graveyard->dig(kItemsPerTurn + changes);
 }
 
 void Keyspace::seed_tables(uint64_t seed) { Dictionary::set_hash_seed(seed); }

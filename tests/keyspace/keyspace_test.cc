@@ -298,6 +298,27 @@ TEST_CASE("keyspace: erased keys of one that is replaced are forgotten in bounde
   CHECK(turns >= 3 * kKeys / 256);
 }
 
+TEST_CASE("keyspace: what is to be freed does not grow with keys that come and go, however many there are in a turn") {
+  constexpr size_t kKeysPerTurn = 1000, kTurnsPerCut = 10;
+  Keyspace keyspace;
+  size_t early = 0;
+  for (size_t turn = 0; turn < 1000; ++turn) {
+    for (size_t i = 0; i < kKeysPerTurn; ++i) {
+      const std::string key = std::to_string(turn) + "/" + std::to_string(i);
+      keyspace.set(0, key, item("1"));
+      keyspace.erase(0, key);
+    }
+    if (turn % kTurnsPerCut == 0) { const Cut dropped = keyspace.freeze({}); }
+    keyspace.on_turn();
+    if (turn == 100) early = keyspace.memory_used();
+  }
+  CHECK(keyspace.memory_used() <= 2 * early);
+  // No more is left than of a few cuts.
+  size_t turns = 0;
+  for (; keyspace.work_waits(); ++turns) keyspace.on_turn();
+  CHECK(turns <= 3 * kTurnsPerCut * kKeysPerTurn / 256);
+}
+
 TEST_CASE("keyspace: a cut may outlive its keyspace") {
   Cut cut;
   CHECK(cut.size() == 0);
