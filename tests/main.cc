@@ -3,9 +3,12 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 
+#include <csignal>
+
 #include "base/log.h"
 
 int main(int count, char** arguments) {
+  std::signal(SIGPIPE, SIG_IGN);   // As the server.
   leto::base::set_log_level(leto::base::LogLevel::kWarning);
   return doctest::Context(count, arguments).run();
 }

@@ -112,6 +112,7 @@ void Connection::protocol_error(const std::string& text) {
 void Connection::on_end(int error) {
   if (error != UV_EOF || (session_->idle() && unsent_bytes() == 0)) return close();
   ending_ = true;
+  stream_->set_user(this);
 }
 
 size_t Connection::unsent_bytes() const {
@@ -119,7 +120,9 @@ size_t Connection::unsent_bytes() const {
 }
 
 bool Connection::crowded(size_t divisor) const {
-  return session_->outstanding() >= kOutstandingMax / divisor || unsent_bytes() >= kUnsentBytesMax / divisor;
+  // With the replies that wait for one before them.
+  const size_t reply_bytes = session_->reply_bytes() + stream_->unsent_bytes();
+  return session_->outstanding() >= kOutstandingMax / divisor || reply_bytes >= kUnsentBytesMax / divisor;
 }
 
 // Also when its last write was answered: else a client that waits for each answer would never be held back.
@@ -152,6 +155,7 @@ void Connection::flush() {
   flush_due_ = false;
   if (closed()) return;
   const size_t before = unsent_bytes();
+  const bool was_full = session_->output().size() >= Session::kReplyBytesMax;
   const int code = stream_->may_go_on() ? stream_->go_on() : stream_->write(session_->output());
   if (code != 0 && code != UV_EAGAIN) return close();
   const size_t unsent = unsent_bytes();
@@ -159,7 +163,8 @@ void Connection::flush() {
   // The rest behind the others that wait.
   if (stream_->may_go_on() || (!stream_->write_in_flight() && unsent > 0)) clients_.note_output(*this);
   session_->client.output_buffer_bytes = unsent;
-  if (output_limit_passed(unsent)) return close_because("it passed client-output-buffer-limit");
+  if (session_->overflowed() || output_limit_passed(unsent)) return close_because("it passed client-output-buffer-limit");
+  if (was_full && session_->output().size() < Session::kReplyBytesMax) clients_.node().note_fetched();
   if (ending_ && unsent == 0 && session_->idle()) close();
 }
 

@@ -26,7 +26,7 @@ class Connection final : private StreamUser {
   // Past so many unanswered requests, or so many bytes that the client does not fetch, nothing is read from
   // it; below half of that again.
   static constexpr size_t kOutstandingMax = 10000;
-  static constexpr size_t kUnsentBytesMax = 1 << 20;
+  static constexpr size_t kUnsentBytesMax = Session::kReplyBytesMax;
   // Executed before the turn's time is looked at again.
   static constexpr size_t kRequestsPerLook = 8;
 

@@ -122,6 +122,7 @@ class Forwarder {
   void fail(const SessionRef& session, Session::Sequence sequence, const std::string& error);
   uint64_t waits_since_us(const Item& item) const;
   void expire_sent(uint64_t now_us);
+  void expire_waiting(Line& line, uint64_t now_us);
   void finish_own_commands();
 
   Replica& replica_;

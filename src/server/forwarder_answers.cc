@@ -164,17 +164,27 @@ uint64_t Forwarder::waits_since_us(const Item& item) const {
 
 void Forwarder::expire(uint64_t now_us) {
   expire_sent(now_us);
+  // Nobody is sent to while nobody leads: who has nothing here any more is forgotten now, or there would be ever more of them.
+  for (const uint64_t client : std::exchange(ready_, {})) {
+    Line& line = lines_.at(client);
+    expire_waiting(line, now_us);
+    line.listed = false;
+    list(client, line);
+    forget_if_done(client);
+  }
+}
+
+// As well as what nobody waits for.
+void Forwarder::expire_waiting(Line& line, uint64_t now_us) {
   const uint64_t limit_us = options_.request_timeout_ms * 1000;
   const bool leaderless = replica_.raft().leader() == raft::kNobody;
-  std::vector<uint64_t> clients(ready_.begin(), ready_.end());
-  for (const uint64_t client : clients) {
-    Line& line = lines_.at(client);
-    while (!line.waiting.empty() && now_us - waits_since_us(line.waiting.front()) >= limit_us) {
-      const Item item = take_waiting(line);
-      if (open_request(line, item.sequence) == nullptr) continue;
-      fail(line.session, item.sequence,
-           leaderless ? "CLUSTERDOWN no leader" : "CLUSTERDOWN no leader took it within request-timeout");
-    }
+  while (!line.waiting.empty()) {
+    const bool is_open = open_request(line, line.waiting.front().sequence) != nullptr;
+    if (is_open && now_us - waits_since_us(line.waiting.front()) < limit_us) return;
+    const Item item = take_waiting(line);
+    if (!is_open) continue;
+    fail(line.session, item.sequence,
+         leaderless ? "CLUSTERDOWN no leader" : "CLUSTERDOWN no leader took it within request-timeout");
   }
 }
 

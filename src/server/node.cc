@@ -180,6 +180,8 @@ void Node::close_session(const SessionRef& session) {
   sessions_.erase(session->client.id);
 }
 
+void Node::note_fetched() { replica_->note_fetched(); }
+
 void Node::note_output(const SessionRef& session) {
   if (session->on_output) return session->on_output();
   if (session->in_active_list || session->closed()) return;
@@ -387,6 +389,7 @@ void Node::on_tick() {
   for (const auto& [id, session] : sessions_) {
     if (!session->idle()) replica_->expire_requests(*session, now_us);
   }
+  replica_->forget_ended_reads();
 }
 
 void Node::on_message(const raft::Message& message) {

@@ -220,6 +220,7 @@ void Replica::expire_requests(Session& session, uint64_t now_us) {
   while (Request* request = session.front()) {
     const bool waits_leader = request->state == RequestState::kWaitsLeader;
     if (request->state == RequestState::kForwarded) return;   // The forwarder knows what became of it.
+    if (request->state == RequestState::kWaitsIndex && session.is_full_at(session.front_sequence())) return;   // For its own client.
     const uint64_t bound_us = waits_leader ? leader_wait_us : limit_us;
     if (request->unlimited || now_us - session.waits_since_us(request->arrived_us) < bound_us) return;
     const Session::Sequence sequence = session.front_sequence();

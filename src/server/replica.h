@@ -69,6 +69,10 @@ class Replica {
   void on_peer_unreachable(raft::NodeId node) { raft_.peer_unreachable(node); }
   // Answers what has waited longer than request-timeout. Call every 100 ms or so with all sessions.
   void expire_requests(Session& session, uint64_t now_us);
+  // A session has been full (Session::is_full_at), and has room again: its reads go on.
+  void note_fetched();
+  // Behind expire_requests(): of reads that ended without the index they wait for, and of whoever is gone, nothing is kept.
+  void forget_ended_reads();
 
   raft::Raft& raft() { return raft_; }
   const raft::Raft& raft() const { return raft_; }
@@ -156,8 +160,7 @@ class Replica {
     raft::Index index = 0;
     bool confirmed = false;
     uint64_t asked_us = 0;        // 0: nobody was asked for an index.
-    std::vector<Waiter> waiters;
-    size_t next = 0;              // To be served; those before it were.
+    std::vector<Waiter> waiters;  // Not served yet.
     std::string error{};          // Not empty: what they are answered instead.
     bool can_be_served(raft::Index applied) const { return confirmed && index <= applied; }
   };
@@ -207,7 +210,10 @@ class Replica {
   void run_read_handler(command::Context& context, const command::Command& command, Session& session);
   void run_handler(command::Context& context, const command::Command& command);
   void run_reads_before(const SessionRef& session, Session::Sequence sequence);
+  bool run_reads_through(const SessionRef& session, Session::Sequence sequence);
   void run_reads_after(const SessionRef& session, Session::Sequence sequence);
+  void serve_next(const SessionRef& session, Session::Sequence sequence);
+  void leave_reads_after(const SessionRef& session, Session::Sequence sequence);
   // Those not served yet: no place before the write is known any more.
   void fail_reads_before(const SessionRef& session, Session::Sequence sequence);
   void fail_reads_after(const SessionRef& session, Session::Sequence sequence, const std::string& error);
@@ -222,7 +228,8 @@ class Replica {
   void refuse_reads(const std::string& error);
   void refuse_round(ReadRound& round, const std::string& error);
   void note_behind(const ReadRound& round);
-  void serve_waiter(const Waiter& waiter, const std::string& error);
+  void serve_round(ReadRound& round, uint64_t began_us);
+  bool serve_waiter(const Waiter& waiter, const std::string& error);
   void retry_reads();
   void output_grew(const SessionRef& session);
   bool work_waits() const;

@@ -5,7 +5,8 @@
 // - a read parsed before the write before it was handed to raft runs right after that write;
 // - a read parsed later runs at applied >= max(its read index, that write);
 // - a read not yet served when a later write of its connection comes to be applied runs right before it;
-// - reads of a connection run in their order: one that may run takes those before it along;
+// - reads of a connection run in their order: one that may run takes those before it along; but a local one, whose place covers no
+//   other, waits for them;
 // - a read behind a write that another node carries out begins once that was answered;
 // - a read behind a write that ended UNKNOWN fails with it, and so does one before it that was not served.
 #include <algorithm>
@@ -32,6 +33,28 @@ bool has_unapplied_write_before(Session& session, Session::Sequence end) {
     if (is_unapplied_write(*session.find(at))) return true;
   }
   return false;
+}
+
+// Behind a local read that ran there is none.
+bool has_unserved_read_before(Session& session, Session::Sequence end) {
+  for (Session::Sequence at = end; at > session.front_sequence(); --at) {
+    const Request& request = *session.find(at - 1);
+    if (is_unserved_read(request)) return true;
+    if (request.local) return false;
+  }
+  return false;
+}
+
+// Neither the read nor one before it can be served before its client has been told more.
+bool is_full_for(Session& session, Session::Sequence sequence) {
+  return session.is_full_at(sequence) && (session.is_full_at(session.front_sequence()) || !is_unserved_read(*session.front()));
+}
+
+// False if its client is gone, or it was answered otherwise, or already runs.
+bool waits_for_index(const Waiter& waiter) {
+  if (waiter.session->closed()) return false;
+  const Request* request = waiter.session->find(waiter.sequence);
+  return request != nullptr && request->state == RequestState::kWaitsIndex;
 }
 
 }  // namespace
@@ -74,7 +97,7 @@ void Replica::start_read(const SessionRef& session, Session::Sequence sequence) 
   request.state = RequestState::kWaitsIndex;
   if (!request.local) {
     round_collecting_.push_back(waiter);
-  } else if (session->seen_index <= applied_.index) {
+  } else if (session->seen_index <= applied_.index && !has_unserved_read_before(*session, sequence)) {
     run_read(session, sequence);
   } else {
     rounds_[next_context_++] = {.index = session->seen_index, .confirmed = true, .waiters = {waiter}};
@@ -91,9 +114,16 @@ void Replica::start_reads_after(const SessionRef& session, Session::Sequence seq
     if (request->state == RequestState::kFollowsWrite) {
       start_read(session, at);
     } else if (request->state == RequestState::kReady) {
-      run_read(session, at);
+      serve_next(session, at);
     }
   }
+}
+
+// Its index is applied, and no write is before it any more.
+void Replica::serve_next(const SessionRef& session, Session::Sequence sequence) {
+  session->find(sequence)->state = RequestState::kWaitsIndex;
+  rounds_[next_context_++] = {.index = applied_.index, .confirmed = true, .waiters = {{.session = session, .sequence = sequence}}};
+  reads_left_ = true;
 }
 
 // False if the read has to wait for a read index; then nothing was answered.
@@ -168,7 +198,8 @@ void Replica::note_behind(const ReadRound& round) {
 
 // Those that the time does not suffice for stay where they are: they may run at any later state as well.
 void Replica::serve_applied_rounds() {
-  const uint64_t began_us = environment_.clock.monotonic_us();
+  const uint64_t began_us = environment_.clock.monotonic_us(), served_before = stats_.reads_served;
+  bool kept = false;
   reads_left_ = false;
   for (auto round = rounds_.begin(); round != rounds_.end();) {
     ReadRound& served = round->second;
@@ -176,13 +207,23 @@ void Replica::serve_applied_rounds() {
       ++round;
       continue;
     }
-    while (served.next < served.waiters.size()) {
-      serve_waiter(served.waiters[served.next++], served.error);
-      reads_left_ = environment_.clock.monotonic_us() - began_us >= kServeUsMax;
-      if (reads_left_) return;
-    }
-    round = rounds_.erase(round);
+    serve_round(served, began_us);
+    if (reads_left_) return;
+    kept = kept || !served.waiters.empty();
+    round = served.waiters.empty() ? rounds_.erase(round) : std::next(round);
   }
+  // They may have waited for those.
+  reads_left_ = kept && stats_.reads_served != served_before;
+}
+
+// Whose client is to fetch more first stays, at its place, and a local read with others of its connection before it.
+void Replica::serve_round(ReadRound& round, uint64_t began_us) {
+  size_t at = 0, kept = 0;
+  for (; at < round.waiters.size() && !reads_left_; ++at) {
+    if (!serve_waiter(round.waiters[at], round.error)) std::swap(round.waiters[kept++], round.waiters[at]);
+    reads_left_ = environment_.clock.monotonic_us() - began_us >= kServeUsMax;
+  }
+  round.waiters.erase(round.waiters.begin() + static_cast<std::ptrdiff_t>(kept), round.waiters.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
 void Replica::cut_off(const std::string& why) {
@@ -217,24 +258,52 @@ void Replica::refuse_late_reads(const std::string& why) {
   if (reads_left_) environment_.waker.wake();
 }
 
+void Replica::note_fetched() {
+  reads_left_ = true;
+  environment_.waker.wake();
+}
+
+void Replica::forget_ended_reads() {
+  for (auto round = rounds_.begin(); round != rounds_.end();) {
+    ReadRound& waiting = round->second;
+    std::erase_if(waiting.waiters, [](const Waiter& each) { return !waits_for_index(each); });
+    round = waiting.waiters.empty() ? rounds_.erase(round) : std::next(round);
+  }
+}
+
 // The read index of this read is applied: it runs unless a write of its connection is still before it. Or it ends with `error`.
-void Replica::serve_waiter(const Waiter& waiter, const std::string& error) {
+// False if it has to wait: its client is to be told what is ready first, or it is a local one and others are before it.
+bool Replica::serve_waiter(const Waiter& waiter, const std::string& error) {
+  if (!waits_for_index(waiter)) return true;
   Session& session = *waiter.session;
+  if (error.empty() && is_full_for(session, waiter.sequence)) return false;
   Request* request = session.find(waiter.sequence);
-  if (session.closed() || request == nullptr || request->state != RequestState::kWaitsIndex) return;
   if (!error.empty()) {
     stats_.note_error(error);
     session.fail(waiter.sequence, error);
-    return output_grew(waiter.session);
+    output_grew(waiter.session);
+    return true;
   }
   if (has_unapplied_write_before(session, waiter.sequence)) {
     request->state = RequestState::kReady;
-    return;
+    return true;
   }
+  if (request->local && has_unserved_read_before(session, waiter.sequence)) return false;
   // What covers this read covers those before it, which must not see a later state.
-  run_reads_before(waiter.session, waiter.sequence);
-  run_read(waiter.session, waiter.sequence);
+  const bool all = run_reads_through(waiter.session, waiter.sequence);
   output_grew(waiter.session);
+  return all;
+}
+
+// False if not all of them were run: the client is to fetch more first.
+bool Replica::run_reads_through(const SessionRef& session, Session::Sequence sequence) {
+  for (Session::Sequence at = session->front_sequence(); at <= sequence; ++at) {
+    const Request* request = session->find(at);
+    if (request == nullptr || !is_unserved_read(*request)) continue;
+    if (session->is_full_at(at)) return false;
+    run_read(session, at);
+  }
+  return true;
 }
 
 // No leader confirmed them: they ask again, until they have waited as long as an election may take.
@@ -243,12 +312,8 @@ void Replica::retry_reads() {
   const uint64_t now_us = environment_.clock.monotonic_us();
   const uint64_t wait_us = 1000 * leader_wait_ms();
   for (const Waiter& waiter : std::exchange(reads_to_retry_, {})) {
-    Request* request = waiter.session->find(waiter.sequence);
-    if (waiter.session->closed() || request == nullptr ||
-        request->state != RequestState::kWaitsIndex) {
-      continue;
-    }
-    if (now_us - waiter.session->waits_since_us(request->arrived_us) < wait_us) {
+    if (!waits_for_index(waiter)) continue;
+    if (now_us - waiter.session->waits_since_us(waiter.session->find(waiter.sequence)->arrived_us) < wait_us) {
       round_collecting_.push_back(waiter);
       continue;
     }
@@ -296,10 +361,19 @@ void Replica::run_handler(command::Context& context, const command::Command& com
   ++stats_.of(command).failed;
 }
 
+// A write of the connection is applied next: these run now or never. They are too many only for who asked for more than it may
+// leave unfetched, and is not told the rest.
 void Replica::run_reads_before(const SessionRef& session, Session::Sequence sequence) {
+  const uint64_t limit = options_.client_output_buffer_limit.normal.hard_bytes;
   for (Session::Sequence at = session->front_sequence(); at < sequence; ++at) {
     const Request* request = session->find(at);
-    if (request != nullptr && is_unserved_read(*request)) run_read(session, at);
+    if (request == nullptr || !is_unserved_read(*request)) continue;
+    if (limit != 0 && session->reply_bytes() > limit) session->overflow();
+    if (session->overflowed()) {
+      session->fail(at, "ERR client-output-buffer-limit was passed");
+    } else {
+      run_read(session, at);
+    }
   }
 }
 
@@ -311,10 +385,27 @@ void Replica::run_reads_after(const SessionRef& session, Session::Sequence seque
     const bool runs = request->state == RequestState::kFollowsWrite ||
                       request->state == RequestState::kReady;
     if (!runs) continue;
-    // A local read's place covers no read before it.
+    if (session->is_full_at(at)) return leave_reads_after(session, sequence);
+    if (request->local) {
+      start_read(session, at);
+      continue;
+    }
     if (request->state == RequestState::kReady) run_reads_before(session, at);
     run_read(session, at);
   }
+}
+
+// Any later state will do for them, too: they wait until their client has fetched more.
+void Replica::leave_reads_after(const SessionRef& session, Session::Sequence sequence) {
+  ReadRound round{.index = applied_.index, .confirmed = true, .waiters = {}};
+  for (Session::Sequence at = std::max(sequence + 1, session->front_sequence());; ++at) {
+    Request* request = session->find(at);
+    if (request == nullptr || is_unapplied_write(*request)) break;
+    if (request->state != RequestState::kFollowsWrite && request->state != RequestState::kReady) continue;
+    request->state = RequestState::kWaitsIndex;
+    round.waiters.push_back({.session = session, .sequence = at});
+  }
+  rounds_[next_context_++] = std::move(round);
 }
 
 void Replica::fail_reads_before(const SessionRef& session, Session::Sequence sequence) {

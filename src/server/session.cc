@@ -82,8 +82,10 @@ void Session::leave(Sequence sequence) {
   LETO_ASSERT(request != nullptr && request->state != RequestState::kAnswered,
               "a request is answered exactly once");
   request->state = RequestState::kAnswered;
+  held_bytes_ += request->reply.size();
   while (!outstanding_.empty() && outstanding_.front().state == RequestState::kAnswered) {
     output_.append(outstanding_.front().reply);
+    held_bytes_ -= outstanding_.front().reply.size();
     outstanding_.pop_front();
     ++first_;
   }
@@ -98,6 +100,7 @@ void Session::close() {
   closed_ = true;
   outstanding_.clear();
   output_.clear();
+  held_bytes_ = 0;
   client.transaction = {};
 }
 

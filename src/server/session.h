@@ -3,6 +3,7 @@
 //
 // Invariants: outstanding requests are numbered consecutively; output() holds the replies of all requests
 // before the first outstanding one, whole; a request is answered exactly once.
+// Replies that nobody fetches are bounded: is_full_at() keeps reads waiting, which may see a later state as well.
 #pragma once
 
 #include <cstdint>
@@ -69,6 +70,8 @@ inline bool is_unapplied_write(const Request& request) {
 class Session : public std::enable_shared_from_this<Session> {
  public:
   using Sequence = uint64_t;
+  // Past so many bytes of replies that wait, no read is served that may wait, too.
+  static constexpr size_t kReplyBytesMax = 1 << 20;
   command::Client client;
 
   // Bytes that may be written to the client now. The owner takes them away.
@@ -103,6 +106,17 @@ class Session : public std::enable_shared_from_this<Session> {
   // gives those behind it no new time: they fail together.
   uint64_t waits_since_us(uint64_t arrived_us) const;
 
+  // Whether the client is to be told what is ready before that request is served. Of the first outstanding one no other answer
+  // can be in the way.
+  bool is_full_at(Sequence sequence) const {
+    return output_.size() >= kReplyBytesMax || (sequence != first_ && held_bytes_ >= kReplyBytesMax);
+  }
+  // Of replies: those that may be written now, and those that wait for one before them.
+  size_t reply_bytes() const { return output_.size() + held_bytes_; }
+  // It was owed more at once than client-output-buffer-limit allows, and did not get it: the connection is to be closed.
+  void overflow() { overflowed_ = true; }
+  bool overflowed() const { return overflowed_; }
+
   // Nothing is executed until the request is answered: what comes behind depends on what it changes in `client`.
   void hold_until(Sequence sequence) { held_until_ = sequence; }
   bool holds();
@@ -128,6 +142,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool served_ = false;          // The first outstanding one was, since note_served().
   uint64_t served_us_ = 0;
   std::string output_;
+  size_t held_bytes_ = 0;        // Of replies behind the first outstanding request.
+  bool overflowed_ = false;
   bool closed_ = false;
 };
 

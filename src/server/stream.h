@@ -2,7 +2,7 @@
 // that TLS can be put under it. Refuses to know what the bytes mean.
 //
 // Invariants: at most one write is in flight; no call copies more than kBytesPerWrite into the kernel, and the kernel
-// taking bytes again by itself no more than kBytesPerWakening; after on_end() nothing is called any more. A Stream may
+// taking bytes again by itself no more than kBytesPerWakening; after on_end() nothing is called any more, but see there. A Stream may
 // be destroyed at any time, also in its own callbacks.
 #pragma once
 
@@ -20,7 +20,7 @@ class StreamUser {
  public:
   // Valid within the call only.
   virtual void on_bytes(std::string_view bytes) = 0;
-  // UV_EOF, or why the stream broke. No call follows.
+  // UV_EOF, or why the stream broke. No call follows, but to whom says set_user() again at UV_EOF.
   virtual void on_end(int error) = 0;
   // The kernel takes bytes again, or has them all: go_on(), or the next write, may follow.
   virtual void on_written() = 0;
@@ -43,7 +43,8 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // Before anything is read or written.
+  // Before anything is read or written; and at UV_EOF, by whoever goes on writing to a side that only ended its own: it is told of
+  // what was written, and by on_end() if the stream breaks.
   void set_user(StreamUser* user) { user_ = user; }
   // An error is negative, as libuv's.
   int accept_from(uv_stream_t* listener);

@@ -155,6 +155,61 @@ TEST_CASE("a client that has ended its sending side still gets its answers") {
   CHECK(client.received == "+OK\r\n+PONG\r\n");
 }
 
+// A client that reads nothing has asked for as much as the kernel takes, and a little more.
+struct FullSocket {
+  static constexpr size_t kReplyBytes = 100000 + 11;
+  FullSocket() {
+    client.stop_reading();
+    const std::string echo = "*2\r\n$4\r\nECHO\r\n$100000\r\n" + std::string(100000, 'e') + "\r\n";
+    do {
+      client.send(echo);
+      ++asked;
+      REQUIRE(server.wait([&] { return server.it.node->stats().commands_processed == asked; }));
+      turns(5);
+    } while (server.it.node->stats().output_bytes == asked * kReplyBytes);
+    client.finish_sending();
+    turns(10);
+    REQUIRE(server.clients.size() == 1);
+  }
+  void turns(int count) {
+    for (int turn = 0; turn < count; ++turn) uv_run(server.loop.uv(), UV_RUN_NOWAIT);
+  }
+  ServerUnderTest server;
+  TestClient client{server.loop, server.port};
+  size_t asked = 0;
+};
+
+TEST_CASE("a client that has ended its sending side gets replies that wait for it, whole") {
+  FullSocket full;
+  full.client.start_reading();
+  CHECK(full.client.is_closed());
+  CHECK(full.client.received.size() == full.asked * FullSocket::kReplyBytes);
+  CHECK(full.server.clients.size() == 0);
+}
+
+TEST_CASE("a client that has ended its sending side and goes away with replies outstanding is forgotten") {
+  FullSocket full;
+  full.client.close();
+  CHECK(full.server.wait([&] { return full.server.clients.size() == 0; }));
+}
+
+TEST_CASE("reads behind a write whose replies are more than may wait are served as the client fetches them") {
+  ServerUnderTest server;
+  server.it.options.client_output_buffer_limit.normal = {.hard_bytes = 4 << 20, .soft_bytes = 0, .soft_seconds = 0};
+  TestClient client(server.loop, server.port);
+  const std::string value(100000, 'v');
+  client.send("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n$100000\r\n" + value + "\r\n");
+  REQUIRE(client.receives("+OK\r\n"));
+  std::string requests = kSet, replies = "+OK\r\n+OK\r\n";
+  for (int count = 0; count < 200; ++count) {
+    requests += "*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n";
+    replies += "$100000\r\n" + value + "\r\n";
+  }
+  client.send(requests);
+  CHECK(client.receives(replies));
+  CHECK(server.clients.size() == 1);
+}
+
 TEST_CASE("a client that goes away is forgotten, with requests outstanding too") {
   ServerUnderTest server;
   server.disk_answers = false;

@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
+#include <memory>
+
 #include "fake_leader.h"
 #include "fake_peers.h"
 
@@ -192,6 +195,56 @@ TEST_CASE("a local read waits for what its own connection wrote at another node,
   test.node->on_message({.from = 2, .to = 1, .term = 2, .body = append});
   test.finish_all_disk();
   CHECK(test.take(session) == "$1\r\n1\r\n");
+}
+
+// A client asks, and leaves: at once, or when it was told that it asked in vain. Whether anybody still has its session a sweep later.
+bool is_kept(NodeUnderTest& test, const std::function<void(const SessionRef&)>& ask, const std::function<void()>& wait) {
+  SessionRef session = test.node->open_session();
+  const std::weak_ptr<Session> kept = session;
+  ask(session);
+  wait();
+  if (!test.take(session).starts_with("-CLUSTERDOWN ")) CHECK_FALSE(session->idle());
+  test.node->close_session(session);
+  session.reset();
+  test.node->take_sessions_with_output();
+  test.ticks(20);
+  return !kept.expired();
+}
+
+TEST_CASE("of a read that ended unserved, and of its client, nothing is kept while this node stays behind") {
+  FollowerUnderTest test;
+  const auto leaves = [] {};
+  const auto is_told = [&] { test.pass(test.options.request_timeout_ms + 200); };
+  const auto read_at_an_index = [&](const SessionRef& session) {
+    test.send(session, {"GET", "k"});
+    CHECK(test.confirm_reads(1000) >= 1);
+  };
+  const auto read_what_nobody_confirms = [&](const SessionRef& session) { test.send(session, {"GET", "k"}); };
+  const auto read_what_was_written = [&](const SessionRef& session) {
+    session->seen_index = 1000;
+    test.send(session, {"READONLY"});
+    test.send(session, {"GET", "k"});
+    CHECK(test.take(session) == "+OK\r\n");
+  };
+  CHECK_FALSE(is_kept(test, read_at_an_index, leaves));
+  CHECK_FALSE(is_kept(test, read_what_nobody_confirms, leaves));
+  CHECK_FALSE(is_kept(test, read_what_was_written, leaves));
+  CHECK_FALSE(is_kept(test, read_at_an_index, is_told));
+  CHECK_FALSE(is_kept(test, read_what_nobody_confirms, is_told));
+  CHECK_FALSE(is_kept(test, read_what_was_written, is_told));
+}
+
+TEST_CASE("of a client whose write nobody took nothing is kept while nobody leads") {
+  NodeUnderTest test(3);
+  test.options.follower_writes = FollowerWrites::kForward;
+  const auto write = [&](const SessionRef& session) {
+    test.send(session, {"SET", "k", "1"});
+    test.turn();
+  };
+  const auto is_told = [&] { test.ticks(ticks_in(test.options.request_timeout_ms + 200)); };
+  CHECK_FALSE(is_kept(test, write, [] {}));
+  CHECK_FALSE(is_kept(test, write, is_told));
+  CHECK(test.node->raft().leader() == raft::kNobody);
 }
 
 TEST_CASE("a local read whose connection's writes do not come here says so after request-timeout") {

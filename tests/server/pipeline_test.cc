@@ -1,11 +1,35 @@
 // The order of replies, and where reads of a pipeline that mixes reads and writes run.
 #include <doctest/doctest.h>
 
+#include "command/entry.h"
 #include "fake_environment.h"
+#include "fake_leader.h"
 #include "fake_peers.h"
 
 namespace leto::server::test {
 namespace {
+
+const std::string kLarge(300 << 10, 'v');
+const std::string kLargeReply = "$" + std::to_string(kLarge.size()) + "\r\n" + kLarge + "\r\n";
+constexpr int kManyReads = 20;
+
+// What a client that goes on fetching gets, turn by turn; never is more ready for it than may be.
+std::string fetch_all(NodeUnderTest& test, const SessionRef& session) {
+  std::string fetched;
+  for (int turns = 0; turns < 100; ++turns) {
+    CHECK(session->reply_bytes() < Session::kReplyBytesMax + 2 * kLarge.size());
+    fetched += NodeUnderTest::take(session);
+    test.node->note_fetched();
+    test.turn();
+  }
+  return fetched;
+}
+
+std::string many_large_replies() {
+  std::string replies;
+  for (int count = 0; count < kManyReads; ++count) replies += kLargeReply;
+  return replies;
+}
 
 TEST_CASE("a write is answered only when its entry is durable and applied") {
   NodeUnderTest test;
@@ -327,6 +351,87 @@ TEST_CASE("the reads of a turn share a round, which is counted") {
   test.peers.exchange();
   CHECK(test.take(one) == "$-1\r\n$-1\r\n");
   CHECK(test.take(other) == "$-1\r\n");
+}
+
+TEST_CASE("a local read whose own writes are here waits for a read before it that nobody has confirmed, and sees nothing older") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  bool comes_back = false;
+  SUBCASE("they were here before it came") {}
+  SUBCASE("they come later") { comes_back = true; }
+  session->seen_index = comes_back ? 2 : 1;
+  test.send(session, {"GET", "k"});
+  test.turn();
+  test.send(session, {"READONLY"});
+  test.send(session, {"GET", "k"});
+  command::EntryBuilder builder;
+  builder.add(0, std::vector<std::string_view>{"SET", "k", "1"});
+  test.append(raft::EntryKind::kCommands, builder.finish({.time_ms = 1, .seed = 1}));
+  CHECK(test.take(session) == "");
+  CHECK(test.confirm_reads(2) == 1);
+  CHECK(test.take(session) == "$1\r\n1\r\n+OK\r\n$1\r\n1\r\n");
+}
+
+TEST_CASE("reads behind a write wait while their client fetches nothing, as long as it likes, and are served then") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "large", kLarge});
+  test.finish_all_disk();
+  test.send(session, {"SET", "k", "1"});
+  for (int count = 0; count < kManyReads; ++count) test.send(session, {"GET", "large"});
+  test.finish_all_disk();
+  test.ticks(ticks_in(test.options.request_timeout_ms + 1000));
+  test.send(session, {"GET", "k"});
+  test.turn();
+  CHECK((fetch_all(test, session) == "+OK\r\n+OK\r\n" + many_large_replies() + "$1\r\n1\r\n"));
+  CHECK(session->idle());
+}
+
+TEST_CASE("reads whose index is applied wait while their client fetches nothing; those of others are served") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const SessionRef session = test.node->open_session(), other = test.node->open_session();
+  test.send(session, {"SET", "large", kLarge});
+  peers.exchange();
+  REQUIRE(test.take(session) == "+OK\r\n");
+  for (int count = 0; count < kManyReads; ++count) test.send(session, {"GET", "large"});
+  test.send(other, {"GET", "none"});
+  peers.exchange();
+  CHECK(test.take(other) == "$-1\r\n");
+  CHECK((fetch_all(test, session) == many_large_replies()));
+  CHECK(session->idle());
+}
+
+TEST_CASE("reads between two writes are not put off: who is owed more than may wait is told no more, and is to be disconnected") {
+  NodeUnderTest test;
+  test.lead();
+  test.options.client_output_buffer_limit.normal = {.hard_bytes = 2 << 20, .soft_bytes = 0, .soft_seconds = 0};
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "large", kLarge});
+  test.finish_all_disk();
+  test.send(session, {"SET", "k", "1"});
+  for (int count = 0; count < kManyReads; ++count) test.send(session, {"GET", "large"});
+  test.send(session, {"SET", "k", "2"});
+  test.finish_all_disk();
+  CHECK(session->overflowed());
+  CHECK(session->reply_bytes() < (2 << 20) + 2 * kLarge.size());
+}
+
+TEST_CASE("a reply in the way of a read does not keep it from being served, however many others wait behind it") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"GET", "k"});
+  while (session->reply_bytes() < Session::kReplyBytesMax) test.send(session, {"ECHO", kLarge});
+  test.send(session, {"GET", "k"});
+  peers.exchange();
+  CHECK(test.take(session).starts_with("$-1\r\n$"));
+  test.node->note_fetched();
+  test.turn();
+  CHECK(test.take(session) == "$-1\r\n");
 }
 
 TEST_CASE("a local read behind a write takes no read along whose index nobody confirmed") {

@@ -166,7 +166,8 @@ void Process::begin() {
   if (!machine_.world().failed()) check_recovered();
   if (machine_.dying() || machine_.world().failed()) return;
   make_node();
-  machine_.after(machine_.random.below(server::kTickMs * kMillisecond), [this] { tick(); });
+  ticks_.begin(monotonic_us());
+  machine_.after(machine_.random.below(server::Ticks::kTickUs), [this] { tick(); });
 }
 
 // I12: what a restart finds is what was durable, or that and the one write that was never answered.
@@ -251,9 +252,14 @@ void Process::on_unusable(const std::string& why) {
 
 // --- The loop ----------------------------------------------------------------------------------------
 
+// As in the real loop, what came in while a process stood still is read before its late tick.
 void Process::tick() {
-  node_->on_tick();
-  machine_.after(machine_.clock.until(server::kTickMs * kMillisecond), [this] { tick(); });
+  machine_.after(0, [this] { tick_now(); });
+}
+
+void Process::tick_now() {
+  for (uint64_t due = server::Ticks::due(ticks_.count(monotonic_us())); due > 0; --due) node_->on_tick();
+  machine_.after(machine_.clock.until(server::Ticks::kTickUs), [this] { tick(); });
 }
 
 void Process::wake() {
@@ -331,6 +337,7 @@ void Process::deliver_output() {
   for (const server::SessionRef& session : node_->take_sessions_with_output()) {
     const auto found = lines_.find(session->client.id);
     if (found == lines_.end() || session->output().empty()) continue;
+    const bool was_full = session->is_full_at(session->front_sequence());
     if (!machine_.comes_to(Step::kReply)) return;
     Line& line = found->second;
     const Microseconds arrival = scheduler.now() + machine_.random.between(kReplyLow, kReplyHigh);
@@ -338,6 +345,7 @@ void Process::deliver_output() {
     scheduler.at(line.last_arrival, [receiver = line.receiver, bytes = std::exchange(session->output(), {})] {
       receiver->on_bytes(bytes);
     });
+    if (was_full) node_->note_fetched();
     machine_.comes_to(Step::kReplied);
   }
 }

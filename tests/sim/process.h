@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/node.h"
+#include "server/tick.h"
 #include "tests/sim/machine.h"
 #include "tests/sim/sim_disk.h"
 
@@ -87,6 +88,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   server::NodeStart found_there() const;
   void make_node();
   void tick();
+  void tick_now();
   void turn();
   void note_back_pressure();
   void send(peer::Encoded encoded);
@@ -110,6 +112,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   std::map<uint64_t, Line> lines_;   // By client id.
   uint16_t semantics_level_ = 1;   // Who supports less is refused.
   uint64_t faults_at_start_ = 0;     // Of the disk, before this process.
+  server::Ticks ticks_;
   bool turn_waits_ = false;
   Microseconds wish_ = 0;   // When the earliest delayed turn is due; 0: none.
 };
