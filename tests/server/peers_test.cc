@@ -169,12 +169,13 @@ TEST_CASE("forwarded requests and their answers arrive, small and large") {
   nodes.introduce({&one, &two});
   // Nothing is kept for a connection that is not there yet.
   CHECK_FALSE(one.peers->send_forward(forward_of(1)));
-  REQUIRE(nodes.wait([&] { return one.peers->send_forward(forward_of(9 << 20)); }));
+  const peer::Forward large = forward_of(9 << 20);
+  REQUIRE(nodes.wait([&] { return one.peers->send_forward(large); }));
   CHECK(one.peers->send_forward(forward_of(100)));
   REQUIRE(nodes.wait([&] { return two.forwards.size() == 2; }));
   // The small one does not wait for the large one.
   CHECK(two.forwards[0] == forward_of(100));
-  CHECK(two.forwards[1] == forward_of(9 << 20));
+  CHECK(two.forwards[1] == large);
   const peer::ForwardReply reply{.from = 2, .to = 1, .term = 1, .life = 5, .stream = 1, .applied = 9, .closed_from = 0,
                                  .answers = {{.number = 1, .taken = true, .reply = "+OK\r\n"}}};
   REQUIRE(nodes.wait([&] { return two.peers->connected_to(1); }));
