@@ -69,8 +69,8 @@ class Replica {
   void on_peer_unreachable(raft::NodeId node) { raft_.peer_unreachable(node); }
   // Answers what has waited longer than request-timeout. Call every 100 ms or so with all sessions.
   void expire_requests(Session& session, uint64_t now_us);
-  // A session has been full (Session::is_full_at), and has room again: its reads go on.
-  void note_fetched();
+  // In the next turn: a session that was full (Session::is_full_at) has room again, or a read that others waited for has ended.
+  void look_at_reads_again();
   // Behind expire_requests(): of reads that ended without the index they wait for, and of whoever is gone, nothing is kept.
   void forget_ended_reads();
 

@@ -258,7 +258,7 @@ void Replica::refuse_late_reads(const std::string& why) {
   if (reads_left_) environment_.waker.wake();
 }
 
-void Replica::note_fetched() {
+void Replica::look_at_reads_again() {
   reads_left_ = true;
   environment_.waker.wake();
 }
@@ -269,6 +269,8 @@ void Replica::forget_ended_reads() {
     std::erase_if(waiting.waiters, [](const Waiter& each) { return !waits_for_index(each); });
     round = waiting.waiters.empty() ? rounds_.erase(round) : std::next(round);
   }
+  // One that has ended may be what others waited for.
+  if (!rounds_.empty()) look_at_reads_again();
 }
 
 // The read index of this read is applied: it runs unless a write of its connection is still before it. Or it ends with `error`.

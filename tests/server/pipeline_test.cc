@@ -404,6 +404,23 @@ TEST_CASE("reads whose index is applied wait while their client fetches nothing;
   CHECK(session->idle());
 }
 
+TEST_CASE("a read whose index comes first takes those before it along no faster than their client fetches") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2, 3});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "large", kLarge});
+  peers.exchange();
+  REQUIRE(test.take(session) == "+OK\r\n");
+  test.send(session, {"SET", "k", "1"});
+  for (int count = 0; count < kManyReads; ++count) test.send(session, {"GET", "large"});
+  test.turn();
+  test.send(session, {"GET", "k"});
+  peers.exchange();
+  CHECK((fetch_all(test, session) == "+OK\r\n" + many_large_replies() + "$1\r\n1\r\n"));
+  CHECK(session->idle());
+}
+
 TEST_CASE("reads between two writes are not put off: who is owed more than may wait is told no more, and is to be disconnected") {
   NodeUnderTest test;
   test.lead();
