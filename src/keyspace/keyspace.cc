@@ -27,8 +27,8 @@ namespace {
 
 // Freed in one turn: some 50 microseconds' worth, on a slow machine ten times that;
 constexpr size_t kItemsPerTurn = 256;
-// and as many as were changed since the last one, which leave one record each, and one node at most: so what waits does not grow for
-// as long as there are changes. Of a command that makes more than a turn does, in the turns behind it.
+// and as many as were changed, which leave one record each, and one node at most: so what waits does not grow while there are no more
+// than so many changes in a turn. What a larger transaction leaves goes in the turns behind it.
 constexpr size_t kChangesPerTurn = 1024;
 
 using Number = unsigned long long;

@@ -155,7 +155,6 @@ void Connection::flush() {
   flush_due_ = false;
   if (closed()) return;
   const size_t before = unsent_bytes();
-  const bool was_full = session_->output().size() >= Session::kReplyBytesMax;
   const int code = stream_->may_go_on() ? stream_->go_on() : stream_->write(session_->output());
   if (code != 0 && code != UV_EAGAIN) return close();
   const size_t unsent = unsent_bytes();
@@ -164,7 +163,7 @@ void Connection::flush() {
   if (stream_->may_go_on() || (!stream_->write_in_flight() && unsent > 0)) clients_.note_output(*this);
   session_->client.output_buffer_bytes = unsent;
   if (session_->overflowed() || output_limit_passed(unsent)) return close_because("it passed client-output-buffer-limit");
-  if (was_full && session_->output().size() < Session::kReplyBytesMax) clients_.node().note_fetched();
+  if (!session_->is_full_at(session_->front_sequence())) clients_.node().note_fetched(session_);
   if (ending_ && unsent == 0 && session_->idle()) close();
 }
 

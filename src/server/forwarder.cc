@@ -24,6 +24,7 @@ constexpr uint64_t kFirstOwnClient = 1ULL << 63;
 
 bool holds_up(RequestState state) {
   return state == RequestState::kFollowsWrite || state == RequestState::kWaitsIndex || state == RequestState::kReady ||
+         state == RequestState::kServable ||
          state == RequestState::kPending || state == RequestState::kWaitsLeader;
 }
 

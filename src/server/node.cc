@@ -180,7 +180,7 @@ void Node::close_session(const SessionRef& session) {
   sessions_.erase(session->client.id);
 }
 
-void Node::note_fetched() { replica_->look_at_reads_again(); }
+void Node::note_fetched(const SessionRef& session) { replica_->note_fetched(session); }
 
 void Node::note_output(const SessionRef& session) {
   if (session->on_output) return session->on_output();

@@ -60,8 +60,8 @@ class Node final : public command::Services {
   // A new conversation; `client` has its addresses filled in. The id is given here.
   SessionRef open_session();
   void close_session(const SessionRef& session);
-  // The owner of a session has taken output of it, which was full (Session::is_full_at) until then.
-  void note_fetched();
+  // The owner of a session has taken output of it.
+  void note_fetched(const SessionRef& session);
   // One whole request. Its reply is in session->output() at once or later. REQUIRES: !session->holds().
   void execute(const SessionRef& session, resp::Arguments arguments);
   // The sessions whose output() has grown since the last call; called by the owner once per turn.

@@ -53,7 +53,8 @@ void Node::forward_when_served(const std::vector<std::string>& arguments, std::f
 void Node::advance_farewells() {
   for (Farewell& farewell : std::exchange(farewells_, {})) {
     std::erase_if(farewell.before, [](const Waiter& last) {
-      return last.session->closed() || last.session->front_sequence() > last.sequence;
+      // Who fetches nothing is not waited for.
+      return last.session->closed() || last.session->waits_for_client() || last.session->front_sequence() > last.sequence;
     });
     if (farewell.before.empty()) {
       forwarder_->command(farewell.arguments, std::move(farewell.done));

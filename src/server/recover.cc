@@ -76,22 +76,35 @@ std::string first_voter_id(const raft::Configuration& configuration) {
   return first;
 }
 
+bool is_whole(const std::string& directory, uint64_t generation) {
+  Result<std::unique_ptr<storage::KeyStore>> keys =
+      storage::KeyStore::open({.directory = directory, .vfs = "", .generation = generation});
+  keyspace::Keyspace loaded;
+  return keys.is_ok() && storage::load_keyspace(*keys.value(), loaded).is_ok();
+}
+
+// The newest that are whole: newer ones are what had come of a snapshot. If none are, the newest; 0 if there are none.
+uint64_t newest_keys(const std::string& directory) {
+  const std::vector<uint64_t> generations = storage::keys_generations(directory);
+  const auto whole = std::find_if(generations.rbegin(), generations.rend(), [&](uint64_t each) { return is_whole(directory, each); });
+  return whole != generations.rend() ? *whole : generations.empty() ? 0 : generations.back();
+}
+
 // Of a raft.db that does not say it, or is not there: its last start left the id in LOCK, and the newest keys are the node's.
 Result<storage::Identity> identity_without_log(const Survivor& survivor, const raft::Configuration& known) {
   storage::Identity identity;
   identity.id = survivor.lock.last_id();
   if (identity.id.empty() && !survivor.has_log_file) identity.id = first_voter_id(known);
   if (identity.id.empty()) return Status::error(survivor.loss + "; who this node is cannot be read either");
-  const std::vector<uint64_t> generations = storage::keys_generations(survivor.lock.path());
-  if (!generations.empty()) identity.keys_generation = generations.back();
+  if (const uint64_t newest = newest_keys(survivor.lock.path()); newest != 0) identity.keys_generation = newest;
   return identity;
 }
 
 // What says which keys are the node's may be older than they are: a snapshot's took their place meanwhile.
 void take_newest_keys(Survivor& survivor) {
-  const std::vector<uint64_t> generations = storage::keys_generations(survivor.lock.path());
-  if (!generations.empty() && !std::ranges::binary_search(generations, survivor.identity.keys_generation))
-    survivor.identity.keys_generation = generations.back();
+  const std::string path = storage::keys_path(survivor.lock.path(), survivor.identity.keys_generation);
+  const bool is_there = storage::file_exists("", path);
+  if (const uint64_t newest = is_there ? 0 : newest_keys(survivor.lock.path()); newest != 0) survivor.identity.keys_generation = newest;
 }
 
 // A damaged one is left alone: what may be opened by force may lose still more by it.

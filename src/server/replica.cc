@@ -213,14 +213,23 @@ uint64_t Replica::leader_wait_ms() const {
   return std::min(options_.request_timeout_ms, 3 * options_.election_timeout_ms);
 }
 
-// Answers what has waited too long, from the front: later requests are younger.
 void Replica::expire_requests(Session& session, uint64_t now_us) {
+  end_late_requests(session, now_us);
+  // One that ended may be what reads behind it waited for.
+  const uint64_t served_before = stats_.reads_served;
+  const SessionRef reference = session.shared_from_this();
+  serve_in_order(reference);
+  if (stats_.reads_served != served_before) output_grew(reference);
+}
+
+// From the front: later requests are younger.
+void Replica::end_late_requests(Session& session, uint64_t now_us) {
   const uint64_t limit_us = options_.request_timeout_ms * 1000;
   const uint64_t leader_wait_us = leader_wait_ms() * 1000;
   while (Request* request = session.front()) {
     const bool waits_leader = request->state == RequestState::kWaitsLeader;
     if (request->state == RequestState::kForwarded) return;   // The forwarder knows what became of it.
-    if (request->state == RequestState::kWaitsIndex && session.is_full_at(session.front_sequence())) return;   // For its own client.
+    if (session.waits_for_client()) return;
     const uint64_t bound_us = waits_leader ? leader_wait_us : limit_us;
     if (request->unlimited || now_us - session.waits_since_us(request->arrived_us) < bound_us) return;
     const Session::Sequence sequence = session.front_sequence();

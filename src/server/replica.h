@@ -67,10 +67,10 @@ class Replica {
   void on_tick();
   void on_message(const raft::Message& message);
   void on_peer_unreachable(raft::NodeId node) { raft_.peer_unreachable(node); }
-  // Answers what has waited longer than request-timeout. Call every 100 ms or so with all sessions.
+  // Answers what has waited longer than request-timeout, but for its own client. Call every 100 ms or so with all sessions.
   void expire_requests(Session& session, uint64_t now_us);
-  // In the next turn: a session that was full (Session::is_full_at) has room again, or a read that others waited for has ended.
-  void look_at_reads_again();
+  // Its client has fetched replies: reads that waited for that go on in the next turn.
+  void note_fetched(const SessionRef& session);
   // Behind expire_requests(): of reads that ended without the index they wait for, and of whoever is gone, nothing is kept.
   void forget_ended_reads();
 
@@ -160,7 +160,8 @@ class Replica {
     raft::Index index = 0;
     bool confirmed = false;
     uint64_t asked_us = 0;        // 0: nobody was asked for an index.
-    std::vector<Waiter> waiters;  // Not served yet.
+    std::vector<Waiter> waiters;
+    size_t next = 0;              // To be served; those before it were.
     std::string error{};          // Not empty: what they are answered instead.
     bool can_be_served(raft::Index applied) const { return confirmed && index <= applied; }
   };
@@ -210,10 +211,10 @@ class Replica {
   void run_read_handler(command::Context& context, const command::Command& command, Session& session);
   void run_handler(command::Context& context, const command::Command& command);
   void run_reads_before(const SessionRef& session, Session::Sequence sequence);
-  bool run_reads_through(const SessionRef& session, Session::Sequence sequence);
   void run_reads_after(const SessionRef& session, Session::Sequence sequence);
-  void serve_next(const SessionRef& session, Session::Sequence sequence);
-  void leave_reads_after(const SessionRef& session, Session::Sequence sequence);
+  void end_late_requests(Session& session, uint64_t now_us);
+  void serve_in_order(const SessionRef& session);
+  static void cover_reads_before(Session& session, Session::Sequence sequence);
   // Those not served yet: no place before the write is known any more.
   void fail_reads_before(const SessionRef& session, Session::Sequence sequence);
   void fail_reads_after(const SessionRef& session, Session::Sequence sequence, const std::string& error);
@@ -228,8 +229,7 @@ class Replica {
   void refuse_reads(const std::string& error);
   void refuse_round(ReadRound& round, const std::string& error);
   void note_behind(const ReadRound& round);
-  void serve_round(ReadRound& round, uint64_t began_us);
-  bool serve_waiter(const Waiter& waiter, const std::string& error);
+  void serve_waiter(const Waiter& waiter, const std::string& error);
   void retry_reads();
   void output_grew(const SessionRef& session);
   bool work_waits() const;
@@ -288,7 +288,8 @@ class Replica {
   uint64_t next_context_;                  // Begins elsewhere in each process: a late answer finds no namesake.
   std::vector<Waiter> round_collecting_;
   std::map<uint64_t, ReadRound> rounds_;   // By context: ordered by age.
-  bool reads_left_ = false;     // The turn's time ended before all that may be served was.
+  std::deque<SessionRef> fetched_;   // Whose reads may go on, each once (Session::in_fetched_list).
+  bool reads_left_ = false;     // More may be served than was looked at in this step.
   std::vector<Waiter> reads_to_retry_;
   uint64_t last_tick_us_ = 0;
   uint64_t lease_distrusted_until_us_ = 0;

@@ -2,11 +2,12 @@
 // is after everything its client was told and at or after that index.
 //
 // For a pipeline that mixes reads and writes:
-// - a read parsed before the write before it was handed to raft runs right after that write;
+// - a read parsed before the write before it was handed to raft runs right after that write, or at a later state;
 // - a read parsed later runs at applied >= max(its read index, that write);
 // - a read not yet served when a later write of its connection comes to be applied runs right before it;
 // - reads of a connection run in their order: one that may run takes those before it along; but a local one, whose place covers no
 //   other, waits for them;
+// - none runs before its client has fetched most of what is ready for it, unless a write behind it is to be applied;
 // - a read behind a write that another node carries out begins once that was answered;
 // - a read behind a write that ended UNKNOWN fails with it, and so does one before it that was not served.
 #include <algorithm>
@@ -25,17 +26,20 @@ constexpr uint64_t kServeUsMax = 500;
 
 bool is_unserved_read(const Request& request) {
   return request.state == RequestState::kFollowsWrite || request.state == RequestState::kWaitsIndex ||
-         request.state == RequestState::kReady;
+         request.state == RequestState::kReady || request.state == RequestState::kServable;
 }
 
+// None is before a read that is servable, and there is one before each that is ready: so it takes a look at the neighbours, mostly.
 bool has_unapplied_write_before(Session& session, Session::Sequence end) {
-  for (Session::Sequence at = session.front_sequence(); at < end; ++at) {
-    if (is_unapplied_write(*session.find(at))) return true;
+  for (Session::Sequence at = end; at > session.front_sequence(); --at) {
+    const Request& request = *session.find(at - 1);
+    if (is_unapplied_write(request) || request.state == RequestState::kReady) return true;
+    if (request.state == RequestState::kServable) return false;
   }
   return false;
 }
 
-// Behind a local read that ran there is none.
+// Behind a local read that was served there is none.
 bool has_unserved_read_before(Session& session, Session::Sequence end) {
   for (Session::Sequence at = end; at > session.front_sequence(); --at) {
     const Request& request = *session.find(at - 1);
@@ -43,11 +47,6 @@ bool has_unserved_read_before(Session& session, Session::Sequence end) {
     if (request.local) return false;
   }
   return false;
-}
-
-// Neither the read nor one before it can be served before its client has been told more.
-bool is_full_for(Session& session, Session::Sequence sequence) {
-  return session.is_full_at(sequence) && (session.is_full_at(session.front_sequence()) || !is_unserved_read(*session.front()));
 }
 
 // False if its client is gone, or it was answered otherwise, or already runs.
@@ -97,10 +96,12 @@ void Replica::start_read(const SessionRef& session, Session::Sequence sequence) 
   request.state = RequestState::kWaitsIndex;
   if (!request.local) {
     round_collecting_.push_back(waiter);
-  } else if (session->seen_index <= applied_.index && !has_unserved_read_before(*session, sequence)) {
-    run_read(session, sequence);
-  } else {
+  } else if (session->seen_index > applied_.index) {
     rounds_[next_context_++] = {.index = session->seen_index, .confirmed = true, .waiters = {waiter}};
+  } else if (session->is_full_at(sequence) || has_unserved_read_before(*session, sequence)) {
+    request.state = RequestState::kServable;
+  } else {
+    run_read(session, sequence);
   }
 }
 
@@ -109,21 +110,15 @@ void Replica::start_reads_after(const SessionRef& session, Session::Sequence seq
   if (has_unapplied_write_before(*session, sequence)) return;
   for (Session::Sequence at = sequence + 1;; ++at) {
     at = std::max(at, session->front_sequence());   // What was answered meanwhile has left.
-    const Request* request = session->find(at);
-    if (request == nullptr || is_unapplied_write(*request)) return;
+    Request* request = session->find(at);
+    if (request == nullptr || is_unapplied_write(*request)) break;
     if (request->state == RequestState::kFollowsWrite) {
       start_read(session, at);
     } else if (request->state == RequestState::kReady) {
-      serve_next(session, at);
+      request->state = RequestState::kServable;
     }
   }
-}
-
-// Its index is applied, and no write is before it any more.
-void Replica::serve_next(const SessionRef& session, Session::Sequence sequence) {
-  session->find(sequence)->state = RequestState::kWaitsIndex;
-  rounds_[next_context_++] = {.index = applied_.index, .confirmed = true, .waiters = {{.session = session, .sequence = sequence}}};
-  reads_left_ = true;
+  serve_in_order(session);
 }
 
 // False if the read has to wait for a read index; then nothing was answered.
@@ -198,8 +193,7 @@ void Replica::note_behind(const ReadRound& round) {
 
 // Those that the time does not suffice for stay where they are: they may run at any later state as well.
 void Replica::serve_applied_rounds() {
-  const uint64_t began_us = environment_.clock.monotonic_us(), served_before = stats_.reads_served;
-  bool kept = false;
+  const uint64_t began_us = environment_.clock.monotonic_us();
   reads_left_ = false;
   for (auto round = rounds_.begin(); round != rounds_.end();) {
     ReadRound& served = round->second;
@@ -207,23 +201,21 @@ void Replica::serve_applied_rounds() {
       ++round;
       continue;
     }
-    serve_round(served, began_us);
-    if (reads_left_) return;
-    kept = kept || !served.waiters.empty();
-    round = served.waiters.empty() ? rounds_.erase(round) : std::next(round);
+    while (served.next < served.waiters.size()) {
+      serve_waiter(served.waiters[served.next++], served.error);
+      reads_left_ = environment_.clock.monotonic_us() - began_us >= kServeUsMax;
+      if (reads_left_) return;
+    }
+    round = rounds_.erase(round);
   }
-  // They may have waited for those.
-  reads_left_ = kept && stats_.reads_served != served_before;
-}
-
-// Whose client is to fetch more first stays, at its place, and a local read with others of its connection before it.
-void Replica::serve_round(ReadRound& round, uint64_t began_us) {
-  size_t at = 0, kept = 0;
-  for (; at < round.waiters.size() && !reads_left_; ++at) {
-    if (!serve_waiter(round.waiters[at], round.error)) std::swap(round.waiters[kept++], round.waiters[at]);
+  while (!fetched_.empty() && !reads_left_) {
+    const SessionRef session = std::move(fetched_.front());
+    fetched_.pop_front();
+    session->in_fetched_list = false;
+    serve_in_order(session);
+    output_grew(session);
     reads_left_ = environment_.clock.monotonic_us() - began_us >= kServeUsMax;
   }
-  round.waiters.erase(round.waiters.begin() + static_cast<std::ptrdiff_t>(kept), round.waiters.begin() + static_cast<std::ptrdiff_t>(at));
 }
 
 void Replica::cut_off(const std::string& why) {
@@ -258,7 +250,9 @@ void Replica::refuse_late_reads(const std::string& why) {
   if (reads_left_) environment_.waker.wake();
 }
 
-void Replica::look_at_reads_again() {
+void Replica::note_fetched(const SessionRef& session) {
+  if (!session->waits_for_client() || std::exchange(session->in_fetched_list, true)) return;
+  fetched_.push_back(session);
   reads_left_ = true;
   environment_.waker.wake();
 }
@@ -267,45 +261,50 @@ void Replica::forget_ended_reads() {
   for (auto round = rounds_.begin(); round != rounds_.end();) {
     ReadRound& waiting = round->second;
     std::erase_if(waiting.waiters, [](const Waiter& each) { return !waits_for_index(each); });
+    waiting.next = 0;
     round = waiting.waiters.empty() ? rounds_.erase(round) : std::next(round);
   }
-  // One that has ended may be what others waited for.
-  if (!rounds_.empty()) look_at_reads_again();
 }
 
 // The read index of this read is applied: it runs unless a write of its connection is still before it. Or it ends with `error`.
-// False if it has to wait: its client is to be told what is ready first, or it is a local one and others are before it.
-bool Replica::serve_waiter(const Waiter& waiter, const std::string& error) {
-  if (!waits_for_index(waiter)) return true;
+void Replica::serve_waiter(const Waiter& waiter, const std::string& error) {
+  if (!waits_for_index(waiter)) return;
   Session& session = *waiter.session;
-  if (error.empty() && is_full_for(session, waiter.sequence)) return false;
   Request* request = session.find(waiter.sequence);
   if (!error.empty()) {
     stats_.note_error(error);
     session.fail(waiter.sequence, error);
-    output_grew(waiter.session);
-    return true;
-  }
-  if (has_unapplied_write_before(session, waiter.sequence)) {
+  } else if (has_unapplied_write_before(session, waiter.sequence)) {
     request->state = RequestState::kReady;
-    return true;
+    return;
+  } else {
+    request->state = RequestState::kServable;
+    // What covers this read covers those before it, which must not see a later state.
+    if (!request->local) cover_reads_before(session, waiter.sequence);
   }
-  if (request->local && has_unserved_read_before(session, waiter.sequence)) return false;
-  // What covers this read covers those before it, which must not see a later state.
-  const bool all = run_reads_through(waiter.session, waiter.sequence);
+  serve_in_order(waiter.session);
   output_grew(waiter.session);
-  return all;
 }
 
-// False if not all of them were run: the client is to fetch more first.
-bool Replica::run_reads_through(const SessionRef& session, Session::Sequence sequence) {
-  for (Session::Sequence at = session->front_sequence(); at <= sequence; ++at) {
+// None that is not covered is before one that is, but for local ones.
+void Replica::cover_reads_before(Session& session, Session::Sequence sequence) {
+  for (Session::Sequence at = sequence; at > session.front_sequence(); --at) {
+    Request& request = *session.find(at - 1);
+    if (request.state == RequestState::kServable && !request.local) return;
+    if (is_unserved_read(request)) request.state = RequestState::kServable;
+  }
+}
+
+// As far as the next read that waits for something else, or for its client.
+void Replica::serve_in_order(const SessionRef& session) {
+  for (Session::Sequence at = session->front_sequence();; ++at) {
+    at = std::max(at, session->front_sequence());   // What was answered meanwhile has left.
     const Request* request = session->find(at);
-    if (request == nullptr || !is_unserved_read(*request)) continue;
-    if (session->is_full_at(at)) return false;
+    if (request == nullptr || is_unapplied_write(*request)) return;
+    if (!is_unserved_read(*request)) continue;
+    if (request->state != RequestState::kServable || session->is_full_at(at)) return;
     run_read(session, at);
   }
-  return true;
 }
 
 // No leader confirmed them: they ask again, until they have waited as long as an election may take.
@@ -320,6 +319,7 @@ void Replica::retry_reads() {
       continue;
     }
     waiter.session->fail(waiter.sequence, "CLUSTERDOWN no leader");
+    serve_in_order(waiter.session);
     output_grew(waiter.session);
   }
 }
@@ -379,35 +379,15 @@ void Replica::run_reads_before(const SessionRef& session, Session::Sequence sequ
   }
 }
 
+// The write of this number was just applied.
 void Replica::run_reads_after(const SessionRef& session, Session::Sequence sequence) {
-  for (Session::Sequence at = sequence + 1;; ++at) {
-    at = std::max(at, session->front_sequence());   // What was answered meanwhile has left.
-    const Request* request = session->find(at);
-    if (request == nullptr || is_unapplied_write(*request)) return;
-    const bool runs = request->state == RequestState::kFollowsWrite ||
-                      request->state == RequestState::kReady;
-    if (!runs) continue;
-    if (session->is_full_at(at)) return leave_reads_after(session, sequence);
-    if (request->local) {
-      start_read(session, at);
-      continue;
-    }
-    if (request->state == RequestState::kReady) run_reads_before(session, at);
-    run_read(session, at);
-  }
-}
-
-// Any later state will do for them, too: they wait until their client has fetched more.
-void Replica::leave_reads_after(const SessionRef& session, Session::Sequence sequence) {
-  ReadRound round{.index = applied_.index, .confirmed = true, .waiters = {}};
   for (Session::Sequence at = std::max(sequence + 1, session->front_sequence());; ++at) {
     Request* request = session->find(at);
     if (request == nullptr || is_unapplied_write(*request)) break;
-    if (request->state != RequestState::kFollowsWrite && request->state != RequestState::kReady) continue;
-    request->state = RequestState::kWaitsIndex;
-    round.waiters.push_back({.session = session, .sequence = at});
+    if (request->state == RequestState::kReady && !request->local) cover_reads_before(*session, at);
+    if (request->state == RequestState::kFollowsWrite || request->state == RequestState::kReady) request->state = RequestState::kServable;
   }
-  rounds_[next_context_++] = std::move(round);
+  serve_in_order(session);
 }
 
 void Replica::fail_reads_before(const SessionRef& session, Session::Sequence sequence) {

@@ -92,6 +92,7 @@ void Session::leave(Sequence sequence) {
 }
 
 void Session::fail(Sequence sequence, std::string_view error) {
+  find(sequence)->local = false;   // It is no sign that those before it were served.
   resp::Reply(reply_buffer(sequence), find(sequence)->protocol).error(error);
   leave(sequence);
 }

@@ -3,7 +3,7 @@
 //
 // Invariants: outstanding requests are numbered consecutively; output() holds the replies of all requests
 // before the first outstanding one, whole; a request is answered exactly once.
-// Replies that nobody fetches are bounded: is_full_at() keeps reads waiting, which may see a later state as well.
+// Replies that nobody fetches are bounded: is_full_at() keeps reads waiting that may see a later state as well.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +40,7 @@ enum class RequestState : uint8_t {
   kFollowsWrite,   // A read that runs at the place of the write before it.
   kWaitsIndex,     // A read whose read index is not confirmed or not applied yet.
   kReady,          // A read that may run once the writes before it were applied.
+  kServable,       // A read that waits for its client to fetch, or for reads before it; any state from now on will do.
   kForwarded,      // A write that another node carries out: to be sent, or sent and not answered.
   kDeferred,       // Something else that answers later, by its ticket or from another node.
 };
@@ -111,6 +112,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool is_full_at(Sequence sequence) const {
     return output_.size() >= kReplyBytesMax || (sequence != first_ && held_bytes_ >= kReplyBytesMax);
   }
+  // What is asked for waits for its client, not for this node: no time-out is about that.
+  bool waits_for_client() const { return !outstanding_.empty() && outstanding_.front().state == RequestState::kServable; }
   // Of replies: those that may be written now, and those that wait for one before them.
   size_t reply_bytes() const { return output_.size() + held_bytes_; }
   // It was owed more at once than client-output-buffer-limit allows, and did not get it: the connection is to be closed.
@@ -127,6 +130,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   bool for_peer = false;         // Of another node's client: what cannot be done here goes back there.
   bool in_active_list = false;   // The node's list of sessions with output to flush.
+  bool in_fetched_list = false;  // The replica's, of those whose reads may go on.
   // Set: nobody reads this session from a socket; it is told whenever the output may have grown.
   std::function<void()> on_output;
   // What its forwarded writes did is in the state from this log index on: local reads wait for it.

@@ -298,7 +298,7 @@ TEST_CASE("keyspace: erased keys of one that is replaced are forgotten in bounde
   CHECK(turns >= 3 * kKeys / 256);
 }
 
-TEST_CASE("keyspace: what is to be freed does not grow with keys that come and go, however many there are in a turn") {
+TEST_CASE("keyspace: what is to be freed does not grow with keys that come and go, a thousand in a turn") {
   constexpr size_t kKeysPerTurn = 1000, kTurnsPerCut = 10;
   Keyspace keyspace;
   size_t early = 0;

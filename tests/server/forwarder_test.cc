@@ -247,6 +247,24 @@ TEST_CASE("of a client whose write nobody took nothing is kept while nobody lead
   CHECK(test.node->raft().leader() == raft::kNobody);
 }
 
+TEST_CASE("a write behind reads that wait for their client is not refused meanwhile, and goes when they were served") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  session->output().assign(Session::kReplyBytesMax, 'x');
+  test.send(session, {"GET", "k"});
+  CHECK(test.confirm_reads() == 1);
+  REQUIRE(session->waits_for_client());
+  test.send(session, {"SET", "k", "1"});
+  test.pass(test.options.request_timeout_ms + 200);
+  CHECK(test.taken().empty());
+  CHECK(test.take(session).size() == Session::kReplyBytesMax);
+  test.node->note_fetched(session);
+  const std::vector<peer::Forward> sent = test.taken();
+  REQUIRE(sent.size() == 1);
+  CHECK(test.words(sent[0]) == "SET k 1");
+  CHECK(test.take(session) == "$-1\r\n");
+}
+
 TEST_CASE("a local read whose connection's writes do not come here says so after request-timeout") {
   FollowerUnderTest test;
   const SessionRef session = test.node->open_session();

@@ -19,7 +19,7 @@ std::string fetch_all(NodeUnderTest& test, const SessionRef& session) {
   for (int turns = 0; turns < 100; ++turns) {
     CHECK(session->reply_bytes() < Session::kReplyBytesMax + 2 * kLarge.size());
     fetched += NodeUnderTest::take(session);
-    test.node->note_fetched();
+    test.node->note_fetched(session);
     test.turn();
   }
   return fetched;
@@ -372,6 +372,23 @@ TEST_CASE("a local read whose own writes are here waits for a read before it tha
   CHECK(test.take(session) == "$1\r\n1\r\n+OK\r\n$1\r\n1\r\n");
 }
 
+TEST_CASE("a pipeline of reads and local ones is served in order, however little time there is for reads") {
+  FollowerUnderTest test;
+  const SessionRef session = test.node->open_session();
+  std::string replies;
+  for (int count = 0; count < 100; ++count) {
+    test.send(session, {"READWRITE"});
+    test.send(session, {"GET", "k"});
+    test.send(session, {"READONLY"});
+    test.send(session, {"GET", "k"});
+    replies += "+OK\r\n$-1\r\n+OK\r\n$-1\r\n";
+  }
+  test.clock.step_us = 60;
+  CHECK(test.confirm_reads() == 1);
+  for (int turns = 0; turns < 100; ++turns) test.turn();
+  CHECK(test.take(session) == replies);
+}
+
 TEST_CASE("reads behind a write wait while their client fetches nothing, as long as it likes, and are served then") {
   NodeUnderTest test;
   test.lead();
@@ -397,8 +414,12 @@ TEST_CASE("reads whose index is applied wait while their client fetches nothing;
   peers.exchange();
   REQUIRE(test.take(session) == "+OK\r\n");
   for (int count = 0; count < kManyReads; ++count) test.send(session, {"GET", "large"});
+  peers.exchange();
+  // However little time there is for reads, and however many wait so.
+  test.clock.step_us = 60;
   test.send(other, {"GET", "none"});
   peers.exchange();
+  test.clock.step_us = 0;
   CHECK(test.take(other) == "$-1\r\n");
   CHECK((fetch_all(test, session) == many_large_replies()));
   CHECK(session->idle());
@@ -446,7 +467,7 @@ TEST_CASE("a reply in the way of a read does not keep it from being served, howe
   test.send(session, {"GET", "k"});
   peers.exchange();
   CHECK(test.take(session).starts_with("$-1\r\n$"));
-  test.node->note_fetched();
+  test.node->note_fetched(session);
   test.turn();
   CHECK(test.take(session) == "$-1\r\n");
 }

@@ -83,6 +83,11 @@ TEST_CASE("a raft.db that is older than the keys, as its WAL is lost, does not c
   survivor.make_compacted(Survivor::End::kKilled);
   std::filesystem::remove(survivor.path + "/keys-1.db");
   survivor.flip("raft.db-wal", 0);
+  SUBCASE("alone") {}
+  SUBCASE("beside what had come of another snapshot") {
+    std::filesystem::copy_file(survivor.path + "/keys-2.db", survivor.path + "/keys-3.db");
+    std::filesystem::resize_file(survivor.path + "/keys-3.db", std::filesystem::file_size(survivor.path + "/keys-3.db") - 100);
+  }
   REQUIRE(survivor.recover().is_ok());
   base::Result<OpenedDirectory> opened = survivor.open();
   REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());

@@ -122,6 +122,12 @@ TEST_CASE("a leader that leaves is removed only once what its clients had under 
   test.options.follower_writes = FollowerWrites::kForward;
   const SessionRef session = test.node->open_session();
   const SessionRef operating = test.node->open_session();
+  // Nor is it for one who does not fetch what is there for it.
+  const SessionRef stalled = test.node->open_session();
+  stalled->output().assign(Session::kReplyBytesMax, 'x');
+  test.send(stalled, {"GET", "k"});
+  test.peers.exchange();
+  REQUIRE(stalled->waits_for_client());
   test.send(operating, {"SET", "o", "1"});
   test.send(operating, {"LEAVE", "id1"});
   test.send(operating, {"SET", "o", "2"});   // It does not wait for what waits for itself.

@@ -337,7 +337,6 @@ void Process::deliver_output() {
   for (const server::SessionRef& session : node_->take_sessions_with_output()) {
     const auto found = lines_.find(session->client.id);
     if (found == lines_.end() || session->output().empty()) continue;
-    const bool was_full = session->is_full_at(session->front_sequence());
     if (!machine_.comes_to(Step::kReply)) return;
     Line& line = found->second;
     const Microseconds arrival = scheduler.now() + machine_.random.between(kReplyLow, kReplyHigh);
@@ -345,7 +344,7 @@ void Process::deliver_output() {
     scheduler.at(line.last_arrival, [receiver = line.receiver, bytes = std::exchange(session->output(), {})] {
       receiver->on_bytes(bytes);
     });
-    if (was_full) node_->note_fetched();
+    node_->note_fetched(session);
     machine_.comes_to(Step::kReplied);
   }
 }
