@@ -202,6 +202,7 @@ class Node final : public command::Services {
   void want_snapshot(raft::NodeId peer);
   void on_snapshot_message(const raft::Message& message);
   // Has the leader carry it out once what clients of this node have under way is served.
+  bool fetches_nothing(const Session& session, uint64_t since_us) const;
   void forward_when_served(const std::vector<std::string>& arguments, std::function<void(std::string error)> done);
   void advance_farewells();
   void refuse_what_waits_at_the_end();
@@ -249,6 +250,7 @@ class Node final : public command::Services {
     std::vector<std::string> arguments;
     std::function<void(std::string error)> done;
     std::vector<Waiter> before;         // The last one of each client.
+    uint64_t begun_us = 0;
   };
   std::vector<Farewell> farewells_;
 

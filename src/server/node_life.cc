@@ -39,7 +39,7 @@ void Node::refuse_what_waits_at_the_end() {
 }
 
 void Node::forward_when_served(const std::vector<std::string>& arguments, std::function<void(std::string error)> done) {
-  Farewell farewell{.arguments = arguments, .done = std::move(done), .before = {}};
+  Farewell farewell{.arguments = arguments, .done = std::move(done), .before = {}, .begun_us = environment_.clock.monotonic_us()};
   for (const auto& [id, session] : sessions_) {
     Session::Sequence end = session->front_sequence();
     // Behind what is answered by its ticket nothing is waited for: it may wait for this command.
@@ -50,11 +50,16 @@ void Node::forward_when_served(const std::vector<std::string>& arguments, std::f
   advance_farewells();
 }
 
+// For as long as an election takes at least: it is not waited for.
+bool Node::fetches_nothing(const Session& session, uint64_t since_us) const {
+  const uint64_t waits_us = environment_.clock.monotonic_us() - session.waits_since_us(since_us);
+  return session.waits_for_client() && waits_us >= options_.election_timeout_ms * 1000;
+}
+
 void Node::advance_farewells() {
   for (Farewell& farewell : std::exchange(farewells_, {})) {
-    std::erase_if(farewell.before, [](const Waiter& last) {
-      // Who fetches nothing is not waited for.
-      return last.session->closed() || last.session->waits_for_client() || last.session->front_sequence() > last.sequence;
+    std::erase_if(farewell.before, [&](const Waiter& last) {
+      return last.session->closed() || last.session->front_sequence() > last.sequence || fetches_nothing(*last.session, farewell.begun_us);
     });
     if (farewell.before.empty()) {
       forwarder_->command(farewell.arguments, std::move(farewell.done));

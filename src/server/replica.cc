@@ -216,10 +216,9 @@ uint64_t Replica::leader_wait_ms() const {
 void Replica::expire_requests(Session& session, uint64_t now_us) {
   end_late_requests(session, now_us);
   // One that ended may be what reads behind it waited for.
-  const uint64_t served_before = stats_.reads_served;
-  const SessionRef reference = session.shared_from_this();
-  serve_in_order(reference);
-  if (stats_.reads_served != served_before) output_grew(reference);
+  const Request* front = session.front();
+  if (front == nullptr || session.is_full_at(session.front_sequence())) return;
+  if (front->state == RequestState::kServable || front->state == RequestState::kDeferred) serve_later(session.shared_from_this());
 }
 
 // From the front: later requests are younger.

@@ -213,6 +213,8 @@ class Replica {
   void run_reads_before(const SessionRef& session, Session::Sequence sequence);
   void run_reads_after(const SessionRef& session, Session::Sequence sequence);
   void end_late_requests(Session& session, uint64_t now_us);
+  void serve_next_fetched();
+  void serve_later(const SessionRef& session);
   void serve_in_order(const SessionRef& session);
   static void cover_reads_before(Session& session, Session::Sequence sequence);
   // Those not served yet: no place before the write is known any more.

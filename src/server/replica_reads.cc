@@ -23,6 +23,8 @@ namespace {
 constexpr uint64_t kLateTicks = 2;
 // Of serving reads, before the rest of a turn's work has its turn again.
 constexpr uint64_t kServeUsMax = 500;
+// Of one connection, before the time is looked at again.
+constexpr size_t kReadsPerLook = 16;
 
 bool is_unserved_read(const Request& request) {
   return request.state == RequestState::kFollowsWrite || request.state == RequestState::kWaitsIndex ||
@@ -193,8 +195,12 @@ void Replica::note_behind(const ReadRound& round) {
 
 // Those that the time does not suffice for stay where they are: they may run at any later state as well.
 void Replica::serve_applied_rounds() {
+  // A write that was lost may be applied all the same, before its connection's reads ahead of it are told that they failed with it.
+  reads_left_ = !lost_.empty();
+  if (reads_left_) return;
   const uint64_t began_us = environment_.clock.monotonic_us();
-  reads_left_ = false;
+  // One at least, however many others are ready.
+  if (!fetched_.empty()) serve_next_fetched();
   for (auto round = rounds_.begin(); round != rounds_.end();) {
     ReadRound& served = round->second;
     if (served.error.empty() && !served.can_be_served(applied_.index)) {
@@ -208,14 +214,26 @@ void Replica::serve_applied_rounds() {
     }
     round = rounds_.erase(round);
   }
-  while (!fetched_.empty() && !reads_left_) {
-    const SessionRef session = std::move(fetched_.front());
-    fetched_.pop_front();
-    session->in_fetched_list = false;
-    serve_in_order(session);
-    output_grew(session);
+  while (!fetched_.empty()) {
     reads_left_ = environment_.clock.monotonic_us() - began_us >= kServeUsMax;
+    if (reads_left_) return;
+    serve_next_fetched();
   }
+  reads_left_ = false;
+}
+
+void Replica::serve_next_fetched() {
+  const SessionRef session = std::move(fetched_.front());
+  fetched_.pop_front();
+  session->in_fetched_list = false;
+  serve_in_order(session);
+  output_grew(session);
+}
+
+void Replica::serve_later(const SessionRef& session) {
+  reads_left_ = true;
+  environment_.waker.wake();
+  if (!std::exchange(session->in_fetched_list, true)) fetched_.push_back(session);
 }
 
 void Replica::cut_off(const std::string& why) {
@@ -251,13 +269,11 @@ void Replica::refuse_late_reads(const std::string& why) {
 }
 
 void Replica::note_fetched(const SessionRef& session) {
-  if (!session->waits_for_client() || std::exchange(session->in_fetched_list, true)) return;
-  fetched_.push_back(session);
-  reads_left_ = true;
-  environment_.waker.wake();
+  if (session->waits_for_client()) serve_later(session);
 }
 
 void Replica::forget_ended_reads() {
+  std::erase_if(fetched_, [](const SessionRef& each) { return each->closed(); });
   for (auto round = rounds_.begin(); round != rounds_.end();) {
     ReadRound& waiting = round->second;
     std::erase_if(waiting.waiters, [](const Waiter& each) { return !waits_for_index(each); });
@@ -295,8 +311,11 @@ void Replica::cover_reads_before(Session& session, Session::Sequence sequence) {
   }
 }
 
-// As far as the next read that waits for something else, or for its client.
+// As far as the next read that waits for something else, or for its client; what the time does not suffice for later.
 void Replica::serve_in_order(const SessionRef& session) {
+  if (!lost_.empty()) return serve_later(session);
+  uint64_t began_us = 0;
+  size_t served = 0;
   for (Session::Sequence at = session->front_sequence();; ++at) {
     at = std::max(at, session->front_sequence());   // What was answered meanwhile has left.
     const Request* request = session->find(at);
@@ -304,6 +323,10 @@ void Replica::serve_in_order(const SessionRef& session) {
     if (!is_unserved_read(*request)) continue;
     if (request->state != RequestState::kServable || session->is_full_at(at)) return;
     run_read(session, at);
+    if (++served % kReadsPerLook != 0) continue;
+    const uint64_t now_us = environment_.clock.monotonic_us();
+    if (began_us == 0) began_us = now_us;
+    if (now_us - began_us >= kServeUsMax) return serve_later(session);
   }
 }
 

@@ -442,6 +442,71 @@ TEST_CASE("a read whose index comes first takes those before it along no faster 
   CHECK(session->idle());
 }
 
+// A client that has not fetched what is ready for it, and a read of it that waits for that.
+SessionRef stalled_session(LeaderUnderTest& test) {
+  const SessionRef session = test.node->open_session();
+  session->output().assign(Session::kReplyBytesMax, 'x');
+  test.send(session, {"GET", "k"});
+  test.peers.exchange();
+  REQUIRE(session->waits_for_client());
+  return session;
+}
+
+TEST_CASE("a read before a write that is lost does not see it, however many were lost before it") {
+  LeaderUnderTest test;
+  const SessionRef session = stalled_session(test), other = test.node->open_session();
+  test.send(other, {"SET", "a", std::string(20 << 10, 'v')});   // As much as is applied in one step.
+  test.finish_all_disk();
+  for (int count = 0; count < 300; ++count) test.send(other, {"SET", "b", "1"});
+  test.send(session, {"SET", "k", "1"});
+  test.finish_all_disk();
+  const raft::Term term = test.node->raft().term();
+  raft::AppendEntries append;
+  append.previous = {.term = term, .index = test.node->raft().last().index};
+  append.leader_commit = append.previous.index;
+  test.clock.step_us = 1100;   // One step a turn.
+  test.node->on_message({.from = 2, .to = 1, .term = term + 1, .body = append});
+  test.node->on_loop_turn();
+  test.take(session);
+  test.node->note_fetched(session);
+  test.node->on_loop_turn();
+  test.clock.step_us = 0;
+  test.finish_all_disk();
+  CHECK(test.take(session).starts_with("-CLUSTERDOWN the outcome of a later write"));
+}
+
+TEST_CASE("reads that waited for their client do not take a turn's whole time when it fetches") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  session->output().assign(Session::kReplyBytesMax, 'x');
+  test.send(session, {"SET", "k", "1"});
+  for (int count = 0; count < 100; ++count) test.send(session, {"GET", "k"});
+  test.finish_all_disk();
+  REQUIRE(session->outstanding() == 100);
+  test.take(session);
+  test.node->note_fetched(session);
+  test.clock.step_us = 600;
+  test.node->on_loop_turn();
+  CHECK(session->outstanding() > 50);
+  test.turn();
+  CHECK(session->idle());
+}
+
+TEST_CASE("a client that fetches goes on, however many reads of others are ready") {
+  LeaderUnderTest test;
+  const SessionRef session = stalled_session(test), other = test.node->open_session();
+  for (int count = 0; count < 200; ++count) test.send(other, {"GET", "k"});
+  test.turn();
+  test.peers.answer();
+  test.take(session);
+  test.node->note_fetched(session);
+  test.clock.step_us = 600;
+  for (int turns = 0; turns < 5; ++turns) test.node->on_loop_turn();
+  CHECK(test.take(session) == "$-1\r\n");
+  CHECK(other->outstanding() > 0);
+}
+
 TEST_CASE("reads between two writes are not put off: who is owed more than may wait is told no more, and is to be disconnected") {
   NodeUnderTest test;
   test.lead();

@@ -117,17 +117,36 @@ TEST_CASE("without follower-writes forward, too, what waits for a leader is refu
   CHECK(test.take(session) == kRemoved + kRemoved);
 }
 
+TEST_CASE("a leader that leaves waits no longer than an election takes for a client that fetches nothing") {
+  LeaderUnderTest test;
+  test.options.follower_writes = FollowerWrites::kForward;
+  const SessionRef stalled = test.node->open_session(), operating = test.node->open_session();
+  stalled->output().assign(Session::kReplyBytesMax, 'x');
+  test.send(stalled, {"GET", "k"});
+  test.peers.exchange();
+  REQUIRE(stalled->waits_for_client());
+  test.send(operating, {"LEAVE", "id1"});
+  test.turn();
+  test.peers.exchange();
+  const raft::NodeId successor = test.node->raft().transferring_to();
+  REQUIRE(successor != raft::kNobody);
+  test.lose_leadership_to(successor);
+  const raft::Term term = test.node->raft().term();
+  CHECK(test.network.forwards.empty());
+  const int ticks = ticks_in(test.options.election_timeout_ms) + ticks_in(200);
+  for (int tick = 0; tick < ticks && test.network.forwards.empty(); ++tick) {
+    test.follow(successor, term);
+    test.ticks(1);
+  }
+  REQUIRE(test.network.forwards.size() == 1);
+  CHECK(FollowerUnderTest::words(test.network.forwards[0]) == "LEAVE id1");
+}
+
 TEST_CASE("a leader that leaves is removed only once what its clients had under way is served, and no later") {
   LeaderUnderTest test;
   test.options.follower_writes = FollowerWrites::kForward;
   const SessionRef session = test.node->open_session();
   const SessionRef operating = test.node->open_session();
-  // Nor is it for one who does not fetch what is there for it.
-  const SessionRef stalled = test.node->open_session();
-  stalled->output().assign(Session::kReplyBytesMax, 'x');
-  test.send(stalled, {"GET", "k"});
-  test.peers.exchange();
-  REQUIRE(stalled->waits_for_client());
   test.send(operating, {"SET", "o", "1"});
   test.send(operating, {"LEAVE", "id1"});
   test.send(operating, {"SET", "o", "2"});   // It does not wait for what waits for itself.
