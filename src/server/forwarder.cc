@@ -22,10 +22,8 @@ constexpr uint64_t kStreamIdleUs = 10000000;
 // Client ids of this node's own commands: none of a client's, and none of a forwarded one's.
 constexpr uint64_t kFirstOwnClient = 1ULL << 63;
 
-bool holds_up(RequestState state) {
-  return state == RequestState::kFollowsWrite || state == RequestState::kWaitsIndex || state == RequestState::kReady ||
-         state == RequestState::kServable ||
-         state == RequestState::kPending || state == RequestState::kWaitsLeader;
+bool holds_up(const Request& request) {
+  return is_unserved_read(request) || request.state == RequestState::kPending || request.state == RequestState::kWaitsLeader;
 }
 
 }  // namespace
@@ -224,7 +222,7 @@ bool Forwarder::may_go(const Line& line) const {
   Session& session = *line.session;
   for (Session::Sequence at = std::max(line.sent_up_to + 1, session.front_sequence()); at < line.waiting.front().sequence; ++at) {
     const Request* request = session.find(at);
-    if (request != nullptr && holds_up(request->state)) return false;
+    if (request != nullptr && holds_up(*request)) return false;
   }
   return true;
 }

@@ -201,8 +201,8 @@ class Node final : public command::Services {
   void switch_keys_file_if_due();
   void want_snapshot(raft::NodeId peer);
   void on_snapshot_message(const raft::Message& message);
-  // Has the leader carry it out once what clients of this node have under way is served.
   bool fetches_nothing(const Session& session, uint64_t since_us) const;
+  // Has the leader carry it out once what clients of this node have under way is served.
   void forward_when_served(const std::vector<std::string>& arguments, std::function<void(std::string error)> done);
   void advance_farewells();
   void refuse_what_waits_at_the_end();

@@ -26,11 +26,6 @@ constexpr uint64_t kServeUsMax = 500;
 // Of one connection, before the time is looked at again.
 constexpr size_t kReadsPerLook = 16;
 
-bool is_unserved_read(const Request& request) {
-  return request.state == RequestState::kFollowsWrite || request.state == RequestState::kWaitsIndex ||
-         request.state == RequestState::kReady || request.state == RequestState::kServable;
-}
-
 // None is before a read that is servable, and there is one before each that is ready: so it takes a look at the neighbours, mostly.
 bool has_unapplied_write_before(Session& session, Session::Sequence end) {
   for (Session::Sequence at = end; at > session.front_sequence(); --at) {

@@ -68,6 +68,12 @@ inline bool is_unapplied_write(const Request& request) {
          request.state == RequestState::kForwarded;
 }
 
+// It was neither served nor answered otherwise.
+inline bool is_unserved_read(const Request& request) {
+  return request.state == RequestState::kFollowsWrite || request.state == RequestState::kWaitsIndex ||
+         request.state == RequestState::kReady || request.state == RequestState::kServable;
+}
+
 class Session : public std::enable_shared_from_this<Session> {
  public:
   using Sequence = uint64_t;
