@@ -106,6 +106,17 @@ void route_fields(Visitor& visit, Value& message) {
   visit.number("term", message.term);
 }
 
+// The end of the head: what not every version says.
+template <typename Visitor, typename Value>
+void tagged_fields(Visitor& visit, Value&) {
+  visit.end();
+}
+
+template <typename Visitor, Of<AppendEntries> Value>
+void tagged_fields(Visitor& visit, Value& append) {
+  visit.end_with({{.tag = 1, .name = "lease_ticks", .value = append.lease_ticks, .usual = 0}});
+}
+
 // An entry's index is not sent: entries are consecutive after `previous`.
 template <typename Visitor, Of<raft::Entry> Value>
 void entry_fields(Visitor& visit, Value& entry,
@@ -239,7 +250,9 @@ class MessageReader : public FieldReader {
 
 template <typename Type>
 void read_body(MessageReader& reader, Message& message) {
-  fields(reader, message.body.emplace<Type>());
+  Type& body = message.body.emplace<Type>();
+  fields(reader, body);
+  tagged_fields(reader, body);
 }
 
 using ReadBody = void (*)(MessageReader&, Message&);
@@ -268,7 +281,6 @@ base::Status read_head(FrameType type, MessageReader& reader, Message& message) 
   }
   route_fields(reader, message);
   read(reader, message);
-  reader.end();
   if (reader.failed()) return malformed(type, reader.failed_field());
   if (message.from == raft::kNobody) return malformed(type, "from");
   if (message.to == raft::kNobody) return malformed(type, "to");
@@ -307,9 +319,9 @@ Encoded encode(const Message& message) {
       [&](const auto& body) {
         encoded.type = kTypeOf<std::remove_cvref_t<decltype(body)>>;
         fields(writer, body);
+        tagged_fields(writer, body);
       },
       message.body);
-  writer.end();
   encoded.bulky = is_bulky(message) || encoded.needs_parts();
   return encoded;
 }

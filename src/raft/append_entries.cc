@@ -34,8 +34,8 @@ bool Raft::State::hear_leader(const Message& message) {
   }
   become_follower(message.term, message.from, "a leader appends");
   reset_election_timer();
-  leader_heard = true;
-  leader_heard_at = now;
+  const auto* append = std::get_if<AppendEntries>(&message.body);
+  promise_silence(append != nullptr ? append->lease_ticks : 0);
   return true;
 }
 

@@ -51,7 +51,7 @@ bool Raft::State::may_campaign() const {
 bool Raft::State::owes_silence() const {
   if (protects_leader()) return true;
   const bool may_have_answered = configurations.has_other_voter_since(commit, self);
-  return now < options.election_ticks && (founding || may_have_answered);
+  return just_started() && (founding || may_have_answered);
 }
 
 void Raft::State::tick_election() {
@@ -63,6 +63,7 @@ void Raft::State::tick_election() {
     return;
   }
   if (lacks_state && election_elapsed < kReluctance * election_timeout) return forget_silent_leader();
+  if (protects_leader()) return forget_silent_leader();
   if (election_elapsed >= election_timeout) ask_pre_votes();
 }
 
@@ -123,11 +124,9 @@ void Raft::State::win_if_quorum() {
     return std::find(granted.begin(), granted.end(), node) != granted.end();
   });
   if (!has_quorum) return;
-  if (role == Role::kPreCandidate) {
-    campaign(false);
-  } else {
-    become_leader();
-  }
+  if (role == Role::kPreCandidate) return campaign(false);
+  // D1: whatever others say, also before it is durable.
+  if (std::find(granted.begin(), granted.end(), self) != granted.end()) become_leader();
 }
 
 void Raft::State::become_follower(Term new_term, NodeId new_leader, const char* why) {

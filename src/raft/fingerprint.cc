@@ -107,14 +107,14 @@ void Raft::State::fingerprint(std::string& bytes) const {
   put(bytes, installing.value_or(EntryId()));
   const uint64_t age_max = 2 * uint64_t{options.election_ticks};
   for (const uint64_t number : {commit, handed_out, applied, leader, election_timeout, std::min(election_elapsed, age_max),
-                                std::min(now, age_max), leader_heard ? std::min(now - leader_heard_at, age_max) : age_max,
+                                std::min(now, age_max), silent_until > now ? silent_until - now : 0,
                                 uint64_t{loads_outstanding.size()}, uint64_t{loaded_for_apply.size()},
                                 uint64_t{granted.size()}}) {
     put_varint(bytes, number);
   }
   for (const NodeId node : granted) put_varint(bytes, node);
   base::put_u8(bytes, static_cast<uint8_t>(role));
-  for (const bool flag : {apply_is_held, disk_stalled, transfers_refused, removed_elsewhere, leader_heard, lost_tail, lacks_state})
+  for (const bool flag : {apply_is_held, disk_stalled, transfers_refused, removed_elsewhere, lost_tail, lacks_state})
     put_varint(bytes, flag);
   for (const ForwardedRead& read : forwarded_reads) put_varint(bytes, read.context);
   if (leads()) put(bytes, leading, now);

@@ -36,6 +36,9 @@ struct Options {
   uint64_t seed = 0;                  // Of the election timeouts; give every node another one.
   uint32_t election_ticks = 40;       // The shortest election timeout; each one is drawn from [this, 2 * this).
   uint32_t heartbeat_ticks = 5;
+  // D18: no lease is longer than is safe with voters that keep silence for so long, and each does, whatever its election_ticks are:
+  // behind its start, and behind a leader that says that it relies on it. 0: all nodes have the same election_ticks.
+  uint16_t lease_ticks_max = 0;
   size_t append_bytes_max = 256 << 10;    // Of one AppendEntries; a larger entry travels alone.
   size_t window_messages_max = 64;        // Appends in flight to one peer,
   size_t window_bytes_max = 4 << 20;      // and their bytes. One message always fits.

@@ -13,9 +13,9 @@ namespace {
 
 // Clocks may differ by an eighth; a tick that is counted may just have begun at one end and be about to end at the other; and
 // whoever heard the leader may have been behind its own clock then, and make up for it.
-uint64_t lease_ticks(uint64_t election_ticks) {
-  const uint64_t slack = election_ticks / 8 + 2 + kTicksOwedMax;
-  return election_ticks > slack ? election_ticks - slack : 0;
+uint64_t lease_ticks(uint64_t silence) {
+  const uint64_t slack = silence / 8 + 2 + kTicksOwedMax;
+  return silence > slack ? silence - slack : 0;
 }
 
 }  // namespace
@@ -98,7 +98,12 @@ void Raft::State::serve_rounds() {
 bool Raft::State::lease_holds() const {
   if (!leads_and_committed_in_term() || leading.lease_given_up || leading.transfer_to != kNobody) return false;
   if (is_only_voter()) return true;
-  return leading.lease_from && now < *leading.lease_from + lease_ticks(options.election_ticks);
+  return leading.lease_from && now < *leading.lease_from + lease_ticks(silence_relied_on());
+}
+
+uint16_t Raft::State::silence_relied_on() const {
+  const uint64_t max = options.lease_ticks_max != 0 ? options.lease_ticks_max : UINT16_MAX;
+  return static_cast<uint16_t>(std::min<uint64_t>(options.election_ticks, max));
 }
 
 // Only rounds sent from now on can make a lease again.

@@ -120,8 +120,7 @@ struct Raft::State {
   uint64_t now = 0;                  // Ticks since the start.
   uint64_t election_elapsed = 0;
   uint64_t election_timeout = 0;     // Drawn from [election_ticks, 2 * election_ticks).
-  uint64_t leader_heard_at = 0;      // The tick of the last append of whoever led then.
-  bool leader_heard = false;
+  uint64_t silent_until = 0;         // The tick up to which it helps nobody to unseat a leader that it heard.
   bool disk_stalled = false;
   bool transfers_refused = false;
   bool removed_elsewhere = false;    // A member said so, and no leader has spoken since.
@@ -174,6 +173,8 @@ struct Raft::State {
 
   // vote.cc (sections 5.2, 5.4.1; thesis 9.6)
   bool protects_leader() const;
+  void promise_silence(uint64_t lease_ticks);
+  bool just_started() const;
   const char* reason_to_ignore(const Message& message, const RequestVote& request) const;
   void on_request_vote(const Message& message);
   void on_pre_vote(const Message& message);
@@ -262,6 +263,7 @@ struct Raft::State {
   bool quorum_answered(const Configuration& voters, uint64_t counter) const;
   void note_round_sent();
   bool lease_holds() const;
+  uint16_t silence_relied_on() const;
   void drop_lease();
   void fail_leader_reads();
   void fail_forwarded_reads();

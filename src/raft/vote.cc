@@ -8,18 +8,25 @@
 
 namespace leto::raft {
 
-// Whoever heard a leader within the shortest election timeout helps nobody to unseat it (thesis 4.2.3, and
-// what a lease relies on). It goes by when ANY leader was heard: learning of a higher term, which forgets
-// who leads, must not end the promise.
-bool Raft::State::protects_leader() const {
-  return leads() || (leader_heard && now - leader_heard_at < options.election_ticks);
+// Whoever heard a leader within the shortest election timeout, or as long as that relies on, helps nobody to unseat it (thesis
+// 4.2.3, and what a lease relies on). It goes by when ANY leader was heard: learning of a higher term, which forgets who leads, must
+// not end the promise.
+bool Raft::State::protects_leader() const { return leads() || now < silent_until; }
+
+void Raft::State::promise_silence(uint64_t lease_ticks) {
+  // No more than a leader may rely on, whatever a message says.
+  const uint64_t relied_on = std::min<uint64_t>(lease_ticks, options.lease_ticks_max);
+  silent_until = std::max(silent_until, now + std::max<uint64_t>(options.election_ticks, relied_on));
 }
+
+// What this node promised before it was started is not known any more.
+bool Raft::State::just_started() const { return now < std::max<uint64_t>(options.election_ticks, options.lease_ticks_max); }
 
 // Null if the request deserves an answer of substance. An ignored RequestVote does not raise the term
 // either: else a node that nobody needs could unseat a healthy leader (scenario 30).
 const char* Raft::State::reason_to_ignore(const Message& message, const RequestVote& request) const {
   if (lost_tail) return "D16: the tail of the log was lost";
-  if (now < options.election_ticks) return "D18: started less than an election timeout ago";
+  if (just_started()) return "D18: started less than an election timeout ago";
   if (message.term > term() && !request.transfer && protects_leader()) return "the leader was heard lately";
   return nullptr;
 }
@@ -36,7 +43,7 @@ void Raft::State::on_request_vote(const Message& message) {
 // D2: the grant leaves after {term, vote} is durable.
 void Raft::State::grant_vote(const Message& message) {
   LETO_ASSERT(!lost_tail, "D16: a vote of a node that lost the tail of its log");
-  LETO_ASSERT(now >= options.election_ticks, "D18: a vote within an election timeout of the start");
+  LETO_ASSERT(!just_started(), "D18: a vote within an election timeout of the start");
   become_follower(term(), leader, "voted for another candidate");
   reset_election_timer();
   writes.set_hard_state({.term = term(), .voted_for = message.from});

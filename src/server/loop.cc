@@ -98,6 +98,12 @@ uint64_t Loop::wall_ms() {
 
 // Whoever wishes runs inside a turn, or in a callback that a turn follows before the next poll: so it is
 // enough that the turn arranges the poll.
+uint64_t Loop::monotonic_us() {
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+}
+
 void Loop::wake() { wake_wanted_ = true; }
 
 void Loop::wake_after_us(uint64_t microseconds) {
@@ -139,8 +145,8 @@ void Loop::arrange_wake() {
 
 void Loop::measure_turn() {
   const uint64_t now_us = thread_cpu_us();
-  last_turn_cpu_us_ = now_us - last_cpu_us_;
-  last_cpu_us_ = now_us;
+  const uint64_t took_us = now_us - std::exchange(last_cpu_us_, now_us);
+  if (handlers_.measured) handlers_.measured(took_us);
 }
 
 void Loop::on_tick_timer() {

@@ -27,6 +27,8 @@ class Loop final : public Clock, public Waker {
   struct Handlers {
     std::function<void()> turn;
     std::function<void()> tick;
+    // Thread CPU time of each whole turn in microseconds, poll included, at its end.
+    std::function<void(uint64_t)> measured{};
   };
 
   Loop();
@@ -48,16 +50,14 @@ class Loop final : public Clock, public Waker {
   // Runs `work` at the start of the next turn, outside whatever is being done now.
   void defer(std::function<void()> work);
 
-  uint64_t monotonic_us() override { return uv_hrtime() / 1000; }
+  // Goes on while the machine is suspended: what was promised to others goes on there, too.
+  uint64_t monotonic_us() override;
   uint64_t wall_ms() override;
   uint64_t stopwatch_ns() override { return uv_hrtime(); }
   // Cached at the start of the poll phase: cheap, and good enough for time-outs of seconds.
   uint64_t now_ms() const { return uv_now(&loop_); }
   void wake() override;
   void wake_after_us(uint64_t microseconds) override;
-
-  // Thread CPU time that the last whole turn took, poll included.
-  uint64_t last_turn_cpu_us() const { return last_turn_cpu_us_; }
 
   // Where every stream reads into: used within one read callback, never kept.
   struct ReadBuffer {
@@ -86,7 +86,6 @@ class Loop final : public Clock, public Waker {
   uint64_t wake_at_us_ = 0;       // 0: no wish.
   Ticks ticks_;
   uint64_t last_cpu_us_ = 0;
-  uint64_t last_turn_cpu_us_ = 0;
   std::array<char, kReadBytes> read_buffer_;
 };
 

@@ -28,6 +28,8 @@ namespace {
 constexpr size_t kOverloadBytes = 128 << 20;
 // Of committed entries in one step of a turn, so that its time is looked at between.
 constexpr size_t kApplyBytesPerStep = 16 << 10;
+// As long as the default election-timeout: no node starts more slowly for it than by default.
+constexpr uint16_t kLeaseTicksMax = 400 / kTickMs;
 constexpr uint64_t kTicksPerSweep = 10;   // Of requests that have waited too long, and of statistics.
 
 raft::Options raft_options(const Options& options, const NodeStart& start) {
@@ -37,6 +39,7 @@ raft::Options raft_options(const Options& options, const NodeStart& start) {
   result.uncommitted_bytes_max = start.uncommitted_bytes_max;
   result.seed = base::mix64(start.seed ^ start.identity.node);
   result.election_ticks = static_cast<uint32_t>(std::max<uint64_t>(2, options.election_timeout_ms / kTickMs));
+  result.lease_ticks_max = kLeaseTicksMax;
   result.heartbeat_ticks =
       static_cast<uint32_t>(std::max<uint64_t>(1, options.heartbeat_interval_ms / kTickMs));
   return result;
@@ -304,10 +307,11 @@ void Node::run_local(const SessionRef& session, const command::Command& command,
 
 void Node::run_deferred(const SessionRef& session, const command::Command& command,
                         resp::Arguments arguments) {
+  const bool keeps_arguments = (command.flags & command::kLeaderOnly) != 0;
   const Session::Sequence sequence = session->push({.state = RequestState::kDeferred,
                                                     .command = &command,
-                                                    .arrived_us = environment_.clock.monotonic_us()});
-  if ((command.flags & command::kLeaderOnly) != 0) session->find(sequence)->arguments = OwnedArguments(arguments);
+                                                    .arrived_us = environment_.clock.monotonic_us(),
+                                                    .arguments = keeps_arguments ? OwnedArguments(arguments) : OwnedArguments()});
   defer(session, sequence, arguments);
 }
 
@@ -361,7 +365,8 @@ void Node::on_loop_turn() {
   refuse_what_waits_at_the_end();
   switch_keys_file_if_due();
   flusher_->advance();
-  compactor_->advance();
+  // What the keys file is for can be dropped once it was read whole.
+  if (!loading_) compactor_->advance();
   replica_->hold_acknowledgements(flusher_->behind());
   forwarded_->hold(flusher_->behind());
   keyspace_.on_turn();

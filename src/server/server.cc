@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "base/format.h"
@@ -40,6 +41,11 @@ constexpr uint64_t kLeftoversMs = 100;
 [[noreturn]] void end_at_once(int status) {
   std::fflush(nullptr);
   _exit(status);
+}
+
+// What follows a sentence about damage.
+std::string advice_on_damage(bool repairs) {
+  return repairs ? "; start this node again, and it is repaired if it can be" : "; repair is no";
 }
 
 }  // namespace
@@ -90,7 +96,9 @@ base::Status Server::start() {
   raise_file_limit();
   peers_ = std::make_unique<Peers>(loop_, options_, own_self(""));
   build_node(std::move(directory_.start));
-  loop_.start({.turn = [this] { on_turn(); }, .tick = [this] { on_tick(); }});
+  loop_.start({.turn = [this] { on_turn(); },
+               .tick = [this] { on_tick(); },
+               .measured = [this](uint64_t cpu_us) { on_turn_measured(cpu_us); }});
   if (base::Status status = listen(); !status.is_ok()) return status;
   if (directory_.joins && !node_->removed()) {
     start_joining();
@@ -142,8 +150,9 @@ void Server::end_on_broken_disk(const std::string& directory) const {
   storage::set_fatal_handler([directory, repairs = options_.repair](const std::string& text) {
     const bool damaged = storage::is_damage(text);
     const base::Status marked = damaged ? mark_damaged(directory, text) : base::Status();
-    storage::end_process(marked.is_ok() ? text : text + "; " + marked.text(),
-                         damaged && repairs ? kDamageExitStatus : storage::kFatalExitStatus);
+    const std::string why = damaged ? text + advice_on_damage(repairs) : text;
+    storage::end_process(marked.is_ok() ? why : why + "; " + marked.text(),
+                         !damaged ? storage::kFatalExitStatus : repairs ? kDamageExitStatus : EXIT_FAILURE);
   });
 }
 
@@ -294,7 +303,7 @@ void Server::on_unusable(const std::string& why) {
     const base::Status marked = mark_damaged(directory_.lock.path(), why);
     if (!marked.is_ok()) LETO_LOG(kWarning, "%s", marked.text().c_str());
     if (options_.repair) exit_status_ = kDamageExitStatus;
-    text += options_.repair ? "; start this node again, and it is repaired if it can be" : "; repair is no";
+    text += advice_on_damage(options_.repair);
   }
   LETO_LOG(kWarning, "%s", text.c_str());
   std::fprintf(stderr, "%s\n", text.c_str());
@@ -388,10 +397,13 @@ void Server::on_turn() {
   clients_.on_turn_end();
   log_disk_->on_turn_end();
   keep_heap_room();
-  Stats& stats = node_->stats();
-  stats.loop_turn_cpu_usec_max = std::max(stats.loop_turn_cpu_usec_max, loop_.last_turn_cpu_us());
   if (!listens_to_clients_) listen_to_clients_if_due();
   if (node_finished_) try_to_finish();
+}
+
+void Server::on_turn_measured(uint64_t cpu_us) {
+  uint64_t& longest_us = node_->stats().loop_turn_cpu_usec_max;
+  longest_us = std::max(longest_us, cpu_us);
 }
 
 void Server::keep_heap_room() {

@@ -228,3 +228,16 @@ test "INFO has the fields that tools read, in sections that can be chosen" {
     call_node $node CONFIG RESETSTAT
     assert_equal [dict get [info_of $node stats] keyspace_misses] 0
 }
+
+test "CONFIG RESETSTAT forgets the longest turn before it, be it the very last one" {
+    set node [start_node]
+    set connection [connect $node]
+    # So many keys are looked up in one turn.
+    set exists [concat EXISTS [lrepeat 300000 missing]]
+    assert_equal [ask $connection {*}$exists] 0
+    set longest [dict get [info_of $node stats] loop_turn_cpu_usec_max]
+    assert_equal [ask $connection {*}$exists] 0
+    assert_equal [ask $connection CONFIG RESETSTAT] OK
+    set after [dict get [info_of $node stats] loop_turn_cpu_usec_max]
+    assert {$after < $longest / 2} "$after us, $longest us before"
+}

@@ -82,6 +82,7 @@ TEST_CASE("codec: the largest numbers read back") {
 void change(bool& value) { value = !value; }
 void change(uint64_t& value) { ++value; }
 void change(uint32_t& value) { ++value; }
+void change(uint16_t& value) { ++value; }
 void change(raft::SnapshotAnswer& value) { value = raft::SnapshotAnswer::kRefused; }
 
 // Appends, for each of `messages` that has this field, the same message with another value in it.
@@ -125,6 +126,7 @@ std::vector<raft::Message> variants_of(const raft::Message& message) {
   vary(all, &raft::AppendEntries::acknowledged);
   vary(all, &raft::AppendEntries::read_counter);
   vary(all, &raft::AppendEntries::cluster_time_ms);
+  vary(all, &raft::AppendEntries::lease_ticks);
   vary(all, &raft::AppendEntriesReply::accepted);
   vary(all, &raft::AppendEntriesReply::match);
   vary(all, &raft::AppendEntriesReply::previous_index);

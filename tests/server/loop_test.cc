@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "raft/raft.h"
+#include "tests/base/thread_cpu.h"
 #include "tests/server/loop_fixture.h"
 
 namespace leto::server {
@@ -26,6 +27,27 @@ TEST_CASE("a wish to be woken gives another turn though nothing happens") {
               .tick = nullptr});
   loop.run();
   CHECK(turns == 5);
+}
+
+TEST_CASE("how long a turn took is told at its end, before anything of the next") {
+  constexpr uint64_t kBusyUs = 20000;
+  Loop loop;
+  std::vector<uint64_t> took_us;
+  size_t told_before = 0;
+  loop.start({.turn =
+                  [&] {
+                    if (!took_us.empty()) return;
+                    const uint64_t begin_us = base::thread_cpu_us();
+                    while (base::thread_cpu_us() - begin_us < kBusyUs) {}
+                    told_before = took_us.size();
+                    loop.defer([&] { loop.stop(); });
+                    loop.wake();
+                  },
+              .tick = nullptr,
+              .measured = [&](uint64_t cpu_us) { took_us.push_back(cpu_us); }});
+  loop.run();
+  REQUIRE(took_us.size() > told_before);
+  CHECK(took_us[told_before] >= kBusyUs);
 }
 
 // Ticks are 10 ms apart: a grant without one came from the wish. Where the machine stalls, the next wish may show it.

@@ -59,9 +59,16 @@ bool Machine::ready() const { return process_ != nullptr && process_->ready(); }
 void Machine::start() {
   LETO_ASSERT(process_ == nullptr && death_ == Death::kNone, "one process on one machine");
   ++life_;
+  if (world_.parameters.timeouts_differ) choose_election_timeout();
   process_ = std::make_unique<Process>(*this);
   world_.trace.text(number, "starts");
   after(random.between(kStartLow, kStartHigh), [this] { open_and_run(); });
+}
+
+// As while they are changed node by node: lowered and raised, by a lot.
+void Machine::choose_election_timeout() {
+  static constexpr uint64_t kParts[] = {1, 4, 16};
+  options.election_timeout_ms = world_.parameters.options.election_timeout_ms / kParts[random.below(3)];
 }
 
 uint64_t Machine::disk_faults() const {

@@ -119,6 +119,11 @@ Parameters make_parameters(uint64_t seed) {
   // An idle loop, and busy ones: bugs were found that need two inputs in one turn.
   static constexpr Microseconds kTurns[] = {kIdleTurnHigh, kIdleTurnHigh, 1 * kMillisecond, 8 * kMillisecond};
   parameters.turn_high = kTurns[random.below(4)];
+  if (!parameters.faultless && random.chance(1, 4)) {
+    parameters.timeouts_differ = true;
+    parameters.options.election_timeout_ms = 1600;
+    parameters.options.heartbeat_interval_ms = 40;
+  }
   return parameters;
 }
 

@@ -53,6 +53,7 @@ struct Parameters {
   bool faultless = false;          // No fault at all, and so no error at all.
   bool upgrade = false;            // Each machine is upgraded to semantics level 2 at some time.
   bool founded_by_join = false;    // One founder takes the others in; else all begin as members.
+  bool timeouts_differ = false;    // Each process has another election-timeout; that of `options` is the longest.
   server::Options options;
   NetworkParameters network;
   DiskParameters disk;
