@@ -48,7 +48,7 @@ struct Survivor {
   raft::Recovered recovered;                // Of `log`.
   keyspace::StateHeader header;
   std::vector<raft::Entry> behind;          // Consecutive entries behind the keys' applied one, as far as they can be read.
-  bool keeps_old = false;                   // The log's entries that the keys have are all sound, too.
+  bool old_is_sound = false;                // The log's entries that the keys have are all there, and sound.
   std::string loss;                         // Why no more entries, if there were more.
   uint64_t damaged_generation = 0;          // Of the keys file that `keys` was made of, or instead of; 0: it is sound.
   uint64_t keys_lost = 0;                   // So often something of it could not be read,
@@ -229,7 +229,7 @@ void read_behind_keys(Survivor& survivor) {
   }
   const Status status = read_entries(*survivor.log, applied + 1, survivor.recovered.last.index, survivor.behind);
   if (!status.is_ok()) survivor.loss = status.text();
-  survivor.keeps_old = is_sound_up_to(survivor, applied);
+  survivor.old_is_sound = is_sound_up_to(survivor, applied);
 }
 
 // What it had is elsewhere: a cluster without keys would be made of what it began with anew.
@@ -297,8 +297,11 @@ raft::Configuration alone(const Survivor& survivor) {
   return {.members = {self}};
 }
 
-// What the log is to hold from now on: what could be read behind the keys' applied entry, and the new configuration. If some
-// entries that the keys have are rotten, none of these stays.
+// One of which anything is damaged is made anew: SQLite cannot drop tables of which it cannot read every page.
+bool keeps_log(const Survivor& survivor) { return survivor.log && survivor.old_is_sound && survivor.loss.empty(); }
+
+// What the log is to hold from now on: what could be read behind the keys' applied entry, and the new configuration. Of one that is
+// made anew nothing else stays.
 storage::LogWrite new_log(const Survivor& survivor, raft::EntryId& last) {
   const keyspace::StateHeader& header = survivor.header;
   last = survivor.behind.empty() ? raft::EntryId{.term = header.applied_term, .index = header.applied_index} : survivor.behind.back().id;
@@ -306,9 +309,7 @@ storage::LogWrite new_log(const Survivor& survivor, raft::EntryId& last) {
       std::max({survivor.recovered.hard_state.term, survivor.keys->witness().term, header.applied_term, last.term}) + 1;
   storage::LogWrite write{.hard_state = raft::HardState{.term = term, .voted_for = raft::kNobody},
                           .truncate_from = {}, .append = {}, .install = {}};
-  if (survivor.keeps_old) {
-    if (last.index < survivor.recovered.last.index) write.truncate_from = last.index + 1;
-  } else {
+  if (!keeps_log(survivor)) {
     if (header.applied_index > 0) {
       write.install = {.last = {.term = header.applied_term, .index = header.applied_index},
                        .keys_generation = survivor.identity.keys_generation};
@@ -354,6 +355,7 @@ Status write_new_cluster(Survivor& survivor, raft::EntryId& last) {
   // It is what is left of the old cluster by decision, and does not end when old members dial it.
   survivor.identity.founded = false;
   const storage::LogWrite write = new_log(survivor, last);
+  if (!keeps_log(survivor)) survivor.log.reset();
   Status status = survivor.log ? write_log(*survivor.log, survivor, write) : make_log_anew(survivor, write);
   // The witness of a log that had more would silence this one (D16): this is where its loss is accepted.
   if (status.is_ok()) status = survivor.keys->write_witness({.index = last.index, .term = write.hard_state->term});

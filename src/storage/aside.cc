@@ -15,7 +15,9 @@
 #include <utility>
 
 #include "base/format.h"
+#include "storage/directory.h"
 #include "storage/meta.h"
+#include "storage/vfs_file.h"
 
 namespace leto::storage {
 
@@ -30,14 +32,6 @@ base::Status failed(const char* action, const std::string& path) {
 }
 
 std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
-
-base::Status sync_directory(const std::string& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  const bool synced = file >= 0 && fsync(file) == 0;
-  base::Status status = synced ? base::Status() : failed("sync", path);
-  if (file >= 0) ::close(file);
-  return status;
-}
 
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
@@ -67,11 +61,14 @@ base::Status sync_both(const std::string& one, const std::string& other) {
   return status.is_ok() ? sync_directory(other) : std::move(status);
 }
 
+// A database before what belongs to it: cut off between the two, what is left is no database, rather than an older state of one.
 template <typename Wanted>
 base::Status move_files(const std::string& directory, const std::string& folder, Wanted wanted) {
   const std::string to = directory + "/" + folder;
   if (base::Status status = make_folder(to); !status.is_ok()) return status;
-  for (const std::string& name : names_in(directory)) {
+  std::vector<std::string> names = names_in(directory);
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) {
     if (!wanted(name)) continue;
     const std::string from = directory + "/" + name;
     if (rename(from.c_str(), (to + "/" + name).c_str()) != 0) return failed("move aside", from);
@@ -156,6 +153,8 @@ base::Status bring_log(const std::string& directory, const std::string& folder) 
 
 base::Status bring_keys(const std::string& directory, const std::string& folder, uint64_t generation) {
   const std::string from = directory + "/" + folder, name = "/keys-" + std::to_string(generation) + ".db";
+  // What is there of that name, a snapshot that never became this node's, goes first: SQLite would lay its WAL over the new file.
+  if (base::Status status = remove_database("", directory + name); !status.is_ok()) return status;
   if (rename((from + name).c_str(), (directory + name).c_str()) != 0) return failed("move", from + name);
   // Of a database that is closed they hold nothing.
   for (const char* other : {"-wal", "-shm"}) unlink((from + name + other).c_str());

@@ -38,9 +38,17 @@ base::Status check_usable(const std::string& path) {
   return {};
 }
 
+// Of a path that names a directory that is there.
+std::string parent_of(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
+// A power cut must not take a new one, with all that was acknowledged in it.
 base::Status make_directory(const std::string& path) {
-  if (mkdir(path.c_str(), kDirectoryMode) == 0 || errno == EEXIST) return check_usable(path);
-  return failed("make the data directory", path);
+  if (mkdir(path.c_str(), kDirectoryMode) != 0) return errno == EEXIST ? check_usable(path) : failed("make the data directory", path);
+  return sync_directory(parent_of(path));
 }
 
 base::Result<std::string> absolute(const std::string& path) {
@@ -70,6 +78,14 @@ std::string holder(int file) {
 constexpr const char* kStopFirst = "stop that one first";
 
 }  // namespace
+
+base::Status sync_directory(const std::string& path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool synced = file >= 0 && fsync(file) == 0;
+  base::Status status = synced ? base::Status() : failed("sync", path);
+  if (file >= 0) ::close(file);
+  return status;
+}
 
 DirectoryLock::~DirectoryLock() {
   if (file_ >= 0) ::close(file_);

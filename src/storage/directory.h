@@ -45,4 +45,7 @@ class DirectoryLock {
   int file_ = -1;
 };
 
+// Makes what was made, removed or renamed in a directory durable.
+base::Status sync_directory(const std::string& path);
+
 }  // namespace leto::storage

@@ -9,6 +9,7 @@
 #include "base/coding.h"
 #include "base/crc32c.h"
 #include "base/format.h"
+#include "storage/key_walk.h"
 
 namespace leto::storage {
 
@@ -17,6 +18,7 @@ namespace {
 using Number = unsigned long long;
 
 constexpr size_t kShownKeyBytes = 64;  // Of a key, in an error.
+constexpr const char* kColumns = "key, type, version_index, version_position, deadline_ms, object, size, crc, value";
 
 std::string table(const char* kind, uint64_t name) { return kind + std::to_string(name); }
 
@@ -79,9 +81,7 @@ int KeyTables::create(Database& database) {
 base::Status KeyTables::open(Database& database) {
   const std::string keys = table("keys_", name_), chunks = table("chunks_", name_);
   base::Status status = database.prepare_all({
-      {&put_, "REPLACE INTO " + keys +
-                  "(key, type, version_index, version_position, deadline_ms, object, size, crc, value)"
-                  " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)"},
+      {&put_, "REPLACE INTO " + keys + "(" + kColumns + ") VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)"},
       {&erase_, "DELETE FROM " + keys + " WHERE key = ?"},
       {&find_object_, "SELECT object, size FROM " + keys + " WHERE key = ?"},
       {&take_, "UPDATE " + keys + " SET object = 0 WHERE key = ?"},
@@ -207,37 +207,55 @@ uint64_t KeyTables::count(Database& database) {
   return database.query("SELECT count(*) FROM " + table("keys_", name_), keys).is_ok() ? keys : 0;
 }
 
-base::Status KeyTables::load(Database& database, uint32_t db, const Visit& visit, const Damaged& damaged) {
+base::Status KeyTables::load(Database& database, uint32_t db, const Visit& visit) {
   Statement rows;
-  base::Status status = database.prepare(
-      "SELECT key, type, version_index, version_position, deadline_ms, object, size, crc, value FROM " +
-          table("keys_", name_) + " ORDER BY key", rows);
+  base::Status status = database.prepare("SELECT " + std::string(kColumns) + " FROM " + table("keys_", name_) + " ORDER BY key", rows);
   if (!status.is_ok()) return status;
   std::optional<std::string> before;
   int code = rows.step();
   for (; code == SQLITE_ROW; code = rows.step()) {
-    const uint64_t position = rows.integer(3);
-    const Row row{.key = rows.bytes(0), .type = rows.integer(1),
-                  .version = {.index = rows.integer(2), .position = static_cast<uint32_t>(position)},
-                  .deadline_ms = rows.integer(4), .object = rows.integer(5), .size = rows.integer(6),
-                  .value = rows.bytes(8)};
-    bool sound = row.type == static_cast<uint64_t>(keyspace::Type::kString) &&
-                 position <= UINT32_MAX && rows.integer(7) == row.crc(name_) &&
-                 (row.object != 0 || row.size == row.value.size()) && (!before || *before < row.key);
-    std::string value(row.value);
-    if (sound && row.object != 0) status = load_chunks(database, row, value);
-    if (!status.is_ok()) return status;
-    sound = sound && value.size() == row.size;
-    if (!sound && !damaged) return damaged_value(database, db, row.key);
-    if (!sound) {
-      damaged(damaged_value(database, db, row.key).text());
-      continue;
-    }
-    before = row.key;
-    visit(row.key, {.value = keyspace::make_string(std::move(value)), .version = row.version,
-                    .deadline_ms = row.deadline_ms});
+    const std::string_view key = rows.bytes(0);
+    std::optional<keyspace::Item> item;
+    if (status = read_item(database, rows, item); !status.is_ok()) return status;
+    if (!item || (before && *before >= key)) return damaged_value(database, db, key);
+    before = key;
+    visit(key, std::move(*item));
   }
   return code == SQLITE_DONE ? base::Status() : database.error("read " + table("keys_", name_), code);
+}
+
+base::Status KeyTables::salvage(Database& database, uint32_t db, const Visit& visit, const Damaged& damaged) {
+  const auto keep = [&](const Statement& row) {
+    std::optional<keyspace::Item> item;
+    // What cannot be read is damaged, whatever SQLite calls it.
+    const bool sound = read_item(database, row, item).is_ok() && item;
+    if (sound) visit(row.bytes(0), std::move(*item));
+    else damaged(damaged_value(database, db, row.bytes(0)).text());
+  };
+  const auto gap = [&](const std::string& last) {
+    damaged(base::format("%s: damaged: keys of database %u cannot be read, behind \"%s\"", database.path().c_str(), db,
+                         shown(last).c_str()));
+  };
+  KeyWalk walk(database);
+  base::Status status = walk.open(table("keys_", name_), kColumns);
+  if (status.is_ok()) walk.run(keep, gap);
+  return status;
+}
+
+// The item of a row of kColumns; none if that is not what was written.
+base::Status KeyTables::read_item(Database& database, const Statement& columns, std::optional<keyspace::Item>& item) {
+  const uint64_t position = columns.integer(3);
+  const Row row{.key = columns.bytes(0), .type = columns.integer(1),
+                .version = {.index = columns.integer(2), .position = static_cast<uint32_t>(position)},
+                .deadline_ms = columns.integer(4), .object = columns.integer(5), .size = columns.integer(6),
+                .value = columns.bytes(8)};
+  if (row.type != static_cast<uint64_t>(keyspace::Type::kString) || position > UINT32_MAX || columns.integer(7) != row.crc(name_))
+    return {};
+  std::string value(row.value);
+  base::Status status = row.object != 0 ? load_chunks(database, row, value) : base::Status();
+  if (status.is_ok() && value.size() == row.size)
+    item = {.value = keyspace::make_string(std::move(value)), .version = row.version, .deadline_ms = row.deadline_ms};
+  return status;
 }
 
 // Gives what of the value is sound; the caller compares the size.

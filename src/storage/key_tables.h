@@ -8,6 +8,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,7 +33,7 @@ class KeyTables {
   // Within a transaction: SQLITE_OK or an error.
   int create(Database& database);
   base::Status open(Database& database);
-  // For load() alone.
+  // For load() and salvage() alone.
   base::Status open_for_reading(Database& database);
   // `object` is a number that no other value of this file has or had; it is used only if is_large().
   int put(std::string_view key, const keyspace::Item& item, uint64_t object);
@@ -51,16 +52,18 @@ class KeyTables {
   uint64_t count(Database& database);
   // Visits each key once: an order that does not rise is damage like any other.
   using Visit = std::function<void(std::string_view key, keyspace::Item item)>;
-  base::Status load(Database& database, uint32_t db, const Visit& visit) { return load(database, db, visit, nullptr); }
-  // The same, but keys that are damaged are passed over, and `damaged` gets the sentence about each.
+  base::Status load(Database& database, uint32_t db, const Visit& visit);
+  // The same, but of keys and pages that are damaged: what can be read is visited, in any order, and `damaged` gets a sentence
+  // about each key that cannot, and about each place where keys may have been. An error if nothing can be read.
   using Damaged = std::function<void(const std::string& sentence)>;
-  base::Status load(Database& database, uint32_t db, const Visit& visit, const Damaged& damaged);
+  base::Status salvage(Database& database, uint32_t db, const Visit& visit, const Damaged& damaged);
 
  private:
   struct Row;
   int put_row(const Row& row);
   int put_chunks(uint64_t object, std::string_view bytes);
   int leave_chunks(std::string_view key);
+  base::Status read_item(Database& database, const Statement& columns, std::optional<keyspace::Item>& item);
   base::Status load_chunks(Database& database, const Row& row, std::string& value);
 
   uint64_t name_;

@@ -114,7 +114,7 @@ base::Status salvage_keys(const std::string& directory, uint64_t generation, con
     KeyTables* const tables = namespaces.find_database(db);
     if (tables == nullptr) continue;
     const auto visit = [&sink, db](std::string_view key, keyspace::Item item) { sink(db, key, std::move(item)); };
-    if (base::Status status = tables->load(database, db, visit, lost); !status.is_ok()) lost(status.text());
+    if (base::Status status = tables->salvage(database, db, visit, lost); !status.is_ok()) lost(status.text());
   }
   return {};
 }

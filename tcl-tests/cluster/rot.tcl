@@ -364,6 +364,33 @@ test "a node alone refuses to start on a damaged log, says why and what can be d
     assert_equal [node_ask $alone SET b c] OK
 }
 
+# The page that has `needle`, in the last place, is lost. Its WAL has nothing that would heal it.
+proc lose_page {file needle} {
+    empty_wal $file
+    set at [string last $needle [read_bytes $file]]
+    assert {$at >= 0} "$needle is in $file"
+    write_at $file [expr {$at / 4096 * 4096}] [string repeat \0 4096]
+}
+
+test "repair no: a node that finds damage while it runs ends, says so, and can be recovered though SQLite cannot drop its log" -timeout 60 {
+    set alone [start_node -options {-log-segment 64kb -log-window 1gb -repair no}]
+    for {set i 0} {$i < 30} {incr i} { call_node $alone SET key$i [string repeat x 8000]middle-of-$i.[string repeat x 8000] }
+    call_node $alone SNAPSHOT
+    stop $alone
+    lose_page [log_file $alone] middle-of-12.
+    launch $alone
+    wait_for_condition "it serves: no start reads what the keys have" 10000 {[node_serves $alone]}
+    set node::expected_end($alone) 1
+    catch {call_node $alone CONFIG SET log-window 0}
+    wait_for_condition "it has ended" 10000 {![runs $alone]}
+    assert_equal $process::status($node::pid($alone)) "exit 1" [errors_of $alone]
+    assert_match [errors_of $alone] "*raft.db: *damaged*; repair is no*"
+    exec $node::binary --recover $node::dir($alone) --new-cluster 2>@1
+    assert_match [exec $node::binary --check $node::dir($alone)] "*is sound*"
+    restart $alone
+    assert_equal [string length [node_ask $alone GET key12]] 16013
+}
+
 test "a node alone makes its keys anew from a log that has everything" {
     set alone [start_node]
     foreach i {1 2 3} { call_node $alone SET key$i rotten-value-$i }

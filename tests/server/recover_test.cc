@@ -174,6 +174,33 @@ TEST_CASE("of a damaged log all is kept that can be read behind the keys, and it
   CHECK_FALSE(std::filesystem::exists(survivor.path + "/recovered"));
 }
 
+TEST_CASE("what the keys have of the log need not be readable, nor can SQLite drop it then") {
+  Survivor survivor;
+  survivor.options.log_segment = 30000;
+  survivor.make();
+  {
+    // Each in a segment of its own, and in pages of its own.
+    OpenedDirectory opened = std::move(survivor.open().value());
+    storage::LogWrite write;
+    for (raft::Index index = 6; index <= 12; ++index) {
+      const std::string payload = std::string(20000, 'p') + "middle of " + std::to_string(index) + "." + std::string(20000, 'p');
+      write.append.push_back({.id = {.term = kTerm, .index = index}, .kind = raft::EntryKind::kCommands,
+                              .payload = std::make_shared<const std::string>(payload)});
+    }
+    REQUIRE(opened.log->write({write}) == storage::WriteResult::kDurable);
+    REQUIRE(opened.log->checkpoint().is_ok());
+    keyspace::Keyspace none;
+    opened.start.header.applied_index = 6;
+    REQUIRE(opened.keys->flush(none.freeze(opened.start.header), {.index = 6, .term = kTerm}).is_ok());
+    DataDirectory::close(opened);
+  }
+  survivor.lose_page("raft.db", "middle of 6.");
+  REQUIRE_FALSE(survivor.open().value().joins);   // No start reads it.
+  const base::Status recovered = survivor.recover();
+  REQUIRE_MESSAGE(recovered.is_ok(), recovered.text());
+  check_new_cluster(survivor, survivor.visit(), 13);
+}
+
 TEST_CASE("of a raft.db that says nothing any more the keys are kept, under the id that the node had") {
   Survivor survivor;
   survivor.make();
@@ -268,6 +295,25 @@ TEST_CASE("of damaged keys all is kept that can be read, and it is said what is 
   // It is sound, for the next one, too.
   CHECK(survivor.recover().is_ok());
   CHECK(survivor.report.find("Lost") == std::string::npos);
+}
+
+TEST_CASE("keys that are made anew get nothing of a snapshot that had come under their number") {
+  Survivor survivor;
+  survivor.make_compacted();
+  survivor.rot("keys-2.db", "precious");
+  {
+    const std::unique_ptr<storage::KeyStore> coming = std::move(make_keys(survivor.path, 3).value());
+    keyspace::Keyspace keyspace;
+    keyspace.set(0, "of the snapshot", {.value = keyspace::make_string("value"), .version = {.index = 20, .position = 0}});
+    const keyspace::StateHeader header{.applied_index = 20, .applied_term = kTerm, .configuration = {}, .digest = keyspace.digest()};
+    REQUIRE(coming->flush(keyspace.freeze(header), {.index = 20, .term = kTerm}).is_ok());
+  }
+  REQUIRE(std::filesystem::file_size(survivor.path + "/keys-3.db-wal") > kWalHeaderBytes);
+  REQUIRE(survivor.recover().is_ok());
+  const OpenedDirectory found = survivor.visit();
+  CHECK(found.start.identity.keys_generation == 3);
+  CHECK(found.start.header.applied_index == 3);
+  CHECK(found.start.recovered.last.index == 6);
 }
 
 TEST_CASE("damaged keys are made anew from a log that has everything, and from no other") {

@@ -19,6 +19,7 @@ namespace leto::server {
 
 inline constexpr raft::Term kTerm = 7;
 inline constexpr uint64_t kWalHeaderBytes = 32;
+inline constexpr size_t kPageBytes = 4096;
 
 struct Survivor : DataDirectory {
   using DataDirectory::DataDirectory;
@@ -153,6 +154,18 @@ struct Survivor : DataDirectory {
     stream.clear();
     stream.seekp(static_cast<std::streamoff>(at));
     stream.put('X');
+  }
+
+  // The page of `file` that has `text` is zeros; its WAL has nothing that would heal it.
+  void lose_page(const std::string& file, const std::string& text) const {
+    empty_wal(file);
+    std::fstream stream(path + "/" + file, std::ios::in | std::ios::out | std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
+    const size_t at = bytes.rfind(text);
+    REQUIRE(at != std::string::npos);
+    stream.clear();
+    stream.seekp(static_cast<std::streamoff>(at / kPageBytes * kPageBytes));
+    stream << std::string(kPageBytes, '\0');
   }
 
   std::string report;

@@ -52,6 +52,16 @@ TEST_CASE("databases are moved with all that belongs to them, and nothing else i
   for (const char* name : {"damaged-1/raft.db", "damaged-1/raft.db-wal", "keys-x.db", "LOCK", "ballast"}) CHECK(folder.has(name));
 }
 
+TEST_CASE("a database is moved before its WAL: cut off between, nothing is left that could be taken for an older state of it") {
+  Folder folder;
+  for (const char* name : {"raft.db-wal", "raft.db"}) folder.make(name);
+  // So the WAL cannot be moved.
+  std::filesystem::create_directories(folder.path + "/damaged-1/raft.db-wal/in the way");
+  CHECK_FALSE(move_databases(folder.path, "damaged-1", Databases::kLog).is_ok());
+  CHECK(folder.has("damaged-1/raft.db"));
+  CHECK_FALSE(folder.has("raft.db"));
+}
+
 TEST_CASE("the oldest folders go, the newest are kept") {
   Folder folder;
   for (const uint64_t at : {5u, 9u, 10u, 100u}) {
