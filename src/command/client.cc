@@ -76,8 +76,9 @@ void list_ids(Context& context) {
       context.reply.error("ERR Invalid client ID");
       return;
     }
-    const auto found = std::ranges::find(clients, static_cast<uint64_t>(*id), &Client::id);
-    if (found != clients.end()) wanted.push_back(*found);
+    // They come by their ids.
+    const auto found = std::ranges::lower_bound(clients, static_cast<uint64_t>(*id), {}, &Client::id);
+    if (found != clients.end() && (*found)->id == static_cast<uint64_t>(*id)) wanted.push_back(*found);
   }
   context.reply.verbatim(describe_all(context, wanted));
 }

@@ -11,6 +11,7 @@ namespace leto::command {
 namespace {
 
 constexpr size_t kAddressBytesMax = 256;   // As of the addresses in the peers' messages.
+constexpr size_t kPortBytesMax = 6;        // ":65535".
 constexpr uint64_t kPortMax = 65535;
 
 bool is_printable(std::string_view text) {
@@ -25,10 +26,10 @@ uint64_t parse_positive(std::string_view text, uint64_t max) {
   return is_whole && value <= max ? value : 0;
 }
 
-// host:port or [v6]:port.
+// host:port or [v6]:port; with any other port, too, not too long for other nodes.
 bool is_address(std::string_view address) {
   const size_t colon = address.rfind(':');
-  if (colon == std::string_view::npos || colon == 0 || address.size() > kAddressBytesMax) return false;
+  if (colon == std::string_view::npos || colon == 0 || colon + kPortBytesMax > kAddressBytesMax) return false;
   return is_printable(address) && parse_positive(address.substr(colon + 1), kPortMax) != 0;
 }
 

@@ -66,7 +66,7 @@ class Services {
   virtual std::vector<std::pair<std::string, std::string>> config_get(Arguments patterns) = 0;
   virtual base::Status config_set(Arguments names_and_values) = 0;   // The error is a whole Redis error text.
   virtual void config_reset_stat() = 0;
-  virtual std::vector<const Client*> clients() = 0;
+  virtual std::vector<const Client*> clients() = 0;   // By their ids.
   virtual RoleView role() = 0;
   // What is wrong with user and password, as an error text ("WRONGPASS ..."), or ok.
   virtual base::Status authenticate(std::string_view user, std::string_view password) = 0;

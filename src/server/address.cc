@@ -12,7 +12,7 @@ namespace leto::server {
 namespace {
 
 constexpr size_t kHostLengthMax = 253;  // Of a domain name, RFC 1035.
-constexpr int64_t kPortMax = 65535;
+constexpr uint16_t kPortMax = 65535;
 
 bool is_alphanumeric(char character) {
   return (character >= '0' && character <= '9') || (character >= 'a' && character <= 'z') ||
@@ -38,10 +38,10 @@ bool is_ipv6(std::string_view host) {
 std::optional<Address> parse_parts(std::string_view host, std::string_view port_text) {
   const std::optional<int64_t> port = base::parse_int64(port_text);
   if (!port || *port < 1 || *port > kPortMax) return std::nullopt;
-  Address address{.host = std::string(host), .port = static_cast<uint16_t>(*port)};
-  // Longer ones cannot be told to other nodes.
-  if (address.text().size() > peer::kAddressBytesMax) return std::nullopt;
-  return address;
+  // With a longer host it cannot be told to other nodes, be it with another port.
+  const Address longest{.host = std::string(host), .port = kPortMax};
+  if (longest.text().size() > peer::kAddressBytesMax) return std::nullopt;
+  return Address{.host = longest.host, .port = static_cast<uint16_t>(*port)};
 }
 
 std::optional<Address> parse_bracketed(std::string_view text) {

@@ -122,12 +122,19 @@ size_t Connection::unsent_bytes() const {
 bool Connection::crowded(size_t divisor) const {
   // With the replies that wait for one before them.
   const size_t reply_bytes = session_->reply_bytes() + stream_->unsent_bytes();
-  return session_->outstanding() >= kOutstandingMax / divisor || reply_bytes >= kUnsentBytesMax / divisor;
+  const size_t argument_bytes_max = static_cast<size_t>(clients_.options().client_query_buffer_limit);
+  return session_->outstanding() >= kOutstandingMax / divisor || reply_bytes >= kUnsentBytesMax / divisor ||
+         session_->argument_bytes() >= argument_bytes_max / divisor;
 }
 
-// Also when its last write was answered: else a client that waits for each answer would never be held back.
-bool Connection::overloads() const {
-  return (session_->wrote_last() || is_write(session_->front())) && clients_.node().overloaded();
+// Who has written since the node was last seen not to be: also if all of it was answered, else a client that waits for each answer
+// would never be held back.
+bool Connection::overloads() {
+  if (!clients_.node().overloaded()) {
+    session_->forget_writing();
+    return false;
+  }
+  return session_->wrote() || is_write(session_->front());
 }
 
 void Connection::pause() {

@@ -57,7 +57,7 @@ class Connection final : private StreamUser {
   void protocol_error(const std::string& text);
   void update_limits();
   bool crowded(size_t divisor) const;
-  bool overloads() const;
+  bool overloads();
   void pause();
   // Its client is no worse than others: it goes on as soon as it is its turn.
   void pause_for_this_turn();

@@ -122,6 +122,8 @@ class SnapshotDisk {
   virtual void discard() = 0;
   // The file that came is the current one now: it is not this one's any more.
   virtual void forget() = 0;
+  // Frees keys that finish() gave, beside the loop: for each of them there is something to do.
+  virtual void free_keys(LoadedKeys keys) = 0;
 };
 
 // Peers. Messages may be lost, doubled and reordered, never changed.

@@ -122,6 +122,8 @@ void Flusher::keyspace_replaced(raft::Index index) {
   dirty_since_us_ = frozen_since_us_ = frozen_keys_ = frozen_bytes_ = 0;
   failed_cut_.reset();
   retry_us_ = 0;
+  // The other file may have an older one.
+  witness_term_ = 0;
 }
 
 // D16: after a term change the witness follows, so that a log that lost its tail is told from a sound one.
@@ -131,14 +133,14 @@ void Flusher::witness_if_due() {
   if (witness.term == witness_term_ || now_us < witness_due_us_) return;
   witnessing_ = true;
   witness_due_us_ = now_us + kWitnessRetryUs;
-  environment_.keys_disk.write_witness(witness, [this, witness](const base::Status& status) {
+  environment_.keys_disk.write_witness(witness, [this, witness, keyspaces = keyspaces_](const base::Status& status) {
     witnessing_ = false;
     if (!status.is_ok()) {
       LETO_LOG(kWarning, "keys: the witness of the log was not written: %s", status.text().c_str());
       if (storage::is_damage(status.text())) replica_.on_damage(status.text());
       return;
     }
-    witness_term_ = witness.term;
+    if (keyspaces == keyspaces_) witness_term_ = witness.term;
   });
 }
 

@@ -180,7 +180,8 @@ void Forwarder::expire_waiting(Line& line, uint64_t now_us) {
   const bool leaderless = replica_.raft().leader() == raft::kNobody;
   while (!line.waiting.empty()) {
     const bool is_open = open_request(line, line.waiting.front().sequence) != nullptr;
-    if (is_open && line.session->waits_for_client()) return;
+    // Not while others are held up by what waits here.
+    if (is_open && line.session->waits_for_client() && !overloaded()) return;
     if (is_open && now_us - waits_since_us(line.waiting.front()) < limit_us) return;
     const Item item = take_waiting(line);
     if (!is_open) continue;

@@ -57,7 +57,10 @@ bool Node::fetches_nothing(const Session& session, uint64_t since_us) const {
 }
 
 void Node::advance_farewells() {
+  const uint64_t now_us = environment_.clock.monotonic_us();
   for (Farewell& farewell : std::exchange(farewells_, {})) {
+    // Not for long for who fetches slowly: by then it was said that it may happen yet.
+    if (now_us - farewell.begun_us >= options_.request_timeout_ms * 1000) farewell.before.clear();
     std::erase_if(farewell.before, [&](const Waiter& last) {
       return last.session->closed() || last.session->front_sequence() > last.sequence || fetches_nothing(*last.session, farewell.begun_us);
     });

@@ -224,6 +224,7 @@ class Replica {
                 ReadConsistency wanted);
   bool sees_all_acknowledged(ReadConsistency wanted);
   void watch_ticks(uint64_t now_us);
+  void wait_for_index(const Waiter& waiter, raft::Index index);
   void start_read_round();
   void start_read(const SessionRef& session, Session::Sequence sequence);
   void serve(const std::vector<raft::ReadReady>& reads);
@@ -290,9 +291,15 @@ class Replica {
   uint64_t next_context_;                  // Begins elsewhere in each process: a late answer finds no namesake.
   std::vector<Waiter> round_collecting_;
   std::map<uint64_t, ReadRound> rounds_;   // By context: ordered by age.
-  std::deque<SessionRef> fetched_;   // Whose reads may go on, each once (Session::in_fetched_list).
-  bool reads_left_ = false;     // More may be served than was looked at in this step.
+  std::deque<SessionRef> fetched_;         // Whose reads may go on, each once (Session::in_fetched_list).
+  bool reads_left_ = false;                // More may be served than was looked at in this step.
   std::vector<Waiter> reads_to_retry_;
+  uint64_t leaderless_ticks_ = 0;          // With reads to retry.
+  // Of the entries that are applied in this step: since when, and the replies to reads that had to run now.
+  struct {
+    uint64_t began_us = 0;
+    size_t bytes = 0;
+  } reads_beside_writes_;
   uint64_t last_tick_us_ = 0;
   uint64_t lease_distrusted_until_us_ = 0;
 };

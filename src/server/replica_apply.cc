@@ -13,6 +13,7 @@ namespace leto::server {
 void Replica::apply(const std::vector<raft::Entry>& entries) {
   if (entries.empty()) return;
   const uint64_t commands_before = stats_.commands_applied;
+  reads_beside_writes_ = {.began_us = environment_.clock.monotonic_us(), .bytes = 0};
   for (const raft::Entry& entry : entries) {
     if (!apply_entry(entry)) break;
   }

@@ -21,10 +21,16 @@ namespace leto::server {
 namespace {
 
 constexpr uint64_t kLateTicks = 2;
+// While nobody leads, between two looks at who has waited too long for somebody.
+constexpr uint64_t kTicksPerLook = 10;
 // Of serving reads, before the rest of a turn's work has its turn again.
 constexpr uint64_t kServeUsMax = 500;
 // Of one connection, before the time is looked at again.
 constexpr size_t kReadsPerLook = 16;
+// Arguments of a read that may take long, after which the time is looked at as well.
+constexpr size_t kManyArgumentBytes = 4 << 10;
+// Of replies to reads that run now or never, as writes behind them are applied, in one step: some of them are as long as a value.
+constexpr size_t kForcedBytesMax = 64 << 20;
 
 // None is before a read that is servable, and there is one before each that is ready: so it takes a look at the neighbours, mostly.
 bool has_unapplied_write_before(Session& session, Session::Sequence end) {
@@ -94,12 +100,22 @@ void Replica::start_read(const SessionRef& session, Session::Sequence sequence) 
   if (!request.local) {
     round_collecting_.push_back(waiter);
   } else if (session->seen_index > applied_.index) {
-    rounds_[next_context_++] = {.index = session->seen_index, .confirmed = true, .waiters = {waiter}};
+    wait_for_index(waiter, session->seen_index);
   } else if (session->is_full_at(sequence) || has_unserved_read_before(*session, sequence)) {
     request.state = RequestState::kServable;
   } else {
     run_read(session, sequence);
   }
+}
+
+// One round for all that wait for the same one after the other. It is not applied: nobody goes through them now.
+void Replica::wait_for_index(const Waiter& waiter, raft::Index index) {
+  if (!rounds_.empty()) {
+    ReadRound& newest = rounds_.rbegin()->second;
+    const bool is_same = newest.confirmed && newest.asked_us == 0 && newest.index == index && newest.error.empty();
+    if (is_same) return newest.waiters.push_back(waiter);
+  }
+  rounds_[next_context_++] = {.index = index, .confirmed = true, .waiters = {waiter}};
 }
 
 void Replica::start_reads_after(const SessionRef& session, Session::Sequence sequence) {
@@ -317,23 +333,27 @@ void Replica::serve_in_order(const SessionRef& session) {
     if (request == nullptr || is_unapplied_write(*request)) return;
     if (!is_unserved_read(*request)) continue;
     if (request->state != RequestState::kServable || session->is_full_at(at)) return;
+    const bool may_take_long = request->arguments.bytes() >= kManyArgumentBytes;
     run_read(session, at);
-    if (++served % kReadsPerLook != 0) continue;
+    if (++served % kReadsPerLook != 0 && !may_take_long) continue;
     const uint64_t now_us = environment_.clock.monotonic_us();
     if (began_us == 0) began_us = now_us;
     if (now_us - began_us >= kServeUsMax) return serve_later(session);
   }
 }
 
-// No leader confirmed them: they ask again, until they have waited as long as an election may take.
+// No leader confirmed them: they ask again, until they have waited as long as an election may take. While nobody leads they need
+// not ask, and there may be many.
 void Replica::retry_reads() {
   if (reads_to_retry_.empty()) return;
+  const bool leaderless = raft_.leader() == raft::kNobody;
+  if (leaderless && ++leaderless_ticks_ % kTicksPerLook != 0) return;
   const uint64_t now_us = environment_.clock.monotonic_us();
   const uint64_t wait_us = 1000 * leader_wait_ms();
   for (const Waiter& waiter : std::exchange(reads_to_retry_, {})) {
     if (!waits_for_index(waiter)) continue;
     if (now_us - waiter.session->waits_since_us(waiter.session->find(waiter.sequence)->arrived_us) < wait_us) {
-      round_collecting_.push_back(waiter);
+      (leaderless ? reads_to_retry_ : round_collecting_).push_back(waiter);
       continue;
     }
     waiter.session->fail(waiter.sequence, "CLUSTERDOWN no leader");
@@ -388,24 +408,30 @@ void Replica::run_reads_before(const SessionRef& session, Session::Sequence sequ
   for (Session::Sequence at = session->front_sequence(); at < sequence; ++at) {
     const Request* request = session->find(at);
     if (request == nullptr || !is_unserved_read(*request)) continue;
-    if (limit != 0 && session->reply_bytes() > limit) session->overflow();
+    if ((limit != 0 && session->reply_bytes() > limit) || reads_beside_writes_.bytes > kForcedBytesMax) session->overflow();
     if (session->overflowed()) {
       session->fail(at, "ERR client-output-buffer-limit was passed");
-    } else {
-      run_read(session, at);
+      continue;
     }
+    const size_t before = session->reply_bytes();
+    run_read(session, at);
+    reads_beside_writes_.bytes += session->reply_bytes() - before;
   }
 }
 
-// The write of this number was just applied.
+// The write of this number was just applied. They may run at any later state, too, and do if many connections have some.
 void Replica::run_reads_after(const SessionRef& session, Session::Sequence sequence) {
+  bool has_reads = false;
   for (Session::Sequence at = std::max(sequence + 1, session->front_sequence());; ++at) {
     Request* request = session->find(at);
     if (request == nullptr || is_unapplied_write(*request)) break;
     if (request->state == RequestState::kReady && !request->local) cover_reads_before(*session, at);
     if (request->state == RequestState::kFollowsWrite || request->state == RequestState::kReady) request->state = RequestState::kServable;
+    has_reads = has_reads || is_unserved_read(*request);
   }
-  serve_in_order(session);
+  if (!has_reads) return;
+  const bool time_is_up = environment_.clock.monotonic_us() - reads_beside_writes_.began_us >= kServeUsMax;
+  time_is_up ? serve_later(session) : serve_in_order(session);
 }
 
 void Replica::fail_reads_before(const SessionRef& session, Session::Sequence sequence) {

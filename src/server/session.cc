@@ -33,9 +33,12 @@ std::vector<std::string_view> OwnedArguments::views() const {
 Session::Sequence Session::push(Request request) {
   const bool writes = is_unapplied_write(request);
   request.protocol = client.protocol;
+  request.argument_bytes = request.arguments.bytes();
+  argument_bytes_ += request.argument_bytes;
   outstanding_.push_back(std::move(request));
   const Sequence sequence = first_ + outstanding_.size() - 1;
   if (writes) last_write_ = sequence;
+  wrote_ = wrote_ || writes;
   return sequence;
 }
 
@@ -86,6 +89,7 @@ void Session::leave(Sequence sequence) {
   while (!outstanding_.empty() && outstanding_.front().state == RequestState::kAnswered) {
     output_.append(outstanding_.front().reply);
     held_bytes_ -= outstanding_.front().reply.size();
+    argument_bytes_ -= outstanding_.front().argument_bytes;
     outstanding_.pop_front();
     ++first_;
   }
@@ -101,7 +105,7 @@ void Session::close() {
   closed_ = true;
   outstanding_.clear();
   output_.clear();
-  held_bytes_ = 0;
+  held_bytes_ = argument_bytes_ = 0;
   client.transaction = {};
 }
 

@@ -56,6 +56,7 @@ struct Request {
   const command::Command* command = nullptr;
   uint64_t arrived_us = 0;
   OwnedArguments arguments{};       // Of reads, of what waits for a leader or for its answer, of what only a leader can do.
+  size_t argument_bytes = 0;        // Of these, when it was pushed. Set by push().
   std::string reply{};
   std::shared_ptr<command::LocalCommands> locals{};   // Of an EXEC.
   // Called in place of a handler, when a read could run; it is kDeferred from then on. It must not hold the session.
@@ -95,8 +96,9 @@ class Session : public std::enable_shared_from_this<Session> {
   Sequence front_sequence() const { return first_; }
   // The youngest write that is neither applied nor answered, or null. One behind it may have been refused at once.
   Request* last_write();
-  // Whether the youngest request, answered or not, was a write.
-  bool wrote_last() const { return last_write_ != 0 && last_write_ + 1 == first_ + outstanding_.size(); }
+  // Whether one of the requests since forget_writing(), answered or not, was a write; or the youngest one before it.
+  bool wrote() const { return wrote_; }
+  void forget_writing() { wrote_ = last_write_ != 0 && last_write_ + 1 == first_ + outstanding_.size(); }
 
   // Where the reply of the request must be written: output() itself if it is the first outstanding one,
   // else the request's own buffer. Then call answered().
@@ -122,6 +124,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool waits_for_client() const { return !outstanding_.empty() && outstanding_.front().state == RequestState::kServable; }
   // Of replies: those that may be written now, and those that wait for one before them.
   size_t reply_bytes() const { return output_.size() + held_bytes_; }
+  // Of what is outstanding, as far as its arguments are kept here.
+  size_t argument_bytes() const { return argument_bytes_; }
   // It was owed more at once than client-output-buffer-limit allows, and did not get it: the connection is to be closed.
   void overflow() { overflowed_ = true; }
   bool overflowed() const { return overflowed_; }
@@ -153,6 +157,8 @@ class Session : public std::enable_shared_from_this<Session> {
   uint64_t served_us_ = 0;
   std::string output_;
   size_t held_bytes_ = 0;        // Of replies behind the first outstanding request.
+  size_t argument_bytes_ = 0;    // Of the outstanding requests.
+  bool wrote_ = false;
   bool overflowed_ = false;
   bool closed_ = false;
 };

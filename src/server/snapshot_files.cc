@@ -1,6 +1,7 @@
 #include "server/snapshot_files.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/assert.h"
@@ -151,15 +152,22 @@ void SnapshotFiles::append(raft::Payload bytes, StatusDone done) {
 
 void SnapshotFiles::finish(const storage::SnapshotEnd& end, LoadDone done) {
   LETO_ASSERT(coming_ != nullptr, "the end of a snapshot that was not begun");
-  auto loaded = std::make_shared<LoadedKeys>();
+  auto loaded = std::make_shared<std::optional<LoadedKeys>>(std::in_place);
   const auto work = [file = coming_, end, loaded] {
-    file->status = file->target->finish(end, loaded->keyspace, loaded->header);
+    file->status = file->target->finish(end, (*loaded)->keyspace, (*loaded)->header);
+    if (!file->status.is_ok()) loaded->reset();
   };
-  coming_jobs_.run(work, [file = coming_, loaded, done = std::move(done)] {
-    if (file->dropped) return;
+  coming_jobs_.run(work, [this, file = coming_, loaded, done = std::move(done)] {
+    LoadedKeys keys = *loaded ? std::move(**loaded) : LoadedKeys();
+    if (file->dropped) return free_keys(std::move(keys));
     if (!file->status.is_ok()) return done(std::move(file->status));
-    done(std::move(*loaded));
+    done(std::move(keys));
   });
+}
+
+void SnapshotFiles::free_keys(LoadedKeys keys) {
+  auto freed = std::make_shared<std::optional<LoadedKeys>>(std::move(keys));
+  coming_jobs_.run([freed] { freed->reset(); }, [] {});
 }
 
 void SnapshotFiles::discard() {

@@ -35,6 +35,7 @@ class SnapshotFiles : public SnapshotDisk {
   void finish(const storage::SnapshotEnd& end, LoadDone done) override;
   void discard() override;
   void forget() override { coming_.reset(); }
+  void free_keys(LoadedKeys keys) override;
 
  private:
   struct Leaving;

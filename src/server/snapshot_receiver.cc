@@ -90,11 +90,14 @@ void SnapshotReceiver::finish() {
 // All of it was checked, and is durable under the next generation's name; raft.db's commit makes it count.
 void SnapshotReceiver::finished(base::Result<LoadedKeys> result) {
   if (!result.is_ok()) return refuse(result.status().text());
-  if (result.value().header.semantics_level > semantics_supported_) {
-    return refuse(base::format("it is of semantics level %llu, this node supports up to %u; upgrade this node",
-                               Number{result.value().header.semantics_level}, semantics_supported_));
-  }
   loaded_ = std::move(result.value());
+  if (loaded_->header.semantics_level > semantics_supported_) {
+    return refuse(base::format("it is of semantics level %llu, this node supports up to %u; upgrade this node",
+                               Number{loaded_->header.semantics_level}, semantics_supported_));
+  }
+  const keyspace::StateHeader& header = loaded_->header;
+  if (header.applied_index != last_.index || header.configuration_index > last_.index)
+    return refuse("it is of other entries than was said");
   raft::SnapshotInstall install{.last = last_,
                                 .configuration = {.index = loaded_->header.configuration_index, .configuration = {}},
                                 .keys_generation = keys_generation_ + 1};
@@ -154,6 +157,7 @@ void SnapshotReceiver::give_up() {
   offset_ = expected_ = 0;
   writing_ = false;
   waiting_.clear();
+  if (loaded_) environment_.snapshot_disk.free_keys(std::move(*loaded_));
   loaded_.reset();
 }
 

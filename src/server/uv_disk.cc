@@ -10,6 +10,18 @@
 
 namespace leto::server {
 
+namespace {
+
+uint64_t bytes_of(const std::vector<storage::LogWrite>& writes) {
+  uint64_t bytes = 0;
+  for (const storage::LogWrite& write : writes) {
+    for (const raft::Entry& entry : write.append) bytes += entry.size();
+  }
+  return bytes;
+}
+
+}  // namespace
+
 UvLogDisk::UvLogDisk(Loop& loop, storage::LogStore& store, uint64_t checkpoint_frames)
     : loop_(loop), store_(store), checkpoint_frames_(checkpoint_frames), worker_(loop), counters_(store.counters()) {}
 
@@ -44,7 +56,7 @@ bool UvLogDisk::write_now(const std::vector<storage::LogWrite>& writes, storage:
   const uint64_t before_us = loop_.monotonic_us();
   if (!quiet() || sync_delay_ms_ != 0 || must_checkpoint()) return false;
   if (times_.commits < kCommitsMeasuredMin || times_.average_us > kFastCommitUs) return false;
-  if (before_us < loop_writes_barred_until_us_) return false;
+  if (before_us < loop_writes_barred_until_us_ || bytes_of(writes) > kLoopWriteBytesMax) return false;
   result = store_.write(writes);
   last_write_us_ = loop_.monotonic_us();
   note_commit(last_write_us_ - before_us);

@@ -28,6 +28,8 @@ class UvLogDisk final : public LogDisk {
   // after one commit as slow as this it refuses for a while: the next one may be as slow.
   static constexpr uint64_t kSlowCommitUs = 5000;
   static constexpr uint64_t kSlowPauseUs = 1000000;
+  // and what is larger than this always goes to the thread.
+  static constexpr uint64_t kLoopWriteBytesMax = 256 << 10;
   // An idle moment: so long without a write.
   static constexpr uint64_t kIdleUs = 20000;
 

@@ -50,6 +50,9 @@ TEST_CASE("cluster: JOIN refuses what cannot be an address, an id or a uid") {
   CHECK(f.run({"join", "h:1", std::string(65, 'x')}).starts_with("-ERR invalid node id 'xxx"));
   const std::string too_long = std::string(252, 'h') + ":1234";
   CHECK(f.run({"join", too_long, "id"}).starts_with("-ERR invalid raft address 'hhh"));
+  // It would be with the port that a node has.
+  CHECK(f.run({"join", std::string(251, 'h') + ":9", "id"}).starts_with("-ERR invalid raft address 'hhh"));
+  CHECK(f.run({"join", "h:1", "id", "7", std::string(251, 'h') + ":9"}) == "-ERR invalid uid or client address\r\n");
   CHECK(f.run({"join", "h:1", "id", "7", too_long}) == "-ERR invalid uid or client address\r\n");
   CHECK(f.run({"join", "h:1", std::string(129, 'x')}).starts_with("-ERR invalid node id 'xxx"));
   for (const char* uid : {"0", "-1", "x", "", "18446744073709551616"}) {

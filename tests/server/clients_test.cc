@@ -118,6 +118,47 @@ TEST_CASE("past flush-lag-bytes a client that waits for each answer is held back
   CHECK(writer.receives("+OK\r\n+OK\r\n"));
 }
 
+TEST_CASE("past flush-lag-bytes a client whose every batch ends with a read is held back as well") {
+  ServerUnderTest server;
+  server.it.options.flush_lag_bytes = 1;
+  TestClient writer(server.loop, server.port);
+  const std::string batch = kSet + "*2\r\n$3\r\nGET\r\n$1\r\na\r\n", replies = "+OK\r\n$1\r\nb\r\n";
+  // The first is what makes it late, and the second is when that is seen.
+  writer.send(batch);
+  REQUIRE(writer.receives(replies));
+  REQUIRE(server.it.keys.busy());
+  writer.send(batch);
+  REQUIRE(writer.receives(replies + replies));
+  writer.send(batch);
+  for (int turn = 0; turn < 20; ++turn) uv_run(server.loop.uv(), UV_RUN_NOWAIT);
+  CHECK(writer.received == replies + replies);
+  CHECK(server.wait([&] {
+    if (server.it.keys.busy()) server.it.keys.finish(base::Status::ok());
+    server.loop.wake();
+    return writer.received == replies + replies + replies;
+  }));
+}
+
+TEST_CASE("no more is read from a client whose reads that wait hold client-query-buffer-limit, and all are answered in the end") {
+  constexpr size_t kReads = 20;
+  ServerUnderTest server;
+  server.it.options.client_query_buffer_limit = 1 << 20;
+  server.disk_answers = false;
+  TestClient client(server.loop, server.port);
+  std::string requests = kSet, replies = "+OK\r\n";
+  for (size_t count = 0; count < kReads; ++count) {
+    requests += "*2\r\n$6\r\nEXISTS\r\n$300000\r\n" + std::string(300000, 'k') + "\r\n";
+    replies += ":0\r\n";
+  }
+  client.send(requests);
+  REQUIRE(server.wait([&] { return server.it.node->stats().commands_processed >= 5; }));
+  for (int turn = 0; turn < 50; ++turn) uv_run(server.loop.uv(), UV_RUN_NOWAIT);
+  CHECK(server.it.node->stats().commands_processed == 5);
+  server.disk_answers = true;
+  server.loop.wake();
+  CHECK(client.receives(replies));
+}
+
 TEST_CASE("after QUIT nothing is executed, and the connection is closed once everything was answered") {
   ServerUnderTest server;
   TestClient client(server.loop, server.port);

@@ -132,6 +132,7 @@ class FakeSnapshotDisk final : public SnapshotDisk {
     finish_done = nullptr;
   }
   void forget() override { ++forgotten; }
+  void free_keys(LoadedKeys keys) override { keys_freed += keys.keyspace.size(); }
   void finish_step(base::Status status = {}) { std::exchange(step_done, nullptr)(std::move(status)); }
 
   struct Read {
@@ -144,6 +145,7 @@ class FakeSnapshotDisk final : public SnapshotDisk {
   CopyDone copy_done;
   std::vector<Read> reads;
   int copies_dropped = 0, discarded = 0, forgotten = 0;
+  uint64_t keys_freed = 0;
   std::vector<std::pair<uint64_t, uint64_t>> received;   // Generation, size.
   std::string content;
   StatusDone step_done;

@@ -542,6 +542,25 @@ TEST_CASE("clients that write are held up while too many bytes wait for the lead
   CHECK_FALSE(test.node->overloaded());
 }
 
+TEST_CASE("what waits for clients that fetch nothing holds up no others for ever") {
+  FollowerUnderTest test;
+  std::vector<SessionRef> stalled;
+  const std::string value(1 << 20, 'v');
+  for (size_t i = 0; i <= Forwarder::kOverloadBytes >> 20; ++i) {
+    stalled.push_back(test.node->open_session());
+    stalled.back()->output().assign(Session::kReplyBytesMax, 'x');
+    test.send(stalled.back(), {"GET", "k"});
+    test.send(stalled.back(), {"SET", "k", value});
+  }
+  test.confirm_reads();
+  REQUIRE(stalled[0]->waits_for_client());
+  REQUIRE(test.node->overloaded());
+  test.pass(test.options.request_timeout_ms + 200);
+  CHECK_FALSE(test.node->overloaded());
+  // Those that held up nobody any more wait on.
+  CHECK(stalled.back()->find(stalled.back()->front_sequence() + 1)->state == RequestState::kForwarded);
+}
+
 TEST_CASE("what a client that is gone had waiting is forgotten") {
   FollowerUnderTest test;
   test.network.forwards_leave = false;

@@ -37,6 +37,18 @@ TEST_CASE("while the keys are loaded commands on keys are told so, others are se
   CHECK(test.take(session).find("loading:1\r\n") != std::string::npos);
 }
 
+TEST_CASE("nothing of the log is dropped before the keys file that has it was read whole") {
+  NodeStart start = loading_start(1);
+  LoadedKeys loaded = loaded_keys(start);
+  NodeUnderTest test(std::move(start));
+  test.lead();
+  test.ticks(10);
+  CHECK(test.disk.compactions.empty());
+  test.keys.finish_load(std::move(loaded));
+  test.finish_all_disk();
+  CHECK(test.disk.compactions.size() == 1);
+}
+
 TEST_CASE("when the keys are loaded they are served, and what was committed meanwhile is applied") {
   NodeStart start = loading_start(1);
   LoadedKeys loaded = loaded_keys(start);

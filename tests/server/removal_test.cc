@@ -142,6 +142,40 @@ TEST_CASE("a leader that leaves waits no longer than an election takes for a cli
   CHECK(FollowerUnderTest::words(test.network.forwards[0]) == "LEAVE id1");
 }
 
+TEST_CASE("a leader that leaves waits no longer than request-timeout for a client that fetches slowly") {
+  LeaderUnderTest test;
+  test.options.follower_writes = FollowerWrites::kForward;
+  const SessionRef slow = test.node->open_session(), operating = test.node->open_session();
+  test.send(slow, {"SET", "k", std::string(Session::kReplyBytesMax, 'v')});
+  test.turn();
+  test.peers.exchange();
+  for (int read = 0; read < 200; ++read) test.send(slow, {"GET", "k"});
+  test.peers.exchange();
+  test.send(operating, {"LEAVE", "id1"});
+  test.turn();
+  test.peers.exchange();
+  const raft::NodeId successor = test.node->raft().transferring_to();
+  REQUIRE(successor != raft::kNobody);
+  test.lose_leadership_to(successor);
+  const raft::Term term = test.node->raft().term();
+  int ticks = 0;
+  for (; ticks < ticks_in(2 * test.options.request_timeout_ms) && test.network.forwards.empty(); ++ticks) {
+    // A read or two in a tenth of a second.
+    if (ticks % 10 == 0) {
+      test.take(slow);
+      test.node->take_sessions_with_output();
+      test.node->note_fetched(slow);
+      test.turn();
+    }
+    test.follow(successor, term);
+    test.ticks(1);
+  }
+  CHECK(slow->outstanding() > 0);
+  CHECK(ticks <= ticks_in(test.options.request_timeout_ms) + 10);
+  REQUIRE(test.network.forwards.size() == 1);
+  CHECK(FollowerUnderTest::words(test.network.forwards[0]) == "LEAVE id1");
+}
+
 TEST_CASE("a leader that leaves is removed only once what its clients had under way is served, and no later") {
   LeaderUnderTest test;
   test.options.follower_writes = FollowerWrites::kForward;

@@ -205,6 +205,36 @@ TEST_CASE("nothing is flushed between the swap and the moment the new file is op
   CHECK(it.test.keys.flushes == 1);
 }
 
+TEST_CASE("D16: the term that began while a snapshot was checked is in the file that it came in, too") {
+  ReceiverTest it;
+  it.receive_all();
+  REQUIRE(it.test.snapshots.end.term == kTerm);
+  it.test.follow(2, kTerm + 1);
+  it.test.ticks(ticks_in(2000));
+  REQUIRE(it.test.keys.witness.term == kTerm + 1);   // In the old file.
+  std::exchange(it.test.snapshots.finish_done, nullptr)(it.loaded());
+  it.test.turn();
+  it.test.finish_disk();
+  it.test.keys.witness = {};
+  it.test.keys.finish_switch({});
+  it.test.ticks(ticks_in(2000));
+  CHECK(it.test.keys.witness.term == kTerm + 1);
+}
+
+TEST_CASE("a snapshot that says of itself what cannot be is refused") {
+  ReceiverTest it;
+  it.receive_all();
+  LoadedKeys loaded = it.loaded();
+  SUBCASE("other entries than its sender said") { loaded.header.applied_index = kLast - 1; }
+  SUBCASE("a configuration of an entry behind it") { loaded.header.configuration_index = kLast + 1; }
+  std::exchange(it.test.snapshots.finish_done, nullptr)(std::move(loaded));
+  it.test.turn();
+  const auto answer = it.answer();
+  REQUIRE(answer);
+  CHECK(answer->answer == raft::SnapshotAnswer::kRefused);
+  CHECK(it.test.node->raft().applied_index() == 1);
+}
+
 TEST_CASE("a flush of the old keyspace that fails after the swap brings nothing of it back, and ends no node") {
   ReceiverTest it;
   std::string said;
@@ -279,9 +309,13 @@ TEST_CASE("a snapshot that came too late is not installed") {
   append.leader_commit = kLast + 1;
   it.send(append);
   REQUIRE(it.test.node->raft().applied_index() == kLast + 1);
-  std::exchange(it.test.snapshots.finish_done, nullptr)(it.loaded());
+  LoadedKeys loaded = it.loaded();
+  const uint64_t keys = loaded.keyspace.size();
+  REQUIRE(keys > 0);
+  std::exchange(it.test.snapshots.finish_done, nullptr)(std::move(loaded));
   it.test.turn();
   CHECK(it.test.snapshots.discarded == 1);
+  CHECK(it.test.snapshots.keys_freed == keys);   // Not by the loop, which would take long.
   CHECK(it.test.node->raft().applied_index() == kLast + 1);
 }
 

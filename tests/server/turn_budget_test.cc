@@ -113,5 +113,58 @@ TEST_CASE("reads of one round are served over several turns") {
   for (const SessionRef& session : sessions) CHECK(session->output() == "$-1\r\n");
 }
 
+TEST_CASE("reads behind writes that are applied in one step share a turn's time, however many connections they are of") {
+  constexpr int kClients = 20, kReads = 40;
+  HurriedNode test(1);
+  test.peers.elect();
+  std::vector<SessionRef> sessions;
+  for (int client = 0; client < kClients; ++client) {
+    sessions.push_back(test.node->open_session());
+    test.send(sessions.back(), {"SET", "k", "v"});
+    for (int read = 0; read < kReads; ++read) test.send(sessions.back(), {"GET", "k"});
+  }
+  test.turns_to_the_end();
+  test.hurry();
+  test.disk.finish(storage::WriteResult::kDurable);
+  test.one_turn();
+  size_t unserved = 0;
+  for (const SessionRef& session : sessions) unserved += session->outstanding();
+  CHECK(unserved > (kClients - 5) * kReads);
+  test.turns_to_the_end();
+  for (const SessionRef& session : sessions) CHECK(lines_of(session) == 1 + 2 * kReads);
+}
+
+TEST_CASE("of reads with many arguments fewer are served before the time is looked at") {
+  constexpr int kReads = 16;
+  HurriedNode test(1);
+  test.peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "v"});
+  const std::string key(10000, 'k');
+  for (int read = 0; read < kReads; ++read) test.send(session, {"EXISTS", key});
+  test.turns_to_the_end();
+  test.hurry();
+  test.disk.finish(storage::WriteResult::kDurable);
+  test.one_turn();
+  CHECK(session->outstanding() > kReads / 2);
+  test.turns_to_the_end();
+  CHECK(session->idle());
+}
+
+TEST_CASE("while nobody leads, reads are not asked for anew in each tick, and end in their time") {
+  NodeUnderTest test(3);
+  const SessionRef session = test.node->open_session();
+  for (int read = 0; read < 10; ++read) test.send(session, {"GET", "k"});
+  test.turn();
+  const uint64_t rounds = test.node->stats().read_rounds;
+  test.ticks(20);
+  REQUIRE(test.node->raft().leader() == raft::kNobody);
+  CHECK(test.node->stats().read_rounds <= rounds + 1);
+  CHECK(session->output().empty());
+  test.ticks(ticks_in(test.options.request_timeout_ms + 200));
+  CHECK(lines_of(session) == 10);
+  CHECK(session->output().starts_with("-CLUSTERDOWN no leader\r\n"));
+}
+
 }  // namespace
 }  // namespace leto::server::test

@@ -238,6 +238,17 @@ TEST_CASE("the loop itself writes only once the disk is known to be fast, and on
   REQUIRE(it.wait_quiet());
 }
 
+TEST_CASE("what is long is not written by the loop itself, however fast the disk was") {
+  DiskUnderTest it;
+  REQUIRE(it.becomes_fast());
+  const auto payload = std::make_shared<const std::string>(UvLogDisk::kLoopWriteBytesMax + 1, 'p');
+  storage::LogWrite write;
+  write.append.push_back({.id = {.term = 1, .index = 1}, .payload = payload});
+  storage::WriteResult result{};
+  CHECK_FALSE(it.disk.write_now({write}, result));
+  CHECK(it.becomes_fast());
+}
+
 TEST_CASE("a delayed commit counts as slow, and the loop keeps its hands off the disk for a while") {
   DiskUnderTest it;
   REQUIRE(it.becomes_fast());
