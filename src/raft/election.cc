@@ -63,7 +63,7 @@ void Raft::State::tick_election() {
     return;
   }
   if (lacks_state && election_elapsed < kReluctance * election_timeout) return forget_silent_leader();
-  if (protects_leader()) return forget_silent_leader();
+  if (protects_leader() || just_started()) return forget_silent_leader();
   if (election_elapsed >= election_timeout) ask_pre_votes();
 }
 
@@ -98,6 +98,7 @@ void Raft::State::campaign(bool transfer) {
   LETO_ASSERT(!installing, "D9: a node campaigns whose keyspace is not there");
   LETO_ASSERT(!lacks_state || !transfer, "D9: a node takes over whose keyspace is not there");
   LETO_ASSERT(transfer || !protects_leader(), "D18: a node campaigns beside a leader that it heard just now");
+  LETO_ASSERT(transfer || is_only_voter() || !just_started(), "D18: a node campaigns beside a lease that it may have confirmed");
   reset_election_timer();
   role = Role::kCandidate;
   leader = kNobody;

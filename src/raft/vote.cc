@@ -26,7 +26,7 @@ bool Raft::State::just_started() const { return now < std::max<uint64_t>(options
 // either: else a node that nobody needs could unseat a healthy leader (scenario 30).
 const char* Raft::State::reason_to_ignore(const Message& message, const RequestVote& request) const {
   if (lost_tail) return "D16: the tail of the log was lost";
-  if (just_started()) return "D18: started less than an election timeout ago";
+  if (just_started()) return "D18: it has just started";
   if (message.term > term() && !request.transfer && protects_leader()) return "the leader was heard lately";
   return nullptr;
 }
@@ -43,7 +43,7 @@ void Raft::State::on_request_vote(const Message& message) {
 // D2: the grant leaves after {term, vote} is durable.
 void Raft::State::grant_vote(const Message& message) {
   LETO_ASSERT(!lost_tail, "D16: a vote of a node that lost the tail of its log");
-  LETO_ASSERT(!just_started(), "D18: a vote within an election timeout of the start");
+  LETO_ASSERT(!just_started(), "D18: a vote right behind the start");
   become_follower(term(), leader, "voted for another candidate");
   reset_election_timer();
   writes.set_hard_state({.term = term(), .voted_for = message.from});

@@ -96,14 +96,14 @@ uint64_t Loop::wall_ms() {
   return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_usec) / 1000;
 }
 
-// Whoever wishes runs inside a turn, or in a callback that a turn follows before the next poll: so it is
-// enough that the turn arranges the poll.
 uint64_t Loop::monotonic_us() {
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
   return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
+// Whoever wishes runs inside a turn, or in a callback that a turn follows before the next poll: so it is
+// enough that the turn arranges the poll.
 void Loop::wake() { wake_wanted_ = true; }
 
 void Loop::wake_after_us(uint64_t microseconds) {

@@ -365,7 +365,7 @@ void Node::on_loop_turn() {
   refuse_what_waits_at_the_end();
   switch_keys_file_if_due();
   flusher_->advance();
-  // What the keys file is for can be dropped once it was read whole.
+  // Log is dropped only once the keys file that has it was read whole.
   if (!loading_) compactor_->advance();
   replica_->hold_acknowledgements(flusher_->behind());
   forwarded_->hold(flusher_->behind());

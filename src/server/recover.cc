@@ -33,7 +33,7 @@ using base::Result;
 using base::Status;
 using Number = unsigned long long;
 
-// The log is made anew in this folder if the one that is there cannot be opened.
+// The log is made anew in this folder if the one that is there is damaged.
 constexpr const char* kMadeIn = "recovered";
 constexpr const char* kLoss =
     "writes that were acknowledged but had not reached this node are lost, and writes whose outcome was unknown may have "
@@ -42,7 +42,7 @@ constexpr const char* kLoss =
 struct Survivor {
   storage::DirectoryLock lock;
   bool has_log_file = false;                // Of raft.db or its WAL. None beside keys: a backup.
-  std::unique_ptr<storage::LogStore> log;   // Nothing: raft.db is damaged, or not there.
+  std::unique_ptr<storage::LogStore> log;   // Nothing: raft.db cannot be opened, or is not there, or not to be changed.
   std::unique_ptr<storage::KeyStore> keys;
   storage::Identity identity;
   raft::Recovered recovered;                // Of `log`.

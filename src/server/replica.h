@@ -217,6 +217,7 @@ class Replica {
   void serve_later(const SessionRef& session);
   void serve_in_order(const SessionRef& session);
   static void cover_reads_before(Session& session, Session::Sequence sequence);
+  bool is_owed_too_much(const Session& session) const;
   // Those not served yet: no place before the write is known any more.
   void fail_reads_before(const SessionRef& session, Session::Sequence sequence);
   void fail_reads_after(const SessionRef& session, Session::Sequence sequence, const std::string& error);

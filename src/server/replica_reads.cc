@@ -401,14 +401,20 @@ void Replica::run_handler(command::Context& context, const command::Command& com
   ++stats_.of(command).failed;
 }
 
-// A write of the connection is applied next: these run now or never. They are too many only for who asked for more than it may
-// leave unfetched, and is not told the rest.
-void Replica::run_reads_before(const SessionRef& session, Session::Sequence sequence) {
+// One more reply would be too much. With a hard limit of 0 nothing is.
+bool Replica::is_owed_too_much(const Session& session) const {
   const uint64_t limit = options_.client_output_buffer_limit.normal.hard_bytes;
+  if (limit == 0) return false;
+  const bool is_crowded = reads_beside_writes_.bytes > kForcedBytesMax && session.reply_bytes() > Session::kReplyBytesMax;
+  return is_crowded || session.reply_bytes() > limit;
+}
+
+// A write of the connection is applied next: these run now or never. Who is owed too much for that is not told the rest.
+void Replica::run_reads_before(const SessionRef& session, Session::Sequence sequence) {
   for (Session::Sequence at = session->front_sequence(); at < sequence; ++at) {
     const Request* request = session->find(at);
     if (request == nullptr || !is_unserved_read(*request)) continue;
-    if ((limit != 0 && session->reply_bytes() > limit) || reads_beside_writes_.bytes > kForcedBytesMax) session->overflow();
+    if (is_owed_too_much(*session)) session->overflow();
     if (session->overflowed()) {
       session->fail(at, "ERR client-output-buffer-limit was passed");
       continue;

@@ -26,7 +26,8 @@ class OwnedArguments {
   explicit OwnedArguments(resp::Arguments arguments);
   // Valid until this is moved or destroyed.
   std::vector<std::string_view> views() const;
-  size_t bytes() const { return bytes_.size(); }
+  // Of memory: many that are empty take some, too.
+  size_t bytes() const { return bytes_.size() + ends_.size() * sizeof(size_t); }
 
  private:
   std::string bytes_;

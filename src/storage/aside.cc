@@ -31,8 +31,6 @@ base::Status failed(const char* action, const std::string& path) {
   return base::Status::error(base::format("cannot %s %s: %s", action, path.c_str(), std::strerror(errno)));
 }
 
-std::string parent_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
-
 std::vector<std::string> names_in(const std::string& directory) {
   std::vector<std::string> names;
   const std::unique_ptr<DIR, int (*)(DIR*)> open(opendir(directory.c_str()), &closedir);
@@ -104,12 +102,12 @@ std::string read_note(const std::string& path) {
 
 base::Status remove_note(const std::string& path) {
   if (unlink(path.c_str()) != 0) return errno == ENOENT ? base::Status() : failed("remove", path);
-  return sync_directory(parent_of(path));
+  return sync_parent(path);
 }
 
 base::Status rename_note(const std::string& from, const std::string& to) {
   if (rename(from.c_str(), to.c_str()) != 0) return failed("rename", from);
-  return sync_directory(parent_of(to));
+  return sync_parent(to);
 }
 
 std::vector<uint64_t> keys_generations(const std::string& directory) {

@@ -38,17 +38,10 @@ base::Status check_usable(const std::string& path) {
   return {};
 }
 
-// Of a path that names a directory that is there.
-std::string parent_of(std::string path) {
-  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
-}
-
 // A power cut must not take a new one, with all that was acknowledged in it.
 base::Status make_directory(const std::string& path) {
   if (mkdir(path.c_str(), kDirectoryMode) != 0) return errno == EEXIST ? check_usable(path) : failed("make the data directory", path);
-  return sync_directory(parent_of(path));
+  return sync_parent(path);
 }
 
 base::Result<std::string> absolute(const std::string& path) {
@@ -85,6 +78,13 @@ base::Status sync_directory(const std::string& path) {
   base::Status status = synced ? base::Status() : failed("sync", path);
   if (file >= 0) ::close(file);
   return status;
+}
+
+base::Status sync_parent(const std::string& path) {
+  std::string parent = path;
+  while (parent.size() > 1 && parent.ends_with('/')) parent.pop_back();
+  const size_t slash = parent.rfind('/');
+  return sync_directory(slash == std::string::npos ? "." : parent.substr(0, slash + 1));
 }
 
 DirectoryLock::~DirectoryLock() {

@@ -47,5 +47,7 @@ class DirectoryLock {
 
 // Makes what was made, removed or renamed in a directory durable.
 base::Status sync_directory(const std::string& path);
+// The same of the directory that has this name in it.
+base::Status sync_parent(const std::string& path);
 
 }  // namespace leto::storage

@@ -22,7 +22,7 @@ class KeyWalk {
   base::Status open(const std::string& table, const std::string& columns);
   // Calls `visit` once for each row that was reached, and `gap` with the key before a place where pages cannot be read, or do not
   // say rising keys; empty before the first. What lies between two such places is searched for by texts that are near to the keys
-  // beside them, at most kProbesMax of them in all: it may be missed.
+  // beside them, at most kProbesMax of them in all: it may be missed. So may keys that a page in a wrong place jumps over.
   using Visit = std::function<void(const Statement& row)>;
   using Gap = std::function<void(const std::string& last)>;
   void run(const Visit& visit, const Gap& gap);

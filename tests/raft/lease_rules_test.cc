@@ -102,6 +102,16 @@ TEST_CASE("D18 a node that starts keeps silence for as long as any leader may re
   CHECK(solo.raft().term() == 5);
 }
 
+TEST_CASE("D18 a node that starts does not campaign either beside a lease that it may have confirmed") {
+  Solo solo({.raft = {.election_ticks = 10, .heartbeat_ticks = 3, .lease_ticks_max = 40}, .is_young = true});
+  solo.tick(39);
+  solo.sync();
+  CHECK(solo.raft().role() == Role::kFollower);
+  CHECK(solo.sent().empty());
+  solo.tick(2);
+  CHECK(solo.raft().role() == Role::kPreCandidate);
+}
+
 TEST_CASE("D18 a transfer ends the lease before TimeoutNow leaves, for the rest of the term") {
   Solo solo({.raft = {.lease_reads = true}});
   solo.lead();

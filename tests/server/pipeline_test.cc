@@ -522,6 +522,30 @@ TEST_CASE("reads between two writes are not put off: who is owed more than may w
   CHECK(session->reply_bytes() < (2 << 20) + 2 * kLarge.size());
 }
 
+TEST_CASE("of replies to reads between writes there is a bound for all clients in one step, which who is owed little does not feel") {
+  NodeUnderTest test;
+  test.lead();
+  test.options.client_output_buffer_limit.normal = {.hard_bytes = 1 << 30, .soft_bytes = 0, .soft_seconds = 0};
+  const SessionRef greedy = test.node->open_session(), modest = test.node->open_session();
+  test.send(greedy, {"SET", "large", kLarge});
+  test.finish_all_disk();
+  test.take(greedy);
+  const auto ask = [&](const SessionRef& session, size_t reads) {
+    test.send(session, {"SET", "k", "1"});
+    for (size_t count = 0; count < reads; ++count) test.send(session, {"GET", "large"});
+    test.send(session, {"SET", "k", "2"});
+  };
+  ask(greedy, (80 << 20) / kLarge.size());
+  ask(modest, 1);
+  SUBCASE("") {}
+  SUBCASE("nor who may leave any number of bytes unfetched") { test.options.client_output_buffer_limit.normal = {}; }
+  const bool has_limit = test.options.client_output_buffer_limit.normal.hard_bytes != 0;
+  test.finish_all_disk();
+  CHECK(greedy->overflowed() == has_limit);
+  CHECK_FALSE(modest->overflowed());
+  CHECK((test.take(modest) == "+OK\r\n" + kLargeReply + "+OK\r\n"));
+}
+
 TEST_CASE("a reply in the way of a read does not keep it from being served, however many others wait behind it") {
   NodeUnderTest test(3);
   FakePeers peers(test, {2, 3});

@@ -26,7 +26,7 @@ Parameters parameters_for(uint64_t seed, server::FollowerWrites mode) {
   Parameters parameters = make_parameters(seed);
   parameters.machines = 3;
   parameters.faultless = true;
-  parameters.founded_by_join = parameters.damaged = parameters.upgrade = false;
+  parameters.founded_by_join = parameters.damaged = parameters.upgrade = parameters.timeouts_differ = false;
   parameters.options = {};
   parameters.options.follower_writes = mode;
   parameters.network = {.delay_low = 50, .delay_high = 500};

@@ -130,8 +130,8 @@ class Machine {
   uint64_t disk_faults() const;
   // A fault outside the model, until the next death; see damage.h.
   void arm_damage(const storage::Fault& fault) { damage_faults_.push_back(disk.add_fault(fault)); }
-  // The damage of this machine was found, by `by`: it ends, and another node takes its place. False: it is not suspect.
   void choose_election_timeout();
+  // The damage of this machine was found, by `by`: it ends, and another node takes its place. False: it is not suspect.
   bool find_damage(Reached by, const std::string& what);
   // The leader showed its process that it lost what it had acknowledged: it ends, and another node takes its place. A violation
   // unless damage went unnoticed before.

@@ -331,7 +331,12 @@ int run_one(const OneOptions& options) {
   int status = 0;
   waitpid(child, &status, 0);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 0;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == kUnnoticedExit) return kUnnoticedExit;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == kUnnoticedExit) {
+    // As in a range.
+    std::printf("seed %llu ended by what may follow from damage that nobody could notice: no more is claimed of it\n",
+                Number{options.run.seed});
+    return 0;
+  }
   if (WIFSIGNALED(status)) {
     std::printf("--- seed %llu FAILED: the process ended with signal %d\n", Number{options.run.seed}, WTERMSIG(status));
   }
