@@ -121,13 +121,11 @@ void Raft::State::count_own_vote() {
 }
 
 void Raft::State::win_if_quorum() {
-  const bool has_quorum = configuration().has_quorum([this](NodeId node) {
-    return std::find(granted.begin(), granted.end(), node) != granted.end();
-  });
-  if (!has_quorum) return;
+  const auto is_granted_by = [this](NodeId node) { return std::find(granted.begin(), granted.end(), node) != granted.end(); };
+  if (!configuration().has_quorum(is_granted_by)) return;
   if (role == Role::kPreCandidate) return campaign(false);
   // D1: whatever others say, also before it is durable.
-  if (std::find(granted.begin(), granted.end(), self) != granted.end()) become_leader();
+  if (is_granted_by(self)) become_leader();
 }
 
 void Raft::State::become_follower(Term new_term, NodeId new_leader, const char* why) {

@@ -18,11 +18,13 @@ namespace {
 constexpr uint64_t kSpinUsMax = 1000;
 constexpr uint64_t kStoodStillTicks = 100;
 
-uint64_t thread_cpu_us() {
-  timespec spent{};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
-  return static_cast<uint64_t>(spent.tv_sec) * 1000000 + static_cast<uint64_t>(spent.tv_nsec) / 1000;
+uint64_t clock_us(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
+
+uint64_t thread_cpu_us() { return clock_us(CLOCK_THREAD_CPUTIME_ID); }
 
 template <typename Handle>
 void close_handle(Handle& handle) {
@@ -96,11 +98,7 @@ uint64_t Loop::wall_ms() {
   return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_usec) / 1000;
 }
 
-uint64_t Loop::monotonic_us() {
-  timespec now{};
-  clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
-}
+uint64_t Loop::monotonic_us() { return clock_us(CLOCK_BOOTTIME); }
 
 // Whoever wishes runs inside a turn, or in a callback that a turn follows before the next poll: so it is
 // enough that the turn arranges the poll.

@@ -91,17 +91,17 @@ void SnapshotReceiver::finish() {
 void SnapshotReceiver::finished(base::Result<LoadedKeys> result) {
   if (!result.is_ok()) return refuse(result.status().text());
   loaded_ = std::move(result.value());
-  if (loaded_->header.semantics_level > semantics_supported_) {
-    return refuse(base::format("it is of semantics level %llu, this node supports up to %u; upgrade this node",
-                               Number{loaded_->header.semantics_level}, semantics_supported_));
-  }
   const keyspace::StateHeader& header = loaded_->header;
+  if (header.semantics_level > semantics_supported_) {
+    return refuse(base::format("it is of semantics level %llu, this node supports up to %u; upgrade this node",
+                               Number{header.semantics_level}, semantics_supported_));
+  }
   if (header.applied_index != last_.index || header.configuration_index > last_.index)
     return refuse("it is of other entries than was said");
   raft::SnapshotInstall install{.last = last_,
-                                .configuration = {.index = loaded_->header.configuration_index, .configuration = {}},
+                                .configuration = {.index = header.configuration_index, .configuration = {}},
                                 .keys_generation = keys_generation_ + 1};
-  if (!raft::decode_configuration(loaded_->header.configuration, install.configuration.configuration))
+  if (!raft::decode_configuration(header.configuration, install.configuration.configuration))
     return refuse("it holds no configuration");
   state_ = State::kInstalling;
   if (replica_.raft().install_snapshot(std::move(install))) {

@@ -40,8 +40,10 @@ base::Status check_usable(const std::string& path) {
 
 // A power cut must not take a new one, with all that was acknowledged in it.
 base::Status make_directory(const std::string& path) {
-  if (mkdir(path.c_str(), kDirectoryMode) != 0) return errno == EEXIST ? check_usable(path) : failed("make the data directory", path);
-  return sync_parent(path);
+  const bool made = mkdir(path.c_str(), kDirectoryMode) == 0;
+  if (!made && errno != EEXIST) return failed("make the data directory", path);
+  base::Status status = check_usable(path);
+  return made && status.is_ok() ? sync_parent(path) : std::move(status);
 }
 
 base::Result<std::string> absolute(const std::string& path) {

@@ -28,9 +28,14 @@ proc empty_wal {file} {
 # ended in order.
 proc rot {file needle} {
     if {[file tail $file] eq "raft.db"} { empty_wal $file } else { file delete $file-wal $file-shm }
+    write_at $file [place_of $needle $file] "X"
+}
+
+# Of the last one.
+proc place_of {needle file} {
     set at [string last $needle [read_bytes $file]]
     assert {$at >= 0} "$needle is in $file"
-    write_at $file $at "X"
+    return $at
 }
 
 proc keys_file {name} { return [lindex [lsort -dictionary [glob $node::dir($name)/keys-*.db]] end] }
@@ -367,9 +372,7 @@ test "a node alone refuses to start on a damaged log, says why and what can be d
 # The page that has `needle`, in the last place, is lost. Its WAL has nothing that would heal it.
 proc lose_page {file needle} {
     empty_wal $file
-    set at [string last $needle [read_bytes $file]]
-    assert {$at >= 0} "$needle is in $file"
-    write_at $file [expr {$at / 4096 * 4096}] [string repeat \0 4096]
+    write_at $file [expr {[place_of $needle $file] / 4096 * 4096}] [string repeat \0 4096]
 }
 
 test "repair no: a node that finds damage while it runs ends, says so, and can be recovered though SQLite cannot drop its log" -timeout 60 {

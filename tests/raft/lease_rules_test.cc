@@ -12,11 +12,14 @@ using raft::RequestVote;
 using raft::RequestVoteReply;
 using raft::Role;
 
-RequestVote vote_request(EntryId last, bool transfer = false) {
-  return {.pre_vote = false, .transfer = transfer, .last = last};
+void check_leads_in_ten_ticks(Solo& solo) {
+  solo.tick(9);
+  solo.sync();
+  CHECK(solo.raft().role() == Role::kFollower);
+  solo.tick(1);
+  solo.sync();
+  CHECK(solo.raft().role() == Role::kLeader);
 }
-
-uint64_t counter_of(Solo& solo) { return solo.last_sent<AppendEntries>()->read_counter; }
 
 TEST_CASE("D18 a lease counts from the sending of the round") {
   Solo solo({.raft = {.election_ticks = 48, .heartbeat_ticks = 10, .lease_reads = true}});
@@ -173,12 +176,7 @@ TEST_CASE("D18 learning of a newer term does not end the promise to the leader t
 
 TEST_CASE("D18 the founder of a cluster waits one election timeout before it leads") {
   Solo solo({.configuration = make_configuration({1}), .founding = true});
-  solo.tick(9);
-  solo.sync();
-  CHECK(solo.raft().role() == Role::kFollower);
-  solo.tick(1);
-  solo.sync();
-  CHECK(solo.raft().role() == Role::kLeader);
+  check_leads_in_ten_ticks(solo);
 }
 
 // 1 and 2 voted; the leader 2 proposed to leave, and only the last of its two configurations need not be committed yet.
@@ -202,12 +200,7 @@ TEST_CASE("D18 the only voter that is left waits until the lease of the leader t
   CHECK(solo.raft().role() == Role::kFollower);
   // Each round that it answers may confirm a lease.
   solo.append({2, 1}, {.term = 1, .index = 3}, {}, 2);
-  solo.tick(9);
-  solo.sync();
-  CHECK(solo.raft().role() == Role::kFollower);
-  solo.tick(1);
-  solo.sync();
-  CHECK(solo.raft().role() == Role::kLeader);
+  check_leads_in_ten_ticks(solo);
 }
 
 TEST_CASE("D18 an only voter that starts waits for the lease that it may have confirmed before") {
@@ -215,12 +208,7 @@ TEST_CASE("D18 an only voter that starts waits for the lease that it may have co
                       .log = log_without_node_2(), .is_young = true};
   Solo solo(options);
   REQUIRE(solo.raft().is_only_voter());
-  solo.tick(9);
-  solo.sync();
-  CHECK(solo.raft().role() == Role::kFollower);
-  solo.tick(1);
-  solo.sync();
-  CHECK(solo.raft().role() == Role::kLeader);
+  check_leads_in_ten_ticks(solo);
 }
 
 TEST_CASE("D1 an only voter's vote counts only when it is durable, whatever became durable before it") {

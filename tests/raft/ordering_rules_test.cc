@@ -13,10 +13,6 @@ using raft::RequestVote;
 using raft::RequestVoteReply;
 using raft::Role;
 
-RequestVote vote_request(EntryId last, bool transfer = false) {
-  return {.pre_vote = false, .transfer = transfer, .last = last};
-}
-
 TEST_CASE("D1 a candidate asks for votes only when its term and own vote are durable") {
   Solo solo;
   solo.tick_to_timeout();
@@ -267,8 +263,6 @@ TEST_CASE("D12 a committed entry is given to the state machine only when it is d
   solo.sync();
   CHECK(solo.applied().size() == 1);
 }
-
-uint64_t counter_of(Solo& solo) { return solo.last_sent<AppendEntries>()->read_counter; }
 
 TEST_CASE("D13 a read waits for answers to a round that was sent after it arrived") {
   Solo solo;

@@ -97,4 +97,10 @@ class Solo {
   std::vector<Message> snapshot_messages_;
 };
 
+inline raft::RequestVote vote_request(raft::EntryId last, bool transfer = false) {
+  return {.pre_vote = false, .transfer = transfer, .last = last};
+}
+// Of the append that left last.
+inline uint64_t counter_of(Solo& solo) { return solo.last_sent<raft::AppendEntries>()->read_counter; }
+
 }  // namespace leto::raft_test

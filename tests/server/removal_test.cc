@@ -117,20 +117,26 @@ TEST_CASE("without follower-writes forward, too, what waits for a leader is refu
   CHECK(test.take(session) == kRemoved + kRemoved);
 }
 
-TEST_CASE("a leader that leaves waits no longer than an election takes for a client that fetches nothing") {
-  LeaderUnderTest test;
-  test.options.follower_writes = FollowerWrites::kForward;
-  const SessionRef stalled = test.node->open_session(), operating = test.node->open_session();
-  stalled->output().assign(Session::kReplyBytesMax, 'x');
-  test.send(stalled, {"GET", "k"});
-  test.peers.exchange();
-  REQUIRE(stalled->waits_for_client());
-  test.send(operating, {"LEAVE", "id1"});
+// It was asked to leave, and who it handed over to leads.
+raft::NodeId hand_over_to_leave(LeaderUnderTest& test) {
+  test.send(test.node->open_session(), {"LEAVE", "id1"});
   test.turn();
   test.peers.exchange();
   const raft::NodeId successor = test.node->raft().transferring_to();
   REQUIRE(successor != raft::kNobody);
   test.lose_leadership_to(successor);
+  return successor;
+}
+
+TEST_CASE("a leader that leaves waits no longer than an election takes for a client that fetches nothing") {
+  LeaderUnderTest test;
+  test.options.follower_writes = FollowerWrites::kForward;
+  const SessionRef stalled = test.node->open_session();
+  stalled->output().assign(Session::kReplyBytesMax, 'x');
+  test.send(stalled, {"GET", "k"});
+  test.peers.exchange();
+  REQUIRE(stalled->waits_for_client());
+  const raft::NodeId successor = hand_over_to_leave(test);
   const raft::Term term = test.node->raft().term();
   CHECK(test.network.forwards.empty());
   const int ticks = ticks_in(test.options.election_timeout_ms) + ticks_in(200);
@@ -145,18 +151,13 @@ TEST_CASE("a leader that leaves waits no longer than an election takes for a cli
 TEST_CASE("a leader that leaves waits no longer than request-timeout for a client that fetches slowly") {
   LeaderUnderTest test;
   test.options.follower_writes = FollowerWrites::kForward;
-  const SessionRef slow = test.node->open_session(), operating = test.node->open_session();
+  const SessionRef slow = test.node->open_session();
   test.send(slow, {"SET", "k", std::string(Session::kReplyBytesMax, 'v')});
   test.turn();
   test.peers.exchange();
   for (int read = 0; read < 200; ++read) test.send(slow, {"GET", "k"});
   test.peers.exchange();
-  test.send(operating, {"LEAVE", "id1"});
-  test.turn();
-  test.peers.exchange();
-  const raft::NodeId successor = test.node->raft().transferring_to();
-  REQUIRE(successor != raft::kNobody);
-  test.lose_leadership_to(successor);
+  const raft::NodeId successor = hand_over_to_leave(test);
   const raft::Term term = test.node->raft().term();
   int ticks = 0;
   for (; ticks < ticks_in(2 * test.options.request_timeout_ms) && test.network.forwards.empty(); ++ticks) {

@@ -146,31 +146,30 @@ struct Survivor : DataDirectory {
   }
   // What `file` says at `text` says something else; its WAL has nothing that would heal it.
   void rot(const std::string& file, const std::string& text) const {
-    empty_wal(file);
-    std::fstream stream(path + "/" + file, std::ios::in | std::ios::out | std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
-    const size_t at = bytes.rfind(text);
-    REQUIRE(at != std::string::npos);
-    stream.clear();
-    stream.seekp(static_cast<std::streamoff>(at));
-    stream.put('X');
+    put_over(file, text, [](size_t at) { return at; }, "X");
   }
-
   // The page of `file` that has `text` is zeros; its WAL has nothing that would heal it.
   void lose_page(const std::string& file, const std::string& text) const {
-    empty_wal(file);
-    std::fstream stream(path + "/" + file, std::ios::in | std::ios::out | std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
-    const size_t at = bytes.rfind(text);
-    REQUIRE(at != std::string::npos);
-    stream.clear();
-    stream.seekp(static_cast<std::streamoff>(at / kPageBytes * kPageBytes));
-    stream << std::string(kPageBytes, '\0');
+    put_over(file, text, [](size_t at) { return at / kPageBytes * kPageBytes; }, std::string(kPageBytes, '\0'));
   }
 
   std::string report;
   storage::Identity before;
   raft::Index applied = 3;
+
+ private:
+  // At `place` of where `file` says `text` last.
+  template <typename Place>
+  void put_over(const std::string& file, const std::string& text, Place place, const std::string& rubbish) const {
+    empty_wal(file);
+    std::fstream stream(path + "/" + file, std::ios::in | std::ios::out | std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
+    const size_t at = bytes.rfind(text);
+    REQUIRE(at != std::string::npos);
+    stream.clear();
+    stream.seekp(static_cast<std::streamoff>(place(at)));
+    stream << rubbish;
+  }
 };
 
 }  // namespace leto::server
