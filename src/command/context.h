@@ -94,6 +94,8 @@ struct Context {
   Stamp stamp;
   LocalCommands* locals = nullptr;   // EXEC's, at the node that has its client.
   bool unheard = false;    // Nobody reads the reply: what changes nothing need not run.
+  size_t reply_bytes_max = SIZE_MAX;   // EXEC's. Past it what changes nothing does not run either,
+  bool cut_off = false;                // and this is set: the client cannot be told the rest.
   Ticket ticket = 0;
   bool deferred = false;   // Set by a handler whose reply comes later, by the ticket.
 };

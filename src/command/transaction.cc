@@ -210,7 +210,9 @@ void exec_command(Context& context) {
     apply_test_rules(context.stamp.semantics, view);
     const Command* const command = find_command(view.arguments.front());
     LETO_ASSERT(command != nullptr && is_keyed(*command), "a transaction names a command on keys that this version does not know");
-    if (context.unheard && (command->flags & kWrite) == 0) continue;
+    const bool only_reads = (command->flags & kWrite) == 0;
+    context.cut_off = context.cut_off || context.reply.bytes() > context.reply_bytes_max;
+    if (only_reads && (context.unheard || context.cut_off)) continue;
     Context each{.keyspace = context.keyspace, .services = nullptr, .client = nullptr, .arguments = view.arguments,
                  .reply = context.reply, .database = view.database, .stamp = context.stamp};
     command->handler(each);

@@ -114,7 +114,7 @@ void tagged_fields(Visitor& visit, Value&) {
 
 template <typename Visitor, Of<AppendEntries> Value>
 void tagged_fields(Visitor& visit, Value& append) {
-  visit.end_with({{.tag = 1, .name = "lease_ticks", .value = append.lease_ticks, .usual = 0}});
+  visit.end_with({{.tag = 1, .name = "silence_ticks", .value = append.silence_ticks, .usual = 0}});
 }
 
 // An entry's index is not sent: entries are consecutive after `previous`.

@@ -35,7 +35,7 @@ bool Raft::State::hear_leader(const Message& message) {
   become_follower(message.term, message.from, "a leader appends");
   reset_election_timer();
   const auto* append = std::get_if<AppendEntries>(&message.body);
-  promise_silence(append != nullptr ? append->lease_ticks : 0);
+  promise_silence(append != nullptr ? append->silence_ticks : 0);
   return true;
 }
 

@@ -85,6 +85,7 @@ void Raft::State::check_leading() const {
                 "D16: a peer counts that lost what it had acknowledged");
     LETO_ASSERT(peer.read_counter <= leading.read_counter, "a peer answered a round that was never sent");
   }
+  LETO_ASSERT(leading.lease_rounds.empty() || !is_only_voter(), "I15: an only voter waits for answers to its rounds");
   LETO_ASSERT(leading.contexts <= kReadContextsMax, base::format("%zu read contexts", leading.contexts));
   LETO_ASSERT(!disk_stalled || is_only_voter() || leading.transfer_to != kNobody, "D17: a stalled leader stays");
 }

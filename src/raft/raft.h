@@ -38,7 +38,7 @@ struct Options {
   uint32_t heartbeat_ticks = 5;
   // D18: no lease is longer than is safe with voters that keep silence for so long, and each does, whatever its election_ticks are:
   // behind its start, and behind a leader that says that it relies on it. 0: all nodes have the same election_ticks.
-  uint16_t lease_ticks_max = 0;
+  uint16_t silence_ticks_max = 0;
   size_t append_bytes_max = 256 << 10;    // Of one AppendEntries; a larger entry travels alone.
   size_t window_messages_max = 64;        // Appends in flight to one peer,
   size_t window_bytes_max = 4 << 20;      // and their bytes. One message always fits.

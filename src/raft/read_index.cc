@@ -68,6 +68,8 @@ void Raft::State::start_round() {
 // D13: the counter is the leader's own, given after the contexts arrived.
 void Raft::State::note_round_sent() {
   ++leading.read_counter;
+  // Nobody answers an only voter, and its lease needs no answers.
+  if (is_only_voter()) return;
   if (leading.lease_rounds.empty() || leading.lease_rounds.back().tick != now)
     leading.lease_rounds.push_back({.counter = leading.read_counter, .tick = now});
 }
@@ -102,7 +104,7 @@ bool Raft::State::lease_holds() const {
 }
 
 uint16_t Raft::State::silence_relied_on() const {
-  const uint64_t max = options.lease_ticks_max != 0 ? options.lease_ticks_max : UINT16_MAX;
+  const uint64_t max = options.silence_ticks_max != 0 ? options.silence_ticks_max : UINT16_MAX;
   return static_cast<uint16_t>(std::min<uint64_t>(options.election_ticks, max));
 }
 

@@ -220,7 +220,7 @@ void Raft::State::send_append(Progress& peer, std::vector<Entry> entries) {
                                    .acknowledged = peer.match,
                                    .read_counter = leading.read_counter,
                                    .cluster_time_ms = 0,
-                                   .lease_ticks = silence_relied_on(),
+                                   .silence_ticks = silence_relied_on(),
                                    .entries = std::move(entries)}));
 }
 
@@ -236,7 +236,7 @@ void Raft::State::send_heartbeat(Progress& peer) {
                                    .acknowledged = peer.match,
                                    .read_counter = leading.read_counter,
                                    .cluster_time_ms = 0,
-                                   .lease_ticks = silence_relied_on(),
+                                   .silence_ticks = silence_relied_on(),
                                    .entries = {}}));
 }
 

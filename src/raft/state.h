@@ -173,7 +173,7 @@ struct Raft::State {
 
   // vote.cc (sections 5.2, 5.4.1; thesis 9.6)
   bool protects_leader() const;
-  void promise_silence(uint64_t lease_ticks);
+  void promise_silence(uint64_t silence_ticks);
   bool just_started() const;
   const char* reason_to_ignore(const Message& message, const RequestVote& request) const;
   void on_request_vote(const Message& message);

@@ -13,14 +13,14 @@ namespace leto::raft {
 // not end the promise.
 bool Raft::State::protects_leader() const { return leads() || now < silent_until; }
 
-void Raft::State::promise_silence(uint64_t lease_ticks) {
+void Raft::State::promise_silence(uint64_t silence_ticks) {
   // No more than a leader may rely on, whatever a message says.
-  const uint64_t relied_on = std::min<uint64_t>(lease_ticks, options.lease_ticks_max);
+  const uint64_t relied_on = std::min<uint64_t>(silence_ticks, options.silence_ticks_max);
   silent_until = std::max(silent_until, now + std::max<uint64_t>(options.election_ticks, relied_on));
 }
 
 // What this node promised before it was started is not known any more.
-bool Raft::State::just_started() const { return now < std::max<uint64_t>(options.election_ticks, options.lease_ticks_max); }
+bool Raft::State::just_started() const { return now < std::max<uint64_t>(options.election_ticks, options.silence_ticks_max); }
 
 // Null if the request deserves an answer of substance. An ignored RequestVote does not raise the term
 // either: else a node that nobody needs could unseat a healthy leader (scenario 30).

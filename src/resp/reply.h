@@ -29,6 +29,8 @@ class Reply {
   void push(size_t count);                     // An array in RESP2.
   void raw(std::string_view reply) { out_.append(reply); }   // What is a reply, or the begin of one, already.
 
+  // Of `out`, as far as it was filled.
+  size_t bytes() const { return out_.size(); }
   int protocol() const { return protocol_; }
   void set_protocol(int protocol) { protocol_ = protocol; }
   bool wrote_error() const { return !error_code_.empty(); }   // An error was written since construction.

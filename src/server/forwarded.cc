@@ -230,7 +230,8 @@ void Forwarded::answer(Running& running) {
   --inbox->second.running;
   inbox->second.running_bytes -= running.bytes;
   std::string reply = std::exchange(running.session->output(), {});
-  if (reply.size() > kReplyBytesMax) reply = "-UNKNOWN outcome: it was carried out, but the reply is too large to be forwarded\r\n";
+  const bool is_too_large = reply.size() > kReplyBytesMax || running.session->overflowed();
+  if (is_too_large) reply = "-UNKNOWN outcome: it was carried out, but the reply is too large to be forwarded\r\n";
   const bool taken = !is_refusal(reply);
   if (!taken) reply.clear();
   peer::ForwardAnswer to_it{.number = running.number, .taken = taken, .reply = std::move(reply)};
@@ -240,7 +241,9 @@ void Forwarded::answer(Running& running) {
   if (full && !out.reply.answers.empty()) send(out);
   out.bytes += size;
   out.reply.answers.push_back(std::move(to_it));
-  if (spare_.size() < kSpareMax) spare_.push_back(std::move(running.session));
+  // One that is still to be woken would be held to have answered what it is used for next.
+  const bool is_done_with = !running.session->in_fetched_list && !running.session->overflowed();
+  if (is_done_with && spare_.size() < kSpareMax) spare_.push_back(std::move(running.session));
 }
 
 // Leaves it empty.

@@ -29,7 +29,7 @@ constexpr size_t kOverloadBytes = 128 << 20;
 // Of committed entries in one step of a turn, so that its time is looked at between.
 constexpr size_t kApplyBytesPerStep = 16 << 10;
 // As long as the default election-timeout: no node starts more slowly for it than by default.
-constexpr uint16_t kLeaseTicksMax = 400 / kTickMs;
+constexpr uint16_t kSilenceTicksMax = 400 / kTickMs;
 constexpr uint64_t kTicksPerSweep = 10;   // Of requests that have waited too long, and of statistics.
 
 raft::Options raft_options(const Options& options, const NodeStart& start) {
@@ -39,7 +39,7 @@ raft::Options raft_options(const Options& options, const NodeStart& start) {
   result.uncommitted_bytes_max = start.uncommitted_bytes_max;
   result.seed = base::mix64(start.seed ^ start.identity.node);
   result.election_ticks = static_cast<uint32_t>(std::max<uint64_t>(2, options.election_timeout_ms / kTickMs));
-  result.lease_ticks_max = kLeaseTicksMax;
+  result.silence_ticks_max = kSilenceTicksMax;
   result.heartbeat_ticks =
       static_cast<uint32_t>(std::max<uint64_t>(1, options.heartbeat_interval_ms / kTickMs));
   return result;
@@ -333,6 +333,8 @@ void Node::defer(const SessionRef& session, Session::Sequence sequence, resp::Ar
   tickets_.erase(ticket);
   session->reply_buffer(sequence).append(text);
   session->answered(sequence);
+  // It may have waited for a leader: then nobody looks at what the session has to say.
+  note_output(session);
 }
 
 // Answers a deferred request with OK or an error; nothing if the client is gone or was answered otherwise.

@@ -380,18 +380,21 @@ void Replica::run_read(const SessionRef& session, Session::Sequence sequence) {
 }
 
 command::Context Replica::key_context(resp::Arguments arguments, uint32_t database, resp::Reply& reply) {
+  const uint64_t hard_bytes = options_.client_output_buffer_limit.normal.hard_bytes;
   return {.keyspace = keyspace_,
           .services = nullptr,
           .client = nullptr,
           .arguments = arguments,
           .reply = reply,
           .database = database,
-          .stamp = {}};
+          .stamp = {},
+          .reply_bytes_max = hard_bytes != 0 ? hard_bytes : SIZE_MAX};
 }
 
 void Replica::run_read_handler(command::Context& context, const command::Command& command, Session& session) {
   if ((command.flags & command::kWatch) != 0) context.client = &session.client;
   run_handler(context, command);
+  if (context.cut_off) session.overflow();
 }
 
 void Replica::run_handler(command::Context& context, const command::Command& command) {

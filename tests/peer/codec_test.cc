@@ -126,7 +126,7 @@ std::vector<raft::Message> variants_of(const raft::Message& message) {
   vary(all, &raft::AppendEntries::acknowledged);
   vary(all, &raft::AppendEntries::read_counter);
   vary(all, &raft::AppendEntries::cluster_time_ms);
-  vary(all, &raft::AppendEntries::lease_ticks);
+  vary(all, &raft::AppendEntries::silence_ticks);
   vary(all, &raft::AppendEntriesReply::accepted);
   vary(all, &raft::AppendEntriesReply::match);
   vary(all, &raft::AppendEntriesReply::previous_index);

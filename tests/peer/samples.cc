@@ -214,7 +214,7 @@ struct SameBody {
   bool operator()(const AppendEntries& a, const AppendEntries& b) const {
     if (a.previous != b.previous || a.leader_commit != b.leader_commit || a.acknowledged != b.acknowledged ||
         a.read_counter != b.read_counter || a.cluster_time_ms != b.cluster_time_ms ||
-        a.lease_ticks != b.lease_ticks || a.entries.size() != b.entries.size()) {
+        a.silence_ticks != b.silence_ticks || a.entries.size() != b.entries.size()) {
       return false;
     }
     for (size_t i = 0; i < a.entries.size(); ++i) {

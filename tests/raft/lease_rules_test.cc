@@ -44,13 +44,13 @@ TEST_CASE("D18 a lease counts from the sending of the round") {
 }
 
 TEST_CASE("D18 a lease relies on no longer silence than every node keeps, and the leader says on how long") {
-  Solo solo({.raft = {.election_ticks = 60, .heartbeat_ticks = 10, .lease_ticks_max = 48, .lease_reads = true}});
+  Solo solo({.raft = {.election_ticks = 60, .heartbeat_ticks = 10, .silence_ticks_max = 48, .lease_reads = true}});
   solo.lead();
   solo.accept(2, 1, 1);
   solo.tick(10);
   const auto append = solo.last_sent<raft::AppendEntries>();
   REQUIRE(append);
-  CHECK(append->lease_ticks == 48);
+  CHECK(append->silence_ticks == 48);
   solo.accept(2, 1, 1, append->read_counter);
   solo.tick(37);
   CHECK(solo.raft().lease_holds());
@@ -60,13 +60,13 @@ TEST_CASE("D18 a lease relies on no longer silence than every node keeps, and th
 
 // Follows node 2, whose leases rely on so many ticks; its own election timeout is 10, and nobody may rely on more than 40.
 Solo follower_of_a_leader_that_relies_on(uint16_t ticks) {
-  Solo solo({.hard_state = {.term = 1, .voted_for = 0}, .raft = {.election_ticks = 10, .heartbeat_ticks = 3, .lease_ticks_max = 40},
+  Solo solo({.hard_state = {.term = 1, .voted_for = 0}, .raft = {.election_ticks = 10, .heartbeat_ticks = 3, .silence_ticks_max = 40},
              .is_young = true});
   for (int tick = 0; tick < 100; ++tick) {
     solo.append({2, 1}, {}, {});
     solo.tick();
   }
-  solo.step(2, 1, raft::AppendEntries{.previous = {}, .read_counter = 0, .cluster_time_ms = 0, .lease_ticks = ticks, .entries = {}});
+  solo.step(2, 1, raft::AppendEntries{.previous = {}, .read_counter = 0, .cluster_time_ms = 0, .silence_ticks = ticks, .entries = {}});
   solo.sync();
   solo.sent();
   return solo;
@@ -92,7 +92,7 @@ TEST_CASE("D18 who heard a leader keeps silence for as long as that relies on, i
 }
 
 TEST_CASE("D18 a node that starts keeps silence for as long as any leader may rely on") {
-  Solo solo({.raft = {.election_ticks = 10, .heartbeat_ticks = 3, .lease_ticks_max = 40}, .is_young = true});
+  Solo solo({.raft = {.election_ticks = 10, .heartbeat_ticks = 3, .silence_ticks_max = 40}, .is_young = true});
   solo.tick(9);
   solo.append({2, 1}, {}, {});
   solo.tick(10);
@@ -106,7 +106,7 @@ TEST_CASE("D18 a node that starts keeps silence for as long as any leader may re
 }
 
 TEST_CASE("D18 a node that starts does not campaign either beside a lease that it may have confirmed") {
-  Solo solo({.raft = {.election_ticks = 10, .heartbeat_ticks = 3, .lease_ticks_max = 40}, .is_young = true});
+  Solo solo({.raft = {.election_ticks = 10, .heartbeat_ticks = 3, .silence_ticks_max = 40}, .is_young = true});
   solo.tick(39);
   solo.sync();
   CHECK(solo.raft().role() == Role::kFollower);

@@ -290,6 +290,21 @@ std::vector<std::string> exec_of(const std::vector<std::vector<std::string>>& co
   return {arguments.begin(), arguments.end()};
 }
 
+TEST_CASE("a forwarded transaction whose reply was cut off is said to be carried out, without a part of its reply") {
+  ServingLeader test;
+  test.options.client_output_buffer_limit.normal = {.hard_bytes = 2500, .soft_bytes = 0, .soft_seconds = 0};
+  test.bring(test.frame(1, {{"SET", "large", std::string(1000, 'x')}}));
+  CHECK(test.answers() == Answers{"1:+OK\r\n"});
+  std::vector<std::vector<std::string>> commands(20, {"GET", "large"});
+  commands.push_back({"INCR", "n"});
+  test.bring(test.frame(2, {exec_of(commands)}));
+  CHECK(test.answers() == Answers{"2:-UNKNOWN outcome: it was carried out, but the reply is too large to be forwarded\r\n"});
+  CHECK(test.value_of("n") == "$1\r\n1\r\n");
+  // Its session is not used again.
+  test.bring(test.frame(3, {{"INCR", "n"}}));
+  CHECK(test.answers() == Answers{"3::2\r\n"});
+}
+
 TEST_CASE("a forwarded transaction is one entry's command, done whole, and answered with an array") {
   ServingLeader test;
   const raft::Index before = test.node->raft().last().index;

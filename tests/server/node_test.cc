@@ -154,6 +154,19 @@ TEST_CASE("messages of peers are counted by the network that carries them, not b
   CHECK(test.node->stats().peer_messages_received == 0);
 }
 
+TEST_CASE("what waited for somebody to lead, and is refused by this node once it does, is told to its client") {
+  NodeUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"TRANSFER", "a", "b"});
+  test.turn();
+  REQUIRE(session->output().empty());
+  test.node->take_sessions_with_output();
+  test.lead();
+  const std::vector<SessionRef> told = test.node->take_sessions_with_output();
+  CHECK(std::find(told.begin(), told.end(), session) != told.end());
+  CHECK(test.take(session).starts_with("-ERR"));
+}
+
 TEST_CASE("at shutdown leadership goes to a voter that answers, not to one that is dead") {
   LeaderUnderTest test;
   test.peers.ticks(20);

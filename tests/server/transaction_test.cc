@@ -256,6 +256,33 @@ TEST_CASE("a transaction of as many commands as may be queued can be sent to ano
   CHECK(peer::encode(forward).size() > command::Transaction::kCommandsMax);
 }
 
+TEST_CASE("an EXEC makes no longer reply than may wait for its client, who is cut off; its writes happen all the same") {
+  NodeUnderTest test;
+  test.lead();
+  test.options.client_output_buffer_limit.normal = {.hard_bytes = 2500, .soft_bytes = 0, .soft_seconds = 0};
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "large", std::string(1000, 'x')});
+  test.finish_all_disk();
+  REQUIRE(test.take(session) == "+OK\r\n");
+  std::vector<std::vector<std::string_view>> requests = {{"MULTI"}};
+  bool writes = false;
+  SUBCASE("of reads alone") {}
+  SUBCASE("with writes, at its place in the log") { writes = true; }
+  if (writes) requests.push_back({"INCR", "n"});
+  requests.insert(requests.end(), 20, {"GET", "large"});
+  if (writes) requests.push_back({"INCR", "n"});
+  send_all(test, session, requests);
+  test.take(session);
+  CHECK_FALSE(session->overflowed());
+  test.send(session, {"EXEC"});
+  test.finish_all_disk();
+  CHECK(session->overflowed());
+  CHECK(session->output().size() < 4000);
+  const SessionRef other = test.node->open_session();
+  test.send(other, {"GET", "n"});
+  CHECK(test.take(other) == (writes ? "$1\r\n2\r\n" : "$-1\r\n"));
+}
+
 TEST_CASE("a WATCH that failed refuses the transaction behind it") {
   NodeUnderTest test(3);
   const SessionRef session = test.node->open_session();

@@ -280,13 +280,24 @@ void Operator::transfer_dead(Fault& fault) {
   ask(*leader, {"TRANSFER", to->id});
 }
 
+// Where all are voters, one leaves first.
+void Operator::bring_learner(Fault& fault) {
+  const auto is_outside = [this](const Machine& each) { return !is_member(each); };
+  if (draw(fault.random, is_outside) == nullptr) leave_follower(fault);
+  watch_for(kInviteFor, [this, &fault, is_outside] {
+    Machine* outside = draw(fault.random, is_outside);
+    if (outside == nullptr) return false;
+    invite(fault, *outside, true);
+    return true;
+  });
+}
+
 void Operator::transfer_learner(Fault& fault) {
   const auto learns = [this](const Machine& each) {
     return is_member(each) && !cluster_.invariants().members().is_voter(each.node());
   };
-  Machine* outside = draw(fault.random, [this](const Machine& each) { return !is_member(each); });
-  if (draw(fault.random, learns) == nullptr && outside != nullptr) invite(fault, *outside, true);
-  watch_for(kWatchFor, [this, &fault, learns] {
+  if (draw(fault.random, learns) == nullptr) bring_learner(fault);
+  watch_for(kInviteFor, [this, &fault, learns] {
     Machine* to = draw(fault.random, learns);
     Machine* leader = cluster_.leader();
     if (to == nullptr || leader == nullptr) return false;

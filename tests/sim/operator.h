@@ -72,6 +72,7 @@ class Operator {
   void transfer_any(Fault& fault);
   void transfer_lagging(Fault& fault);
   void transfer_dead(Fault& fault);
+  void bring_learner(Fault& fault);
   void transfer_learner(Fault& fault);
   void snapshot_in_change(Fault& fault);
   void rolling_restart(Fault& fault);
