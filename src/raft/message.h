@@ -31,7 +31,7 @@ struct AppendEntries {
   Index acknowledged = 0;
   uint64_t read_counter = 0;     // D13: the reply gives it back and so confirms leadership.
   uint64_t cluster_time_ms = 0;  // Filled in by the replica when it sends; the core ignores it.
-  uint16_t silence_ticks = 0;     // D18: the sender's leases rely on so long a silence; 0: an older version, which does not say it.
+  uint16_t silence_ticks = 0;    // D18: the sender's leases rely on so long a silence; 0: an older version, which does not say it.
   std::vector<Entry> entries;    // Consecutive, after `previous`.
 };
 

@@ -209,7 +209,7 @@ class Replica {
   // What a handler of keys is given: no services and no client, wherever it runs.
   command::Context key_context(resp::Arguments arguments, uint32_t database, resp::Reply& reply);
   void run_read_handler(command::Context& context, const command::Command& command, Session& session);
-  void run_handler(command::Context& context, const command::Command& command);
+  void run_handler(command::Context& context, const command::Command& command, Session& session);
   void run_reads_before(const SessionRef& session, Session::Sequence sequence);
   void run_reads_after(const SessionRef& session, Session::Sequence sequence);
   void end_late_requests(Session& session, uint64_t now_us);

@@ -107,8 +107,7 @@ void Replica::apply_command(const command::CommandView& view, const command::Sta
   }
   const Locals locals = std::move(request->locals);
   context.locals = locals.get();
-  run_handler(context, *command);
-  if (context.cut_off) waiter->session->overflow();
+  run_handler(context, *command, *waiter->session);
   waiter->session->answered(waiter->sequence);
   run_reads_after(waiter->session, waiter->sequence);
   output_grew(waiter->session);

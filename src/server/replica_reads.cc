@@ -393,12 +393,12 @@ command::Context Replica::key_context(resp::Arguments arguments, uint32_t databa
 
 void Replica::run_read_handler(command::Context& context, const command::Command& command, Session& session) {
   if ((command.flags & command::kWatch) != 0) context.client = &session.client;
-  run_handler(context, command);
-  if (context.cut_off) session.overflow();
+  run_handler(context, command, session);
 }
 
-void Replica::run_handler(command::Context& context, const command::Command& command) {
+void Replica::run_handler(command::Context& context, const command::Command& command, Session& session) {
   run_timed(command, context, stats_, environment_.clock);
+  if (context.cut_off) session.overflow();
   if (!context.reply.wrote_error()) return;
   stats_.note_error(context.reply.error_code());
   ++stats_.of(command).failed;

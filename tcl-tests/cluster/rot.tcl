@@ -443,7 +443,7 @@ test "a node that is started on a full disk gives the ballast away, and says so"
     if {[catch {exec mount -t tmpfs -o size=64m tmpfs $mount}]} { skip "needs the right to mount a tmpfs" }
     try {
         set node [start_node -dir $mount/data]
-        # Half of what a checkpoint waits for: raft.db must grow by all of it when it is opened.
+        # Less than half of what a checkpoint waits for: raft.db must grow by all of it when it is opened.
         for {set i 0} {$i < 40} {incr i} { call_node $node SET key$i [string repeat x 40000] }
         kill9 $node
         assert {[file exists $mount/data/ballast]}
