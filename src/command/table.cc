@@ -174,13 +174,13 @@ const Command* find_command(std::string_view name) {
   return nullptr;
 }
 
+bool is_container(const Command& command) { return command.handler == run_subcommand || command.handler == command_command; }
+
 std::string check_request(const Command* command, Arguments arguments) {
   if (command == nullptr) return unknown_command(arguments);
   std::string_view name = command->name;
   int arity = command->arity;
-  // Commands on keys are the many, and have no subcommands.
-  const bool may_name_one = command->first_key == 0 && arguments.size() >= 2;
-  if (may_name_one && !subcommands_of(name).empty()) {
+  if (is_container(*command) && arguments.size() >= 2) {
     const Subcommand* const subcommand = find_subcommand(name, arguments[1]);
     if (subcommand == nullptr) {
       return "ERR unknown subcommand '" + shown(arguments[1], kShownMax) + "'. Try " + upper_text(name) +
@@ -200,12 +200,10 @@ std::string check_write(const Command& command, Arguments arguments) {
   return "";
 }
 
-std::string full_name(const Command& command, Arguments arguments) {
-  if (command.first_key == 0 && arguments.size() >= 2) {
-    const Subcommand* const subcommand = find_subcommand(command.name, arguments[1]);
-    if (subcommand != nullptr) return std::string(subcommand->name);
-  }
-  return std::string(command.name);
+std::string_view full_name(const Command& command, Arguments arguments) {
+  if (!is_container(command) || arguments.size() < 2) return command.name;
+  const Subcommand* const subcommand = find_subcommand(command.name, arguments[1]);
+  return subcommand != nullptr ? subcommand->name : command.name;
 }
 
 }  // namespace leto::command

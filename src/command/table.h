@@ -46,6 +46,9 @@ std::span<const Command> commands();
 // Case-insensitive; null if there is none.
 const Command* find_command(std::string_view name);
 
+// Its work is done by its subcommands.
+bool is_container(const Command& command);
+
 // The gates that need nothing but the table. Empty if the request may go on, else Redis's error text:
 // "ERR unknown command 'x', with args beginning with: 'y' 'z' " / "ERR wrong number of arguments for 'get' command".
 std::string check_request(const Command* command, Arguments arguments);
@@ -54,7 +57,7 @@ std::string check_request(const Command* command, Arguments arguments);
 // succeed costs no log entry. Empty if fine.
 std::string check_write(const Command& command, Arguments arguments);
 
-// Name for INFO commandstats and CLIENT LIST: "get", "config|get".
-std::string full_name(const Command& command, Arguments arguments);
+// Name for INFO commandstats and CLIENT LIST: "get", "config|get". Of the table's own text.
+std::string_view full_name(const Command& command, Arguments arguments);
 
 }  // namespace leto::command

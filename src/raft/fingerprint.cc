@@ -58,7 +58,7 @@ void put(std::string& bytes, const Leading& leading, uint64_t now) {
   put_varint(bytes, leading.term_start);
   for (const Progress& peer : leading.peers) put(bytes, peer);
   for (const uint64_t number : {leading.heartbeat_elapsed, uint64_t{leading.uncommitted_bytes}, leading.read_counter,
-                                leading.lease_counter_min, uint64_t{leading.lease_given_up}, leading.transfer_to,
+                                leading.lease_counter_min, uint64_t{leading.lease_given_up}, leading.transfer_to, leading.transfer_tried,
                                 leading.transfer_ticks, uint64_t{leading.rounds.size()}}) {
     put_varint(bytes, number);
   }

@@ -213,7 +213,7 @@ void Raft::State::promote_learners() {
   for (const Member& member : configuration().members) {
     const Progress* peer = progress_of(member.node);
     if (member.role != MemberRole::kLearner || !peer || !peer->answers_lately(options.election_ticks)) continue;
-    if (needs_snapshot(*peer) || peer->match == 0 || !is_near_the_end(peer->match)) continue;
+    if (peer->match == 0 || lags(*peer)) continue;
     const auto replaced = std::find_if(next.members.begin(), next.members.end(), [&](const Member& other) {
       return other.role == MemberRole::kVoter && other.id == member.id && !member.id.empty();
     });

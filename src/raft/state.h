@@ -82,6 +82,7 @@ struct Leading {
   bool lease_given_up = false;            // TimeoutNow was sent in this term: never a lease again in it.
 
   NodeId transfer_to = kNobody;
+  NodeId transfer_tried = kNobody;        // The last of them.
   uint64_t transfer_ticks = 0;
 
   LiveRound change_round;      // For change_config(),
@@ -277,6 +278,7 @@ struct Raft::State {
   void tick_transfer();
   void on_timeout_now(const Message& message);
   void set_disk_stalled(bool stalled);
+  bool could_take_over(const Progress& peer) const;
   bool hand_over_to_healthy_peer();
 
   // membership.cc (section 6)

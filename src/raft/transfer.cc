@@ -23,7 +23,7 @@ bool Raft::State::stays_voter(NodeId node) const {
 
 void Raft::State::begin_transfer(NodeId to) {
   LETO_LOG(kNotice, "raft: hands leadership of term %" PRIu64 " over to %s", term(), name_of(to).c_str());
-  leading.transfer_to = to;
+  leading.transfer_to = leading.transfer_tried = to;
   leading.transfer_ticks = 0;
   drop_lease();
   send_timeout_now();
@@ -45,10 +45,10 @@ void Raft::State::tick_transfer() {
     LETO_LOG(kNotice, "raft: %s did not take over: leads on", name_of(leading.transfer_to).c_str());
     leading.transfer_to = kNobody;
   }
+  if (leading.transfer_to != kNobody) return;
+  if (disk_stalled && !is_only_voter()) return become_follower(term(), kNobody, "its disk is stalled and nobody took over");
   // It leads as nobody else could; from now on somebody may.
-  if (lacks_state && leading.transfer_to == kNobody) hand_over_to_healthy_peer();
-  const bool must_leave = disk_stalled && !is_only_voter() && leading.transfer_to == kNobody;
-  if (must_leave) become_follower(term(), kNobody, "its disk is stalled and nobody took over");
+  if (lacks_state) hand_over_to_healthy_peer();
 }
 
 void Raft::State::on_timeout_now(const Message& message) {
@@ -70,17 +70,26 @@ void Raft::State::set_disk_stalled(bool stalled) {
   become_follower(term(), kNobody, "its disk is stalled and no peer is caught up");
 }
 
-// To the first voter that has all of the log, and its state. False: there is none.
+// Has all of the log, and its state, and answers.
+bool Raft::State::could_take_over(const Progress& peer) const {
+  // Without its state this node is worse than one that leaves.
+  const bool may_lead = stays_voter(peer.node) || (lacks_state && configuration().is_voter(peer.node));
+  const bool could_lead = may_lead && !peer.lacks_state && peer.match == log.last().index;
+  return could_lead && !peer.awaits_contact && peer.answers_lately(options.election_ticks);
+}
+
+// To the first that could take over behind the one that was tried last, which may have refused: they have their turns. False: there
+// is none.
 bool Raft::State::hand_over_to_healthy_peer() {
+  NodeId first = kNobody, next = kNobody;
   for (const Progress& peer : leading.peers) {
-    // Without its state this node is worse than one that leaves.
-    const bool may_lead = stays_voter(peer.node) || (lacks_state && configuration().is_voter(peer.node));
-    const bool could_lead = may_lead && !peer.lacks_state && peer.match == log.last().index;
-    if (!could_lead || peer.awaits_contact || !peer.answers_lately(options.election_ticks)) continue;
-    begin_transfer(peer.node);
-    return true;
+    if (!could_take_over(peer)) continue;
+    if (first == kNobody) first = peer.node;
+    if (next == kNobody && peer.node > leading.transfer_tried) next = peer.node;
   }
-  return false;
+  if (first == kNobody) return false;
+  begin_transfer(next != kNobody ? next : first);
+  return true;
 }
 
 }  // namespace leto::raft

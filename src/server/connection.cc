@@ -49,6 +49,8 @@ void Connection::on_bytes(std::string_view bytes) {
     return protocol_error(base::format("ERR Protocol error: this is the clients' port of %s; its peers' port is %u",
                                        clients_.node().identity().id.c_str(), clients_.options().raftbind.port));
   }
+  // CONFIG SET may have changed them.
+  update_limits();
   parser_.feed(bytes);
   if (clients_.time_is_up()) return pause_for_this_turn();
   if (overloads()) return pause();

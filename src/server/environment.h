@@ -83,6 +83,8 @@ class KeysDisk {
   virtual bool busy() const = 0;
   // Old values or flushed databases are still in the file: each flush removes a bounded part of them.
   virtual bool garbage_waits() const { return false; }
+  // What the checkpoint behind the last flush met, if that was damage; else empty.
+  virtual std::string damage() const { return {}; }
   // All of these REQUIRE !busy().
   virtual void flush(keyspace::Cut cut, storage::Witness witness, Flushed done) = 0;
   virtual void write_witness(storage::Witness witness, StatusDone done) = 0;

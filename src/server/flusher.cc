@@ -94,7 +94,8 @@ bool Flusher::is_due() {
   if (bytes >= std::min(options_.flush_bytes, bytes_max_) || behind()) return true;
   const bool is_idle = now_us - changed_us_ >= kIdleUs;
   if (keyspace_.dirty_keys() == 0) {
-    return environment_.keys_disk.garbage_waits() && now_us - started_us_ >= kGarbageUs && is_idle;
+    const bool garbage_is_due = environment_.keys_disk.garbage_waits() && now_us - started_us_ >= kGarbageUs;
+    return is_idle && (garbage_is_due || replica_.raft().applied_index() > flushed_index_);
   }
   return is_idle || now_us - started_us_ >= options_.flush_interval_ms * 1000;
 }
@@ -185,6 +186,7 @@ void Flusher::finished(const base::Status& status, keyspace::Cut cut) {
   last_failed_ = !status.is_ok();
   stats_.flush_microseconds += environment_.clock.monotonic_us() - started_us_;
   if (!status.is_ok()) return failed(status, std::move(cut));
+  if (const std::string damage = environment_.keys_disk.damage(); !damage.empty()) replica_.on_damage(damage);
   ++stats_.flushes;
   flushed_index_ = std::max(flushed_index_, cut.header.applied_index);
   flushed_applied_bytes_ = frozen_applied_bytes_;

@@ -1,5 +1,6 @@
 #include "server/handover.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -64,7 +65,7 @@ void Handover::note_members() {
 // It votes for itself, however young it is; this node may be too young to, if it was handed the leadership itself.
 bool Handover::can_win(raft::NodeId to) const {
   const uint64_t now_us = environment_.clock.monotonic_us();
-  const uint64_t age_us = options_.election_timeout_ms * 1000 + kYoungSlackUs;
+  const uint64_t age_us = std::max(options_.election_timeout_ms, kSilenceMsMax) * 1000 + kYoungSlackUs;
   return replica_.raft().configuration().has_quorum([&](raft::NodeId node) {
     const auto since = member_since_us_.find(node);
     return node == to || (since != member_since_us_.end() && now_us - since->second >= age_us);

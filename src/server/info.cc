@@ -275,20 +275,20 @@ void keyspace_section(std::string& out, const InfoSource& source) {
   }
 }
 
+void command_line(std::string& out, std::string_view name, const CommandStats& stats) {
+  if (stats.calls + stats.rejected == 0) return;
+  const uint64_t microseconds = stats.nanoseconds / 1000;
+  const double per_call = stats.calls == 0 ? 0 : static_cast<double>(microseconds) / static_cast<double>(stats.calls);
+  out += base::format("cmdstat_%.*s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
+                      static_cast<int>(name.size()), name.data(), static_cast<unsigned long long>(stats.calls),
+                      static_cast<unsigned long long>(microseconds), per_call, static_cast<unsigned long long>(stats.rejected),
+                      static_cast<unsigned long long>(stats.failed));
+}
+
 void commandstats_section(std::string& out, const InfoSource& source) {
   const auto table = command::commands();
-  for (size_t place = 0; place < source.stats.commands.size(); ++place) {
-    const CommandStats& stats = source.stats.commands[place];
-    if (stats.calls + stats.rejected == 0) continue;
-    const uint64_t microseconds = stats.nanoseconds / 1000;
-    const double per_call = stats.calls == 0 ? 0 : static_cast<double>(microseconds) / static_cast<double>(stats.calls);
-    out += base::format(
-        "cmdstat_%.*s:calls=%llu,usec=%llu,usec_per_call=%.2f,rejected_calls=%llu,failed_calls=%llu\r\n",
-        static_cast<int>(table[place].name.size()), table[place].name.data(),
-        static_cast<unsigned long long>(stats.calls),
-        static_cast<unsigned long long>(microseconds), per_call,
-        static_cast<unsigned long long>(stats.rejected), static_cast<unsigned long long>(stats.failed));
-  }
+  for (size_t place = 0; place < source.stats.commands.size(); ++place) command_line(out, table[place].name, source.stats.commands[place]);
+  for (const auto& [name, stats] : source.stats.subcommands) command_line(out, name, stats);
 }
 
 void errorstats_section(std::string& out, const InfoSource& source) {

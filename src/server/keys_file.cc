@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/log.h"
+#include "storage/damage.h"
 #include "storage/load.h"
 #include "storage/snapshot_file.h"
 
@@ -66,7 +67,9 @@ void KeysFile::end_flush(const std::shared_ptr<FlushJob>& job) {
   jobs_.run(work, [this, job] {
     busy_ = false;
     garbage_waits_ = job->leaves_garbage;
+    damage_.clear();
     if (!job->checkpoint.is_ok()) {
+      if (storage::is_damage(job->checkpoint.text())) damage_ = job->checkpoint.text();
       LETO_LOG(kWarning, "keys file: the checkpoint failed and is tried again after the next flush: %s",
                job->checkpoint.text().c_str());
     }

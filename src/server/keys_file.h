@@ -33,6 +33,7 @@ class KeysFile : public KeysDisk {
 
   bool busy() const override { return busy_; }
   bool garbage_waits() const override { return garbage_waits_; }
+  std::string damage() const override { return damage_; }
   void flush(keyspace::Cut cut, storage::Witness witness, Flushed done) override;
   void write_witness(storage::Witness witness, StatusDone done) override;
   void load(LoadDone done) override;
@@ -49,6 +50,7 @@ class KeysFile : public KeysDisk {
   std::unique_ptr<storage::KeyStore> store_;   // Touched by the job in flight alone.
   bool busy_ = false;
   bool garbage_waits_ = false;   // As of the last flush or load.
+  std::string damage_;           // Of the last checkpoint.
 };
 
 }  // namespace leto::server

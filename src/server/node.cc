@@ -28,8 +28,6 @@ namespace {
 constexpr size_t kOverloadBytes = 128 << 20;
 // Of committed entries in one step of a turn, so that its time is looked at between.
 constexpr size_t kApplyBytesPerStep = 16 << 10;
-// As long as the default election-timeout: no node starts more slowly for it than by default.
-constexpr uint16_t kSilenceTicksMax = 400 / kTickMs;
 constexpr uint64_t kTicksPerSweep = 10;   // Of requests that have waited too long, and of statistics.
 
 raft::Options raft_options(const Options& options, const NodeStart& start) {
@@ -39,7 +37,7 @@ raft::Options raft_options(const Options& options, const NodeStart& start) {
   result.uncommitted_bytes_max = start.uncommitted_bytes_max;
   result.seed = base::mix64(start.seed ^ start.identity.node);
   result.election_ticks = static_cast<uint32_t>(std::max<uint64_t>(2, options.election_timeout_ms / kTickMs));
-  result.silence_ticks_max = kSilenceTicksMax;
+  result.silence_ticks_max = kSilenceMsMax / kTickMs;
   result.heartbeat_ticks =
       static_cast<uint32_t>(std::max<uint64_t>(1, options.heartbeat_interval_ms / kTickMs));
   return result;
@@ -248,12 +246,12 @@ void Node::execute(const SessionRef& session, resp::Arguments arguments) {
   ++stats_.commands_processed;
   session->client.last_active_ms = monotonic_ms();
   std::string error = refusal(*session, command, arguments);
-  if (!error.empty()) return refuse(session, command, std::move(error));
+  if (!error.empty()) return refuse(session, command, arguments, std::move(error));
   session->client.last_command.assign(command->name);
   if (session->client.transaction.open && (command->flags & command::kUnqueued) == 0) {
     return queue(session, *command, arguments);
   }
-  ++stats_.of(*command).calls;
+  ++stats_.of(*command, arguments).calls;
   const Session::Sequence sequence = session->front_sequence() + session->outstanding();
   run(session, *command, arguments);
   // So that a later EXEC knows of the client's own writes, also where the key is as it was before them.
@@ -290,6 +288,18 @@ command::Context Node::local_context(Session& session, resp::Arguments arguments
           .stamp = {}};
 }
 
+// Not by the replica, which counts what it runs itself.
+void Node::run_here(const command::Command& command, command::Context& context) {
+  run_timed(command, context, stats_, environment_.clock);
+  if (context.reply.wrote_error()) note_failure(command, context.arguments, context.reply.error_code());
+}
+
+// `error` begins with its code.
+void Node::note_failure(const command::Command& command, resp::Arguments arguments, std::string_view error) {
+  stats_.note_error(error);
+  ++stats_.of(command, arguments).failed;
+}
+
 void Node::run_local(const SessionRef& session, const command::Command& command,
                      resp::Arguments arguments) {
   const bool direct = session->idle();
@@ -299,9 +309,8 @@ void Node::run_local(const SessionRef& session, const command::Command& command,
   resp::Reply reply(out, session->client.protocol);
   command::Context context = local_context(*session, arguments, reply);
   session->client.last_command = command::full_name(command, arguments);
-  run_timed(command, context, stats_, environment_.clock);
+  run_here(command, context);
   LETO_ASSERT(!context.deferred, "only a command with kDeferred answers later");
-  if (reply.wrote_error()) stats_.note_error(reply.error_code());
   if (!direct) session->answered(sequence);
 }
 
@@ -328,7 +337,7 @@ void Node::defer(const SessionRef& session, Session::Sequence sequence, resp::Ar
   resp::Reply reply(text, session->client.protocol);
   command::Context context = local_context(*session, arguments, reply);
   context.ticket = ticket;
-  run_timed(command, context, stats_, environment_.clock);
+  run_here(command, context);
   if (context.deferred) return;
   tickets_.erase(ticket);
   session->reply_buffer(sequence).append(text);

@@ -25,7 +25,7 @@ std::string exec_error(const std::string& error) {
 }  // namespace
 
 // The gates did not let it pass: nothing of it has happened.
-void Node::refuse(const SessionRef& session, const command::Command* command, std::string error) {
+void Node::refuse(const SessionRef& session, const command::Command* command, resp::Arguments arguments, std::string error) {
   command::Transaction& transaction = session->client.transaction;
   if (command != nullptr && command->name == "exec") {
     transaction = {};
@@ -37,7 +37,10 @@ void Node::refuse(const SessionRef& session, const command::Command* command, st
     ++transaction.unconfirmed;
   }
   stats_.note_error(error);
-  if (command != nullptr) ++stats_.of(*command).rejected;
+  // As redis-server: an unknown subcommand is no command that was rejected.
+  const bool is_known = command != nullptr && (!command::is_container(*command) || arguments.size() < 2 ||
+                                               command::full_name(*command, arguments) != command->name);
+  if (is_known) ++stats_.of(*command, arguments).rejected;
   session->fail(session->push({.state = RequestState::kDeferred}), error);
   note_output(session);
 }
@@ -61,7 +64,7 @@ std::string Node::queue_refusal(Session& session, const command::Command& comman
 
 void Node::queue(const SessionRef& session, const command::Command& command, resp::Arguments arguments) {
   std::string error = queue_refusal(*session, command, arguments);
-  if (!error.empty()) return refuse(session, &command, std::move(error));
+  if (!error.empty()) return refuse(session, &command, arguments, std::move(error));
   command::Transaction& transaction = session->client.transaction;
   if (!transaction.refused && !transaction.watched.touched()) {
     transaction.add(command, arguments);
@@ -123,13 +126,13 @@ std::string Node::exec_reply(const command::Transaction& transaction, int protoc
 void Node::exec(const SessionRef& session) {
   command::Client& client = session->client;
   if (!client.transaction.open) {
-    stats_.note_error("ERR");
+    note_failure(*command::find_command("exec"), {}, "ERR");
     return session->fail(session->push({.state = RequestState::kDeferred}), "ERR EXEC without MULTI");
   }
   command::Transaction transaction = std::exchange(client.transaction, {});
   const std::string reply = exec_reply(transaction, client.protocol);
   if (reply.empty()) return run_transaction(session, std::move(transaction));
-  if (reply.starts_with('-')) stats_.note_error(reply.substr(1));
+  if (reply.starts_with('-')) note_failure(*command::find_command("exec"), {}, reply.substr(1));
   const Session::Sequence sequence = session->push({.state = RequestState::kDeferred});
   session->reply_buffer(sequence).append(reply);
   session->answered(sequence);
@@ -137,11 +140,12 @@ void Node::exec(const SessionRef& session) {
 
 void Node::run_transaction(const SessionRef& session, command::Transaction transaction) {
   bool writes = false;
+  const std::shared_ptr<command::LocalCommands> locals = local_commands(*session, transaction);
+  // Those that are run here count then.
   for (const command::QueuedCommand& queued : transaction.queue) {
-    ++stats_.of(*queued.command).calls;
+    ++stats_.of(*queued.command, {}).calls;
     writes = writes || (queued.command->flags & command::kWrite) != 0;
   }
-  const std::shared_ptr<command::LocalCommands> locals = local_commands(*session, transaction);
   const std::string conditions = transaction.watched.conditions();
   const std::vector<std::string_view> arguments = command::exec_arguments(transaction, conditions);
   const command::Command& row = writes ? command::exec_of_writes() : command::exec_of_reads();
@@ -156,7 +160,7 @@ void Node::run_transaction(const SessionRef& session, command::Transaction trans
   }
   const bool forwarded = is_forwarded(*session, row);
   const std::string error = writes && !forwarded ? replica_->refusal_for(row, arguments) : "";
-  if (!error.empty()) return refuse(session, &row, error);
+  if (!error.empty()) return refuse(session, &row, arguments, error);
   if (forwarded) {
     forwarder_->add(session, row, arguments, locals);
   } else if (writes) {
@@ -177,7 +181,8 @@ std::shared_ptr<command::LocalCommands> Node::local_commands(Session& session, c
     session.client.transaction.running = count;
     command.handler(context);
     session.client.transaction.running = 0;
-    if (reply.wrote_error()) stats_.note_error(reply.error_code());
+    ++stats_.of(command, arguments).calls;
+    if (reply.wrote_error()) note_failure(command, arguments, reply.error_code());
   };
   return locals;
 }
@@ -187,10 +192,10 @@ void Node::execute_for_peer(const SessionRef& session, resp::Arguments arguments
   const command::Command& command = *command::find_command(arguments.front());
   if ((command.flags & command::kExec) == 0) return execute(session, arguments);
   ++stats_.commands_processed;
-  ++stats_.of(command).calls;
+  ++stats_.of(command, arguments).calls;
   std::string error = unavailable();
   if (error.empty()) error = replica_->refusal_for(command::exec_of_writes(), arguments);
-  if (!error.empty()) return refuse(session, &command, error);
+  if (!error.empty()) return refuse(session, &command, arguments, error);
   replica_->write(session, command::exec_of_writes(), arguments);
   note_output(session);
 }

@@ -76,18 +76,34 @@ std::string first_voter_id(const raft::Configuration& configuration) {
   return first;
 }
 
-bool is_whole(const std::string& directory, uint64_t generation) {
+// Opening would make a new file of it.
+bool is_empty(const std::string& directory, uint64_t generation) {
+  return storage::file_bytes(storage::keys_path(directory, generation)) == 0;
+}
+
+// The applied entry of a keys file, if all of it can be read.
+std::optional<raft::Index> applied_if_whole(const std::string& directory, uint64_t generation) {
   Result<std::unique_ptr<storage::KeyStore>> keys =
       storage::KeyStore::open({.directory = directory, .vfs = "", .generation = generation});
   keyspace::Keyspace loaded;
-  return keys.is_ok() && storage::load_keyspace(*keys.value(), loaded).is_ok();
+  if (!keys.is_ok() || !storage::load_keyspace(*keys.value(), loaded).is_ok()) return {};
+  return keys.value()->header().applied_index;
 }
 
-// The newest that are whole: newer ones are what had come of a snapshot. If none are, the newest; 0 if there are none.
+// Of those that are whole the one that is at the highest entry: one of a higher number may be a snapshot that came too late, or
+// what had come of one. If none are whole, the newest; 0 if there are none.
 uint64_t newest_keys(const std::string& directory) {
-  const std::vector<uint64_t> generations = storage::keys_generations(directory);
-  const auto whole = std::find_if(generations.rbegin(), generations.rend(), [&](uint64_t each) { return is_whole(directory, each); });
-  return whole != generations.rend() ? *whole : generations.empty() ? 0 : generations.back();
+  uint64_t newest = 0, chosen = 0;
+  raft::Index highest = 0;
+  for (const uint64_t generation : storage::keys_generations(directory)) {
+    if (is_empty(directory, generation)) continue;
+    newest = generation;
+    const std::optional<raft::Index> applied = applied_if_whole(directory, generation);
+    if (!applied || *applied < highest) continue;
+    highest = *applied;
+    chosen = generation;
+  }
+  return chosen != 0 ? chosen : newest;
 }
 
 // Of a raft.db that does not say it, or is not there: its last start left the id in LOCK, and the newest keys are the node's.
@@ -102,9 +118,8 @@ Result<storage::Identity> identity_without_log(const Survivor& survivor, const r
 
 // What says which keys are the node's may be older than they are: a snapshot's took their place meanwhile.
 void take_newest_keys(Survivor& survivor) {
-  const std::string path = storage::keys_path(survivor.lock.path(), survivor.identity.keys_generation);
-  const bool is_there = storage::file_exists("", path);
-  if (const uint64_t newest = is_there ? 0 : newest_keys(survivor.lock.path()); newest != 0) survivor.identity.keys_generation = newest;
+  if (!is_empty(survivor.lock.path(), survivor.identity.keys_generation)) return;
+  if (const uint64_t newest = newest_keys(survivor.lock.path()); newest != 0) survivor.identity.keys_generation = newest;
 }
 
 // A damaged one is left alone: what may be opened by force may lose still more by it.
@@ -192,8 +207,8 @@ Status read_keys_that_are_left(Survivor& survivor, keyspace::Keyspace& keys, key
 Status open_keys_file(Survivor& survivor) {
   const std::string path = storage::keys_path(survivor.lock.path(), survivor.identity.keys_generation);
   // Opening would make an empty one, and the next start remove the others.
-  if (!storage::file_exists("", path) && storage::has_keys_files(survivor.lock.path()))
-    return Status::error(path + " is gone, and the keys files that are there are not this node's");
+  if (is_empty(survivor.lock.path(), survivor.identity.keys_generation) && storage::has_keys_files(survivor.lock.path()))
+    return Status::error(path + " is gone or empty, and the keys files that are there are not this node's");
   Result<std::unique_ptr<storage::KeyStore>> keys = storage::KeyStore::open(
       {.directory = survivor.lock.path(), .vfs = "", .generation = survivor.identity.keys_generation});
   if (!keys.is_ok()) return keys.take_status();

@@ -135,15 +135,18 @@ Status set_aside(const std::string& directory, Rejoin& rejoin) {
   return finish_moving(directory, rejoin);
 }
 
-// Only the keys are damaged: no vote is lost, and no entry that was acknowledged.
-bool is_log_sound(const Salvage& found, const std::string& damage) {
+// Only the keys are damaged: no vote is lost, and no entry that was acknowledged. Beside a mark nobody looked at the log's files yet.
+bool is_log_sound(const std::string& directory, const Salvage& found, const std::string& damage) {
   if (!storage::is_of_keys(damage) || !found.log || !found.identity) return false;
+  if (!storage::look_at_log_files(directory, "").is_ok()) return false;
   if (found.identity->cluster_id.empty() || found.log->last.index == 0) return false;
   return !storage::lost_tail(*found.log, found.witness, found.applied);
 }
 
-// Every entry since the first is there.
-bool log_has_everything(const Salvage& found) { return found.log->base.index == 0; }
+// Every entry since the first is there, and sound: of one that is not the keys would be all that is left.
+bool log_has_everything(const std::string& directory, const Salvage& found) {
+  return found.log->base.index == 0 && storage::has_all_entries(directory, found.log->last.index);
+}
 
 // Whether the log lost its tail can be told by the keys file alone: without its witness others are asked first.
 bool knows_its_tail(const Salvage& found) { return found.witness.index > 0; }
@@ -279,8 +282,8 @@ Status look_for_damage(const std::string& directory) {
 Status repair(const Options& options, const std::string& directory, const std::string& damage) {
   if (!options.repair) return refusal(directory, damage, "repair is no");
   const Salvage found = storage::salvage_directory(directory);
-  const bool keeps_log = is_log_sound(found, damage);
-  const bool can_go_on = keeps_log && log_has_everything(found);
+  const bool keeps_log = is_log_sound(directory, found, damage);
+  const bool can_go_on = keeps_log && log_has_everything(directory, found);
   // It goes on as who it is: what it voted and acknowledged counts, for a cluster of which others are damaged, too.
   if (can_go_on && knows_its_tail(found)) return make_keys_anew(directory, found, damage);
   if (keeps_log && knows_its_tail(found) && may_wait_for_keys(directory, found)) return wait_for_keys(directory, found, damage);

@@ -210,7 +210,7 @@ void Replica::output_grew(const SessionRef& session) {
 
 // How long a request waits for somebody to lead: an election, one that was split, and its first commit.
 uint64_t Replica::leader_wait_ms() const {
-  return std::min(options_.request_timeout_ms, 3 * options_.election_timeout_ms);
+  return std::min(options_.request_timeout_ms, 3 * std::max(options_.election_timeout_ms, kSilenceMsMax));
 }
 
 void Replica::expire_requests(Session& session, uint64_t now_us) {

@@ -401,7 +401,7 @@ void Replica::run_handler(command::Context& context, const command::Command& com
   if (context.cut_off) session.overflow();
   if (!context.reply.wrote_error()) return;
   stats_.note_error(context.reply.error_code());
-  ++stats_.of(command).failed;
+  ++stats_.of(command, context.arguments).failed;
 }
 
 // One more reply would be too much. With a hard limit of 0 nothing is.

@@ -26,7 +26,8 @@ std::string Histogram::text() const {
   return text;
 }
 
-CommandStats& Stats::of(const command::Command& command) {
+CommandStats& Stats::of(const command::Command& command, command::Arguments arguments) {
+  if (command::is_container(command)) return subcommands[command::full_name(command, arguments)];
   if (commands.empty()) commands.resize(command::commands().size());
   const std::span<const command::Command> listed = command::commands();
   // A row that is not in the table counts for the one of its name.

@@ -71,9 +71,11 @@ struct Stats {
   Histogram batch_commands;                // Commands per entry.
   Histogram commit_microseconds;           // Job of raft.db, as the loop sees it.
   std::vector<CommandStats> commands;      // By place in the command table.
+  std::map<std::string_view, CommandStats> subcommands;   // By full name, "config|get".
   std::map<std::string, uint64_t, std::less<>> errors;   // By the first word of the reply.
 
-  CommandStats& of(const command::Command& command);
+  // Of the subcommand that the arguments name, if the command has any.
+  CommandStats& of(const command::Command& command, command::Arguments arguments);
 
   // Operations per second over the last samples; call sample() every 100 ms.
   void sample(uint64_t now_us);

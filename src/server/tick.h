@@ -7,6 +7,10 @@ namespace leto::server {
 
 inline constexpr uint64_t kTickMs = 10;
 
+// Behind its start a voter helps nobody to lead for so long, or for an election timeout, if that is longer (D18). As long as the
+// default election-timeout: no node starts more slowly for it than by default.
+inline constexpr uint64_t kSilenceMsMax = 400;
+
 // Counts the ticks of a clock that is looked at now and then. Who looks late is given raft::kTicksOwedMax at most: the rest is
 // forgotten, so that a core only ever runs slow.
 class Ticks {

@@ -19,8 +19,8 @@ class DeadTables {
   void add(std::string table) { tables_.push_back(std::move(table)); }
   bool is_empty() const { return tables_.empty(); }
   void clear() { tables_.clear(); }
-  // Removes rows of one table for about so many bytes, or the table if kDroppedBytesMax or less are left of it. Within a
-  // transaction: SQLITE_OK or an error. After a transaction that failed all tables are to be added anew.
+  // Removes rows for about so many bytes, of one table after the other; a table of which no more than these or kDroppedBytesMax
+  // are left goes as a whole. Within a transaction: SQLITE_OK or an error. After a transaction that failed all tables are to be added anew.
   int remove_some(Database& database, size_t bytes_max);
 
  private:

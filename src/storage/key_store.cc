@@ -173,16 +173,18 @@ base::Status SqliteKeyStore::write_witness(const Witness& witness) {
 
 base::Status SqliteKeyStore::checkpoint() {
   if (base::Status status = check_idle(); !status.is_ok()) return status;
-  if (base::Status status = sweep(); !status.is_ok()) return status;
+  base::Status swept = sweep();
+  if (database_->is_dead()) return swept;
+  // Also where something cannot be removed: or the WAL would grow without end.
   bool whole = false;
   const int code = database_->checkpoint(whole);
-  return code == SQLITE_OK ? base::Status() : database_->error("checkpoint it", code);
+  return code == SQLITE_OK || !swept.is_ok() ? std::move(swept) : database_->error("checkpoint it", code);
 }
 
 base::Status SqliteKeyStore::sweep() {
-  if (!namespaces_.has_garbage()) return {};
   // What is flushed again and again must not be left behind faster than it goes.
   const size_t bytes = std::max(kSweptBytesMax, 2 * std::exchange(flushed_bytes_, 0));
+  if (!namespaces_.has_garbage()) return {};
   base::Status status = transaction("remove old values", [&] {
     const int code = namespaces_.sweep(*database_, kSweptBytesMax);
     return code == SQLITE_OK ? namespaces_.bury(*database_, bytes) : code;

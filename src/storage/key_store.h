@@ -61,7 +61,7 @@ class KeyStore {
   virtual base::Status flush(const keyspace::Cut& cut, const Witness& witness);
   virtual base::Status write_witness(const Witness& witness) = 0;
   // Removes a bounded part of what overwritten and erased large values and flushed databases left behind, if any, in a
-  // transaction of its own; then a PASSIVE checkpoint of what there is.
+  // transaction of its own; then, whether or not that succeeded, a PASSIVE checkpoint of what there is. The first error.
   virtual base::Status checkpoint() = 0;
   // There is more to remove: another checkpoint() would go on.
   virtual bool has_garbage() const = 0;

@@ -90,6 +90,19 @@ std::vector<raft::Entry> read_behind(Database& database, const std::vector<Segme
   return entries;
 }
 
+// All of a segment that is to begin with entry `next`, which is moved behind its last. In parts, as it may be large.
+bool is_sound(Database& database, const Segment& segment, raft::Index& next) {
+  constexpr uint64_t kPartBytes = 1 << 20;
+  if (segment.first != next) return false;
+  while (next < segment.end()) {
+    ReadRange range{.from = next, .last = segment.end() - 1, .bytes_max = kPartBytes};
+    std::vector<raft::Entry> part;
+    if (!read_segment(database, segment, range, part).is_ok() || part.empty()) return false;
+    next = part.back().id.index + 1;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<raft::Entry> salvage_entries(const std::string& directory, raft::Index after) {
@@ -98,6 +111,18 @@ std::vector<raft::Entry> salvage_entries(const std::string& directory, raft::Ind
   Meta meta(*database);
   if (!meta.open(FileKind::kLog).is_ok()) return {};
   return read_behind(*database, read_what_is_left(*database, meta).segments, after);
+}
+
+bool has_all_entries(const std::string& directory, raft::Index last) {
+  const std::unique_ptr<Database> database = open_to_read(directory + "/raft.db");
+  if (!database) return false;
+  Meta meta(*database);
+  if (!meta.open(FileKind::kLog).is_ok()) return false;
+  raft::Index next = 1;
+  for (const Segment& segment : read_what_is_left(*database, meta).segments) {
+    if (!is_sound(*database, segment, next)) return false;
+  }
+  return next == last + 1;
 }
 
 base::Status salvage_keys(const std::string& directory, uint64_t generation, const KeyStore::Sink& sink,

@@ -31,6 +31,9 @@ Salvage salvage_directory(const std::string& directory);
 // them are in memory at once: what a keys file has not is bounded by flush-lag-bytes. REQUIRES: as above.
 std::vector<raft::Entry> salvage_entries(const std::string& directory, raft::Index after);
 
+// Whether raft.db has every entry from the first to `last`, each sound. Reads them all. REQUIRES: as above.
+bool has_all_entries(const std::string& directory, raft::Index last);
+
 // Calls `sink` for each key of a keys file that is sound, and `lost` with a sentence about each that is not, or about what cannot
 // be read at all, which may be many keys. An error if not even that can be told. Its owner may have the file open.
 base::Status salvage_keys(const std::string& directory, uint64_t generation, const KeyStore::Sink& sink,

@@ -88,7 +88,8 @@ class SnapshotTarget {
   // file and directory are synced, and the file is closed again. `header` is the file's. REQUIRES: `keyspace` is
   // empty, and of no use after an error. After an error nothing but discard() and the destructor may be called.
   virtual base::Status finish(const SnapshotEnd& end, keyspace::Keyspace& keyspace, keyspace::StateHeader& header) = 0;
-  // Removes the file; nothing but the destructor may be called then.
+  // Removes the file, also one that was finished; nothing but the destructor may be called then. REQUIRES: no raft.db says that it
+  // is current.
   virtual void discard() = 0;
 };
 

@@ -22,7 +22,9 @@ class SqliteSnapshotTarget : public SnapshotTarget {
  public:
   explicit SqliteSnapshotTarget(const SnapshotTargetOptions& options)
       : options_(options), path_(keys_path(options.directory, options.generation)) {}
-  ~SqliteSnapshotTarget() override { discard(); }
+  ~SqliteSnapshotTarget() override {
+    if (!is_finished_) discard();
+  }
   base::Status start();
 
   base::Status append(std::string_view bytes) override;
@@ -38,12 +40,13 @@ class SqliteSnapshotTarget : public SnapshotTarget {
   const std::string path_;
   std::optional<VfsFile> file_;   // Until finish().
   uint64_t offset_ = 0;
-  bool keep_ = false;             // Finished, or discarded.
+  bool is_finished_ = false;
+  bool has_none_ = false;         // No file was made, or it was discarded.
 };
 
 base::Status SqliteSnapshotTarget::start() {
   if (options_.size == 0 || options_.size > kSnapshotBytesMax) {
-    keep_ = true;
+    has_none_ = true;
     return base::Status::error(base::format("%s: a snapshot of %llu bytes is none; at most %llu are taken",
                                             path_.c_str(), Number{options_.size}, Number{kSnapshotBytesMax}));
   }
@@ -68,7 +71,7 @@ base::Status SqliteSnapshotTarget::append(std::string_view bytes) {
 
 void SqliteSnapshotTarget::discard() {
   file_.reset();
-  if (std::exchange(keep_, true)) return;
+  if (std::exchange(has_none_, true)) return;
   // What cannot be removed now is removed by the next start, or when that generation is next written.
   discard_database(options_.vfs, path_);
 }
@@ -84,7 +87,7 @@ base::Status SqliteSnapshotTarget::finish(const SnapshotEnd& end, keyspace::Keys
   if (status.is_ok()) status = check_bytes(end.checksum);
   file_.reset();
   if (status.is_ok()) status = take_over(end, keyspace, header);
-  keep_ = status.is_ok();
+  is_finished_ = status.is_ok();
   return status;
 }
 

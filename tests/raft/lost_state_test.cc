@@ -200,6 +200,34 @@ TEST_CASE("D9: who must lead without its state takes nothing on, and hands over 
   CHECK(solo.last_sent<raft::TimeoutNow>().has_value());
 }
 
+// Two voters could take over from it, and one of them is asked to.
+struct LeaderWithTwoHeirs : LeaderWithoutState {
+  LeaderWithTwoHeirs() { tick(1); }
+  void tick(int ticks) {
+    for (int i = 0; i < ticks; ++i) {
+      for (const NodeId voter : {2u, 3u}) solo.accept(voter, 2, 11);
+      solo.tick();
+    }
+  }
+};
+
+TEST_CASE("D9: who does not take over from a leader without its state has its next turn behind the others") {
+  LeaderWithTwoHeirs leader;
+  for (const NodeId heir : {2u, 3u, 2u}) {
+    CHECK(leader.solo.raft().transferring_to() == heir);
+    leader.tick(10);
+  }
+}
+
+TEST_CASE("D17: who leads without its state leaves as others do when its disk stalls and nobody takes over") {
+  LeaderWithTwoHeirs leader;
+  leader.solo.raft().disk_stalled(true);
+  leader.tick(9);
+  CHECK(leader.solo.raft().role() == raft::Role::kLeader);
+  leader.tick(1);
+  CHECK(leader.solo.raft().role() == raft::Role::kFollower);
+}
+
 TEST_CASE("D9: who must lead without its state has no snapshot to send") {
   LeaderWithoutState leader;
   Solo& solo = leader.solo;

@@ -305,23 +305,43 @@ TEST_CASE("a learner that was caught up but is silent is not promoted") {
 }
 
 TEST_CASE("a learner that lags is not promoted") {
-  Solo solo({.raft = {.learner_lag_max = 2}});
+  // One entry at a time is on its way.
+  Solo solo({.raft = {.append_bytes_max = 1, .window_messages_max = 1, .learner_lag_max = 2}});
   solo.lead();
   for (const NodeId peer : {2u, 3u}) solo.accept(peer, 1, 1);
   REQUIRE(change(solo, make_configuration({1, 2, 3, 4})) == ChangeResult::kAccepted);
   for (int i = 0; i < 5; ++i) solo.propose("x");
   solo.sync();
   solo.accept(2, 1, 7);
-  solo.accept(4, 1, 4);
+  solo.accept(4, 1, 3);
   for (int i = 0; i < 2; ++i) {
     solo.tick();
     solo.answer({2, 4});
   }
   CHECK(solo.raft().configuration().find(4)->role == MemberRole::kLearner);
-  solo.accept(4, 1, 5);
+  solo.accept(4, 1, 4);
   solo.tick();
   solo.answer({2, 4});
   solo.tick();
+  CHECK(solo.raft().configuration().find(4)->role == MemberRole::kIncoming);
+}
+
+TEST_CASE("a learner to which all that it lacks is on its way is promoted, however much that is") {
+  Solo solo({.raft = {.learner_lag_max = 2}});
+  solo.lead();
+  for (const NodeId peer : {2u, 3u}) solo.accept(peer, 1, 1);
+  REQUIRE(change(solo, make_configuration({1, 2, 3, 4})) == ChangeResult::kAccepted);
+  solo.sync();
+  solo.accept(2, 1, 2);
+  solo.accept(4, 1, 2);
+  for (int i = 0; i < 8; ++i) solo.propose("x");
+  solo.sync();
+  solo.accept(2, 1, 10);
+  for (int i = 0; i < 2; ++i) {
+    solo.tick();
+    solo.answer({2, 4});
+  }
+  CHECK(solo.peer(4).match == 2);
   CHECK(solo.raft().configuration().find(4)->role == MemberRole::kIncoming);
 }
 

@@ -376,6 +376,25 @@ TEST_CASE("before AUTH large requests are refused, after it they are not") {
   CHECK(polite.receives("-NOAUTH Authentication required.\r\n+OK\r\n$20000\r\n" + std::string(20000, 'e') + "\r\n"));
 }
 
+TEST_CASE("new bounds of requests reach connections that are open") {
+  ServerUnderTest server;
+  TestClient bulk(server.loop, server.port), query(server.loop, server.port);
+  bulk.send(kPing);
+  query.send(kPing);
+  REQUIRE((bulk.receives(kPong) && query.receives(kPong)));
+  SUBCASE("proto-max-bulk-len") {
+    server.it.options.proto_max_bulk_len = 100;
+    bulk.send("*2\r\n$4\r\nECHO\r\n$101\r\n");
+    CHECK(bulk.is_closed());
+    CHECK(bulk.received.find("-ERR Protocol error: invalid bulk length") != std::string::npos);
+  }
+  SUBCASE("client-query-buffer-limit") {
+    server.it.options.client_query_buffer_limit = 100;
+    query.send("*2\r\n$4\r\nECHO\r\n$200\r\n" + std::string(150, 'e'));
+    CHECK(query.is_closed());
+  }
+}
+
 TEST_CASE("an idle client is closed after `timeout`, one that waits for an answer is not") {
   ServerUnderTest server;
   server.it.options.timeout_seconds = 1;

@@ -69,6 +69,7 @@ class FakeKeysDisk final : public KeysDisk {
     switch_done = std::move(done);
   }
   bool busy() const override { return done_ != nullptr || load_done != nullptr || switch_done != nullptr; }
+  std::string damage() const override { return checkpoint_damage; }
   void finish_load(base::Result<LoadedKeys> loaded) { std::exchange(load_done, nullptr)(std::move(loaded)); }
   void finish_switch(base::Status status) { std::exchange(switch_done, nullptr)(std::move(status)); }
   void finish(base::Status status) {
@@ -85,6 +86,7 @@ class FakeKeysDisk final : public KeysDisk {
   }
   storage::Witness witness;   // The last one that was written.
   int flushes = 0;
+  std::string checkpoint_damage;
   LoadDone load_done;
   StatusDone switch_done;
   std::vector<uint64_t> switches;   // Generations that were made current.

@@ -160,6 +160,23 @@ TEST_CASE("changed keys are flushed within a second of the last change, without 
   CHECK(!test.keys.busy());
 }
 
+TEST_CASE("log that changed no key is flushed once nothing more comes, and then no more") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  for (int round = 0; round < 2; ++round) {
+    test.ticks(100);
+    REQUIRE(test.keys.busy());
+    CHECK(test.keys.keys().empty());
+    test.keys.finish(base::Status::ok());
+    test.ticks(500);
+    CHECK_FALSE(test.keys.busy());
+    test.send(session, {"DEL", "there is no such key"});
+    test.finish_all_disk();
+  }
+  CHECK(test.keys.flushes == 2);
+}
+
 TEST_CASE("changed keys are flushed after flush-interval while changes go on") {
   NodeUnderTest test;
   test.lead();
@@ -204,6 +221,19 @@ TEST_CASE("a flush that meets a damaged page ends the node") {
   REQUIRE(test.keys.busy());
   test.keys.finish(base::Status::error("keys-1.db: damaged: cannot write"));
   CHECK(said == "keys-1.db: damaged: cannot write");
+}
+
+TEST_CASE("damage that the checkpoint behind a flush meets ends the node, too") {
+  NodeUnderTest test;
+  test.lead();
+  std::string said;
+  test.node->on_unusable = [&said](const std::string& why) { said = why; };
+  test.keys.checkpoint_damage = "keys-1.db: damaged: a page";
+  test.ticks(100);
+  REQUIRE(test.keys.busy());
+  CHECK(said.empty());
+  test.keys.finish(base::Status::ok());
+  CHECK(said == "keys-1.db: damaged: a page");
 }
 
 TEST_CASE("a failed flush is not tried again at once") {

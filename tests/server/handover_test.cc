@@ -172,6 +172,23 @@ TEST_CASE("nor by a leader that gives no vote itself, as it started just now and
   CHECK(raft.transferring_to() == 2);
 }
 
+TEST_CASE("with a short election-timeout voters that joined just now are waited for as long as they give no votes") {
+  NodeUnderTest test(2);
+  test.options.election_timeout_ms = 100;
+  FakePeers peers(test, {2});
+  test.follow(2, 1);
+  const raft::Raft& raft = test.node->raft();
+  test.node->on_message({.from = 2, .to = 1, .term = raft.term(), .body = raft::TimeoutNow{}});
+  peers.exchange();
+  REQUIRE(raft.leads_and_committed_in_term());
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"TRANSFER", "id2"});
+  peers.ticks(ticks_in(kSilenceMsMax) - 10);
+  CHECK(raft.transferring_to() == raft::kNobody);
+  peers.ticks(20);
+  CHECK(raft.transferring_to() == 2);
+}
+
 TEST_CASE("old voters that are enough are not kept waiting by one that joined just now") {
   YoungVotersTest it;
   const SessionRef other = it.node->open_session();

@@ -132,6 +132,41 @@ TEST_CASE("INFO gives the sections that are asked for, by default all but the lo
   CHECK(test.node->info({"nosuch"}).empty());
 }
 
+// What redis-server 7.0.15 counts of the same requests.
+TEST_CASE("commandstats tell subcommands apart, and what was rejected from what failed") {
+  NodeUnderTest test;
+  test.lead();
+  const SessionRef session = test.node->open_session();
+  const std::vector<std::vector<std::string_view>> requests = {
+      {"CONFIG", "GET", "maxmemory"}, {"CONFIG", "foo"}, {"CONFIG"}, {"CONFIG", "SET", "nosuch", "1"}, {"CONFIG", "GET"},
+      {"COMMAND", "foo"}, {"COMMAND", "COUNT"}, {"CLIENT", "SETNAME", "a b"}, {"MULTI"}, {"CLIENT", "SETNAME"}, {"EXEC"},
+      {"MULTI"}, {"config", "get", "maxclients"}, {"GET", "a"}, {"CLIENT", "SETNAME", "x"}, {"EXEC"}, {"EXEC"}};
+  for (const std::vector<std::string_view>& request : requests) {
+    test.send(session, request);
+    test.finish_all_disk();
+  }
+  const std::map<std::string, std::vector<const char*>> expected = {
+      {"multi", {"calls=2,", ",rejected_calls=0,failed_calls=0"}},
+      {"client|setname", {"calls=2,", ",rejected_calls=1,failed_calls=1"}},
+      {"exec", {"calls=3,", ",rejected_calls=0,failed_calls=2"}},
+      {"config", {"calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0"}},
+      {"config|get", {"calls=2,", ",rejected_calls=1,failed_calls=0"}},
+      {"config|set", {"calls=1,", ",rejected_calls=0,failed_calls=1"}},
+      {"command|count", {"calls=1,", ",rejected_calls=0,failed_calls=0"}},
+      {"get", {"calls=1,", ",rejected_calls=0,failed_calls=0"}}};
+  const Fields found = section(test, "commandstats");
+  CHECK(found.size() == expected.size());
+  for (const auto& [name, ends] : expected) {
+    CAPTURE(name);
+    REQUIRE(found.count("cmdstat_" + name) == 1);
+    CHECK(found.at("cmdstat_" + name).starts_with(ends.front()));
+    CHECK(found.at("cmdstat_" + name).ends_with(ends.back()));
+  }
+  const Fields errors = section(test, "errorstats");
+  CHECK(errors.at("errorstat_ERR") == "count=8");
+  CHECK(errors.at("errorstat_EXECABORT") == "count=1");
+}
+
 TEST_CASE("INFO counts keys, calls and errors") {
   NodeUnderTest test;
   test.lead();

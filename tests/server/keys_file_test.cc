@@ -34,11 +34,12 @@ class FakeKeyStore final : public storage::KeyStore {
   }
   base::Status checkpoint() override {
     ++checkpoints;
-    return {};
+    return refusal.empty() ? base::Status() : base::Status::error(refusal);
   }
   bool has_garbage() const override { return garbage; }
   base::Status close() override { return {}; }
   bool garbage = false;
+  std::string refusal;   // Of checkpoints.
   uint64_t flushed_index = 0;
   uint64_t witnessed = 0;
   int checkpoints = 0;
@@ -92,6 +93,19 @@ TEST_CASE("after a flush it is known whether garbage is left in the file") {
     disk.flush(keyspace.freeze({}), {}, [](const base::Status&, const keyspace::Cut&) {});
     REQUIRE(wait_for_condition(test.loop, [&] { return !disk.busy(); }));
     CHECK(disk.garbage_waits() == garbage);
+  }
+}
+
+TEST_CASE("what the checkpoint behind a flush met is known if it was damage, until one met none") {
+  FileUnderTest test;
+  keyspace::Keyspace keyspace;
+  for (const char* refusal : {"keys: damaged: a page", "keys: the disk is full", "keys: damaged: another", ""}) {
+    test.store.refusal = refusal;
+    bool succeeded = false;
+    test.disk.flush(keyspace.freeze({}), {}, [&](const base::Status& status, const keyspace::Cut&) { succeeded = status.is_ok(); });
+    REQUIRE(wait_for_condition(test.loop, [&] { return !test.disk.busy(); }));
+    CHECK(succeeded);
+    CHECK(test.disk.damage() == (std::string_view(refusal).find("damaged") == std::string_view::npos ? "" : refusal));
   }
 }
 

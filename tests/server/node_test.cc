@@ -173,6 +173,9 @@ TEST_CASE("at shutdown leadership goes to a voter that answers, not to one that 
   test.peers.answering = {3};
   test.peers.ticks(ticks_in(test.options.election_timeout_ms) + 5);
   REQUIRE(test.node->raft().role() == raft::Role::kLeader);
+  // Of the first entry of its term.
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::ok());
   test.network.sent.clear();
   bool done = false;
   test.node->begin_shutdown([&done] { done = true; });

@@ -223,6 +223,17 @@ TEST_CASE("a node without a leader holds a write for a while, then says that it 
   CHECK(test.take(session) == "-CLUSTERDOWN no leader\r\n");
 }
 
+TEST_CASE("with a short election-timeout a write waits for a leader as long as voters that have just started elect none") {
+  NodeUnderTest test(3);
+  test.options.election_timeout_ms = 50;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"SET", "k", "1"});
+  test.ticks(ticks_in(2 * kSilenceMsMax));
+  CHECK(session->output().empty());
+  test.ticks(ticks_in(2 * kSilenceMsMax));
+  CHECK(test.take(session) == "-CLUSTERDOWN no leader\r\n");
+}
+
 TEST_CASE("a follower answers a write with exactly 'not leader'") {
   NodeUnderTest test(3);
   test.follow(2, 2);

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "server/repair.h"
@@ -213,6 +214,32 @@ TEST_CASE("of a raft.db that says nothing any more the keys are kept, under the 
   check_new_cluster(survivor, survivor.visit(), 4);
   CHECK_MESSAGE(survivor.report.find("Entries behind 3 are lost: ") != std::string::npos, survivor.report);
   CHECK(storage::check_directory(survivor.path, storage::kVfsWithoutLocks).damages.empty());
+}
+
+TEST_CASE("of several keys files the one at the highest entry is kept where no raft.db says which, whatever its number") {
+  Survivor survivor;
+  survivor.make();
+  {
+    // A snapshot that came when it was not needed any more, and one that had not come yet.
+    keyspace::StateHeader header = survivor.visit().start.header;
+    const std::unique_ptr<storage::KeyStore> late = std::move(make_keys(survivor.path, 2).value());
+    keyspace::Keyspace keyspace;
+    keyspace.set(0, "old", {.value = keyspace::make_string("value"), .version = {.index = 2, .position = 0}});
+    header.applied_index = 2;
+    header.digest = keyspace.digest();
+    SUBCASE("one of a higher number is at a lower entry") {}
+    SUBCASE("one of a higher number is at the same entry") { header.applied_index = 3; }
+    REQUIRE(late->flush(keyspace.freeze(header), {.index = 2, .term = kTerm}).is_ok());
+    REQUIRE(late->close().is_ok());
+    survivor.applied = header.applied_index;
+  }
+  std::ofstream(survivor.path + "/keys-3.db");
+  for (const char* name : {"/raft.db", "/raft.db-wal"}) std::filesystem::remove(survivor.path + name);
+  REQUIRE(survivor.recover().is_ok());
+  const OpenedDirectory found = survivor.visit();
+  check_new_cluster(survivor, found, 4);
+  CHECK(found.start.identity.keys_generation == (survivor.applied == 2 ? 1 : 2));
+  CHECK(found.start.header.applied_index == 3);
 }
 
 TEST_CASE("a log that was being made anew is made again, or taken, by the next attempt") {

@@ -366,6 +366,45 @@ TEST_CASE("keys that are damaged are made anew by a node alone whose log has eve
   CHECK_FALSE(has(survivor, "damaged"));
 }
 
+// An entry that the keys have, and then the keys, too.
+void lose_old_entry_and_keys(const Survivor& survivor) {
+  survivor.rot("raft.db", "payload 3");
+  survivor.rot("keys-1.db", "precious");
+  REQUIRE(mark_damaged(survivor.path, survivor.path + "/keys-1.db: damaged: key \"key\" of database 0 has a wrong checksum").is_ok());
+}
+
+TEST_CASE("keys that are damaged stay where they are if the log of which they would be made is rotten, too") {
+  Survivor survivor;
+  // The rotten entry is in an old segment, of which no start reads any.
+  survivor.options.log_segment = 40;
+  survivor.make();
+  survivor.append(20);
+  SUBCASE("others send new ones") {
+    lose_old_entry_and_keys(survivor);
+    base::Result<OpenedDirectory> opened = survivor.open();
+    REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+    CHECK(opened.value().start.lacks_keys);
+    CHECK(opened.value().start.identity.node == survivor.before.node);
+    CHECK(has(survivor, "keys-1.db"));
+  }
+  SUBCASE("there are no others") {
+    REQUIRE(survivor.recover().is_ok());
+    lose_old_entry_and_keys(survivor);
+    check_refused(survivor, "no other node has its data");
+    REQUIRE(survivor.recover().is_ok());
+    CHECK_MESSAGE(survivor.report.find("Lost are the keys that could not be read, in 1 places") != std::string::npos, survivor.report);
+  }
+}
+
+TEST_CASE("beside damaged keys a log whose WAL is damaged is not taken for sound") {
+  Survivor survivor;
+  survivor.make();
+  survivor.rot("keys-1.db", "precious");
+  REQUIRE(mark_damaged(survivor.path, survivor.path + "/keys-1.db: damaged: key \"key\" of database 0 has a wrong checksum").is_ok());
+  survivor.flip("raft.db-wal", 0);
+  check_rejoins(survivor);
+}
+
 // Of a directory whose log does not begin with the first entry.
 void mark_keys_damaged(const Survivor& survivor) {
   const std::string sentence = survivor.path + "/keys-2.db: damaged: key \"key\" of database 0 has a wrong checksum";

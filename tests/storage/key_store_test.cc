@@ -516,6 +516,34 @@ TEST_CASE("what an erased value leaves is removed in bounded steps, also after a
   CHECK(loaded.digest() == keys.digest());
 }
 
+TEST_CASE("garbage that cannot be read does not stop the checkpoints of the rest") {
+  TestDisk disk("keys_garbage_rotten");
+  Keyspace keys;
+  {
+    const auto store = open_keys(disk);
+    keys.set(0, "a", item(std::string(1 << 20, 'a')));
+    must_flush(*store, keys, 1);
+    CHECK(keys.erase(0, "a"));
+    must_flush(*store, keys, 2);
+    REQUIRE(store->close().is_ok());
+  }
+  disk.remove(std::string(kFile) + "-wal");
+  // The number of the page that is next, before a page full of a value.
+  disk.flip_bit(kFile, disk.contents(kFile).find(std::string(4092, 'a')) - 4, 7);
+  const auto store = open_keys(disk);
+  for (uint64_t index = 3; index < 23; ++index) {
+    keys.set(0, "b", item(std::string(50'000, static_cast<char>('a' + index))));
+    must_flush(*store, keys, index);
+    const base::Status status = store->checkpoint();
+    REQUIRE_FALSE(status.is_ok());
+    CHECK_MESSAGE(status.text().starts_with("/disk/keys-1.db: damaged: "), status.text());
+  }
+  CHECK(disk.contents(std::string(kFile) + "-wal").size() < 200'000);
+  Keyspace loaded;
+  REQUIRE(load(*store, loaded).is_ok());
+  CHECK(loaded.digest() == keys.digest());
+}
+
 // --- Whole databases, and renames ---------------------------------------------------------------------
 
 namespace {
@@ -661,6 +689,34 @@ TEST_CASE("the old tables of a flushed database go without a restart, too") {
   for (int steps = 0; store->has_garbage() && steps < 100; ++steps) REQUIRE(store->checkpoint().is_ok());
   CHECK(select(disk, kTablesOfKeys) == "chunks_17,keys_17;");
   check_file(*store, keys);
+}
+
+TEST_CASE("no table of a flushed database that is large goes in one step, whatever was written before or with it") {
+  TestDisk disk("keys_flushdb_large");
+  Keyspace keys;
+  const auto store = open_keys(disk);
+  const auto write = [&](uint32_t database, int from, int count) {
+    for (int i = from; i < from + count; ++i) keys.set(database, "key " + std::to_string(i), item(std::string(60'000, 'v')));
+  };
+  // 48 MB, and nothing of it is garbage.
+  for (uint64_t index = 1; index <= 4; ++index) {
+    write(0, 200 * static_cast<int>(index), 200);
+    must_flush(*store, keys, index);
+    REQUIRE(store->checkpoint().is_ok());
+  }
+  keys.flush(0);
+  SUBCASE("much was written before, little since") {
+    must_flush(*store, keys, 5);
+    REQUIRE(store->checkpoint().is_ok());
+    CHECK(select(disk, "SELECT count(*) > 700 FROM keys_1") == "1;");
+  }
+  SUBCASE("as much goes as twice what was written since, though that is more than what may be dropped at once") {
+    write(1, 0, 300);
+    must_flush(*store, keys, 5);
+    REQUIRE(store->checkpoint().is_ok());
+    const std::string left = select(disk, "SELECT count(*) FROM keys_1");
+    CHECK_MESSAGE(left == "200;", left);
+  }
 }
 
 TEST_CASE("swapped databases exchange their rows, and nothing else is written") {

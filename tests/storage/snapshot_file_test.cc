@@ -175,6 +175,26 @@ TEST_CASE("what arrives damaged, short, or as another snapshot than announced is
   CHECK_FALSE(disk.exists(name + "-wal"));
 }
 
+TEST_CASE("a snapshot that arrived whole stays, unless it is discarded as it is not needed any more") {
+  TestDisk disk("snapshot_not_needed");
+  Keyspace keys;
+  fill(keys, 1);
+  {
+    const auto store = open_keys(disk);
+    must_flush(*store, keys, 50);
+  }
+  const auto source = open_source(disk);
+  copy_all(*source);
+  for (const bool is_needed : {true, false}) {
+    auto target = open_target(disk, source->size());
+    send(*source, *target);
+    REQUIRE(finish(*target, {.term = 2, .index = 50}, source->checksum()).error.empty());
+    if (!is_needed) target->discard();
+    target.reset();
+    CHECK(disk.exists("/other/keys-2.db") == is_needed);
+  }
+}
+
 TEST_CASE("no more is written than was announced, and no size is believed that no keys file has") {
   TestDisk disk("snapshot_bounds");
   for (const uint64_t size : {uint64_t{0}, kSnapshotBytesMax + 1}) {
