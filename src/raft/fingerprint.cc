@@ -26,7 +26,8 @@ void put(std::string& bytes, const HardState& hard_state) {
 void put(std::string& bytes, const Progress& peer) {
   for (const uint64_t number : {peer.node, peer.match, peer.next, uint64_t{peer.in_flight.size()}, peer.stalled_ticks,
                                 uint64_t{peer.stalls}, peer.ticks_since_heard, peer.read_counter, peer.commit_told,
-                                peer.snapshot, peer.snapshot_min, peer.leaves_at, peer.leaving_ticks}) {
+                                peer.snapshot, peer.snapshot_min, peer.leaves_at, peer.leaving_ticks, peer.catch_up.end,
+                                peer.catch_up.ticks, uint64_t{peer.catch_up.in_time}}) {
     put_varint(bytes, number);
   }
   for (const InFlightAppend& append : peer.in_flight) {

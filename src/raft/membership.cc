@@ -207,13 +207,28 @@ bool Raft::State::can_serve(const Configuration& voters) const {
   });
 }
 
+void Raft::State::note_catch_up(Progress& peer) {
+  const Member* member = configuration().find(peer.node);
+  CatchUp& round = peer.catch_up;
+  if (!member || member->role != MemberRole::kLearner || peer.match < round.end) return;
+  round = {.end = log.last().index, .ticks = 0, .in_time = round.end != 0 && round.ticks <= options.election_ticks};
+}
+
+// By what it acknowledged: of what is only on its way to it nobody knows whether its disk takes it. Where acknowledgements are long
+// on their way it is never near the end of a busy log, but its rounds are short.
+bool Raft::State::has_caught_up(const Progress& peer) const {
+  if (needs_snapshot(peer) || peer.match == 0) return false;
+  const CatchUp& round = peer.catch_up;
+  return is_near_the_end(peer.match) || (round.in_time && round.ticks <= options.election_ticks);
+}
+
 void Raft::State::promote_learners() {
   Configuration next = configuration();
   bool is_changed = false;
   for (const Member& member : configuration().members) {
     const Progress* peer = progress_of(member.node);
     if (member.role != MemberRole::kLearner || !peer || !peer->answers_lately(options.election_ticks)) continue;
-    if (peer->match == 0 || lags(*peer)) continue;
+    if (!has_caught_up(*peer)) continue;
     const auto replaced = std::find_if(next.members.begin(), next.members.end(), [&](const Member& other) {
       return other.role == MemberRole::kVoter && other.id == member.id && !member.id.empty();
     });

@@ -18,6 +18,13 @@ struct InFlightAppend {
   size_t bytes = 0;
 };
 
+// Thesis 4.2.1: a learner is brought up to date in rounds, each of all that the log had when it began.
+struct CatchUp {
+  Index end = 0;          // The last entry of the round under way; 0: none has begun.
+  uint64_t ticks = 0;     // Since it began; counted up to one more than an election timeout.
+  bool in_time = false;   // The one before took no longer than an election timeout.
+};
+
 struct Progress {
   NodeId node = kNobody;
   Index match = 0;
@@ -39,6 +46,7 @@ struct Progress {
   bool snapshot_named = false;   // In Output::start_snapshots: it needs log from before the log's beginning, or lacks its state.
   uint64_t snapshot_retry_at = 0;  // The tick before which it is not named again.
   uint64_t snapshot = 0;         // The number of the stream that is under way to it.
+  CatchUp catch_up;              // Of a learner.
   Index leaves_at = 0;           // The index of the configuration that drops it; 0 for a member.
   uint64_t leaving_ticks = 0;    // Since that configuration is committed.
 

@@ -107,6 +107,7 @@ void Raft::State::on_append_reply(const Message& message) {
 
 void Raft::State::on_accepted(Progress& peer, const AppendEntriesReply& reply) {
   peer.acknowledged(reply.match);
+  note_catch_up(peer);
   note_snapshot_progress(peer);
   if (leading.transfer_to == peer.node) send_timeout_now();
   advance_commit();
@@ -137,6 +138,7 @@ void Raft::State::tick_leader() {
 
 void Raft::State::tick_peer(Progress& peer) {
   ++peer.ticks_since_heard;
+  if (peer.catch_up.end != 0 && peer.catch_up.ticks <= options.election_ticks) ++peer.catch_up.ticks;
   const bool can_be_told = peer.match >= log.base().index;
   if (can_be_told && peer.commit_told < std::min(commit, peer.match)) peer.heartbeat_due = true;
   if (peer.in_flight.empty()) return;

@@ -290,6 +290,8 @@ struct Raft::State {
   bool can_commit_soon(const Configuration& next) const;
   bool is_near_the_end(Index index) const;
   bool lags(const Progress& peer) const;
+  void note_catch_up(Progress& peer);
+  bool has_caught_up(const Progress& peer) const;
   void append_configuration(const Configuration& next);
   void update_peers();
   void drive_membership();

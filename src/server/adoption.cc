@@ -9,7 +9,7 @@
 
 namespace leto::server {
 
-Adoption::Adoption(Peers& peers, AdoptionWish wish, Network::Dialed done)
+Adoption::Adoption(Peers& peers, Network::AdoptionWish wish, Network::Dialed done)
     : peers_(peers),
       wish_(std::move(wish)),
       done_(std::move(done)),
@@ -84,7 +84,7 @@ void Adoption::on_challenge(std::string& answer) {
   const storage::Identity& self = peers_.self().identity;
   const bool ours = challenge.cluster == self.cluster_id;
   // Who is called otherwise is not taken in; whoever asked decides what to say.
-  if (ours || challenge.acceptor.id != wish_.id) return succeed();
+  if (ours || !wish_.takes_in || challenge.acceptor.id != wish_.id) return succeed();
   handshake_.adopt({.cluster = self.cluster_id, .secret = self.cluster_secret, .adopted = challenge.acceptor, .proofs = {}},
                    peers_.passwords(), answer);
 }
@@ -96,7 +96,9 @@ void Adoption::succeed() {
   found.member.id = challenge.acceptor.id;
   found.member.raft_address = wish_.raft_address;
   found.member.client_address = challenge.client_address;
-  found.was_member = challenge.was_member != 0 && challenge.cluster == peers_.self().identity.cluster_id;
+  const bool ours = challenge.cluster == peers_.self().identity.cluster_id;
+  found.was_member = challenge.was_member != 0 && ours;
+  found.is_foreign = !ours && !wish_.takes_in;
   finish(std::move(found));
 }
 

@@ -17,18 +17,12 @@ namespace leto::server {
 
 class Peers;
 
-struct AdoptionWish {
-  std::string raft_address;
-  raft::NodeId expected = raft::kNobody;   // kNobody: whoever is there.
-  std::string id;
-};
-
 class Adoption final : private Caller {
  public:
   static constexpr uint64_t kTimeoutMs = 3000;
 
   // `done` is called once, not from within the constructor. Destroying this gives up silently.
-  Adoption(Peers& peers, AdoptionWish wish, Network::Dialed done);
+  Adoption(Peers& peers, Network::AdoptionWish wish, Network::Dialed done);
   ~Adoption();
 
   bool finished() const { return done_ == nullptr; }
@@ -49,7 +43,7 @@ class Adoption final : private Caller {
   void finish(base::Result<Network::Found> result);
 
   Peers& peers_;
-  const AdoptionWish wish_;
+  const Network::AdoptionWish wish_;
   Network::Dialed done_;
   Timer timer_;
   peer::FrameReader frames_;

@@ -139,17 +139,24 @@ class Network {
   virtual void send_forward_reply(const peer::ForwardReply& reply) = 0;
   // Whom to be connected to, and who is a member for certain; called whenever one of the two changed.
   virtual void set_members(const raft::Configuration& in_force, const raft::Configuration& committed) = 0;
-  // Asks who is at `raft_address`, and if it is `id` takes that node, which must be in no cluster of its own, into this
-  // one. `expected` 0: whoever is there. Calls back once, within a few seconds; an error is why who is there is not taken in.
+  // Asks who is at an address, and if it is `id` takes that node, which must be in no cluster of its own, into this one. Calls
+  // back once, within a few seconds; an error is why who is there is not taken in.
+  struct AdoptionWish {
+    std::string raft_address;
+    raft::NodeId expected = raft::kNobody;   // kNobody: whoever is there.
+    std::string id;
+    bool takes_in = true;        // False: who is there is found, and stays what it is.
+  };
   struct Found {
     raft::Member member{};       // role is not set.
     bool was_member = false;     // Of this cluster, as it says: then it was removed if it is none now.
+    bool is_foreign = false;     // Of no cluster or another one, and stays so.
     std::string silence{};       // Nobody answers there, and why; the rest is not set then. Else empty.
   };
   using Dialed = std::function<void(base::Result<Found>)>;
   // How the error ends if the node there cannot be taken in just now, but a moment later it can.
   static constexpr const char* kBusy = "busy, try again";
-  virtual void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) = 0;
+  virtual void adopt(AdoptionWish wish, Dialed done) = 0;
   // What a peer said of itself in the handshake of the connection that is up now.
   struct Abilities {
     bool known = false;         // False: no connection is up.

@@ -70,7 +70,8 @@ void KeysFile::end_flush(const std::shared_ptr<FlushJob>& job) {
     damage_.clear();
     if (!job->checkpoint.is_ok()) {
       if (storage::is_damage(job->checkpoint.text())) damage_ = job->checkpoint.text();
-      LETO_LOG(kWarning, "keys file: the checkpoint failed and is tried again after the next flush: %s",
+      LETO_LOG(kWarning,
+               "keys file: the checkpoint failed, or the removal of old values before it, and is tried again after the next flush: %s",
                job->checkpoint.text().c_str());
     }
     job->done(job->status, std::move(job->cut));

@@ -79,7 +79,10 @@ void Membership::join(command::Ticket ticket, const command::JoinRequest& reques
 
 void Membership::dial(Change& change) {
   change.stage = Stage::kDialing;
-  environment_.network.adopt(change.member.raft_address, change.member.node, change.member.id,
+  // A node of the cluster is found again wherever it is; one that comes from elsewhere under an id that is taken is refused, and is not
+  // to give up for that what it is.
+  environment_.network.adopt({.raft_address = change.member.raft_address, .expected = change.member.node, .id = change.member.id,
+                              .takes_in = conflict(change).empty()},
                              [this, ticket = change.ticket](base::Result<Network::Found> found) {
                                dialed(ticket, std::move(found));
                              });
@@ -160,12 +163,18 @@ void Membership::dialed(command::Ticket ticket, base::Result<Network::Found> fou
   const auto change = std::find_if(changes_.begin(), changes_.end(),
                                    [ticket](const Change& each) { return each.ticket == ticket; });
   if (change == changes_.end()) return;
-  if (!found.is_ok() && found.status().text().ends_with(Network::kBusy)) {
+  std::string error = objection(*change, found);
+  const bool is_foreign = error.empty() && found.value().is_foreign;
+  if (is_foreign) {
+    change->member.node = found.value().member.node;
+    error = conflict(*change);
+  }
+  // It was busy, or who had its id is gone meanwhile.
+  if (error.ends_with(Network::kBusy) || (is_foreign && error.empty())) {
     change->stage = Stage::kDialsAgain;
     change->dial_at_us = environment_.clock.monotonic_us() + kDialAgainUs;
     return;
   }
-  const std::string error = objection(*change, found);
   if (!error.empty()) {
     changes_.erase(change);
     answer_(ticket, error);

@@ -93,6 +93,7 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
   } else if (start.has_keys) {
     begin_loading();
   }
+  if (!start.removal.empty()) on_removed(start.removal);
 }
 
 void Node::make_parts(const NodeStart& start) {
@@ -406,6 +407,7 @@ void Node::on_tick() {
     if (!session->idle()) replica_->expire_requests(*session, now_us);
   }
   replica_->forget_ended_reads();
+  if (!replica_->raft().was_told_of_removal()) note_removal("");
 }
 
 void Node::on_message(const raft::Message& message) {
@@ -441,6 +443,13 @@ void Node::on_removed(const std::string& sentence) {
   if (removed() || !replica_->raft().told_of_removal()) return;
   LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it with an empty "
            "-raftdir and -join. A member says: %s", sentence.c_str());
+  note_removal(sentence);
+}
+
+void Node::note_removal(const std::string& sentence) {
+  if (removal_ == sentence) return;
+  removal_ = sentence;
+  if (on_told_of_removal) on_told_of_removal(sentence);
 }
 
 void Node::on_addresses_said(const raft::Member& told) { membership_->addresses_said(told); }

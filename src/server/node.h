@@ -40,6 +40,7 @@ struct NodeStart {
   storage::Witness witness;
   bool has_keys = false;             // The keys file is to be loaded, beside the loop, before anything is served.
   bool lacks_keys = false;           // It cannot be: but for its header it is damaged, and a snapshot is to bring the keys.
+  std::string removal = {};          // What a member said when it told this node of its removal; empty: none did.
   bool founding = false;             // This node founded its cluster, alone, and nothing was ever proposed in it.
   uint64_t seed = 1;                 // Of everything random in the node.
   uint16_t semantics_supported = command::kSemanticsSupported;   // The highest level. REQUIRES: header's is none higher.
@@ -112,6 +113,9 @@ class Node final : public command::Services {
   std::function<void()> on_options_changed;
   // Set by the owner: this node cannot go on, and why, in one sentence; nothing of it is served any more.
   std::function<void(const std::string&)> on_unusable;
+  // Set by the owner: a member said that this node was removed, and it believes that; or empty: a leader speaks to it again. To be
+  // known after a restart.
+  std::function<void(const std::string& sentence)> on_told_of_removal;
   // Set by the owner: real fsync delay for DEBUG SYNC-DELAY.
   std::function<void(uint64_t milliseconds)> on_sync_delay;
 
@@ -161,6 +165,7 @@ class Node final : public command::Services {
   // Why no key can be read or written at this node at all; empty if it can.
   std::string unavailable() const;
   std::string removal() const;   // What a removed node answers; empty if it is none.
+  void note_removal(const std::string& sentence);
   // What is answered that waits for a leader or for entries, as neither comes any more; empty if that is not so.
   std::string end_of_service() const;
   // What a handler that is not about keys is given.
@@ -263,6 +268,7 @@ class Node final : public command::Services {
   uint64_t shutdown_deadline_us_ = 0;
   std::set<raft::NodeId> asked_to_lead_;   // To take over at the shutdown.
   uint64_t end_at_us_ = 0;   // kEnding: not before.
+  std::string removal_;        // As in NodeStart, as long as it is believed.
   std::string cannot_apply_;   // Why, if an entry of a newer version came: a flush would wait for it. Else empty.
   std::function<void()> shutdown_done_;
 };

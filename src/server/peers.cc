@@ -517,13 +517,12 @@ peer::AcceptorSetup Peers::acceptor_setup(const std::string& socket_host) const 
 
 // --- Taking in -------------------------------------------------------------------------------------------
 
-void Peers::adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) {
+void Peers::adopt(AdoptionWish wish, Dialed done) {
   if (adoptions_.size() >= kAdoptionsMax) {
     loop_.defer([done = std::move(done)] { done(base::Status::error("too many nodes are being dialed; try again")); });
     return;
   }
-  adoptions_.push_back(std::make_unique<Adoption>(
-      *this, AdoptionWish{.raft_address = raft_address, .expected = expected, .id = id}, std::move(done)));
+  adoptions_.push_back(std::make_unique<Adoption>(*this, std::move(wish), std::move(done)));
 }
 
 std::vector<std::string> Peers::passwords() const {

@@ -98,7 +98,7 @@ class Peers final : public Network {
   bool send_forward(const peer::Forward& forward) override;
   void send_forward_reply(const peer::ForwardReply& reply) override;
   void set_members(const raft::Configuration& in_force, const raft::Configuration& committed) override;
-  void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) override;
+  void adopt(AdoptionWish wish, Dialed done) override;
   Abilities abilities(raft::NodeId node) const override;
   std::string machine_of(raft::NodeId node) const override;
   std::string id_of(raft::NodeId node) const override;

@@ -23,6 +23,7 @@
 #include "storage/lost_tail.h"
 #include "storage/peek.h"
 #include "storage/salvage.h"
+#include "storage/verify_keys.h"
 #include "storage/vfs_file.h"
 
 namespace leto::server {
@@ -51,14 +52,17 @@ struct Survivor {
   bool old_is_sound = false;                // The log's entries that the keys have are all there, and sound.
   std::string loss;                         // Why no more entries, if there were more.
   uint64_t damaged_generation = 0;          // Of the keys file that `keys` was made of, or instead of; 0: it is sound.
-  uint64_t keys_lost = 0;                   // So often something of it could not be read,
+  bool keys_from_log = false;               // All of them,
+  uint64_t keys_lost = 0;                   // or from the damaged file, of which so often something of it could not be read,
   std::string first_lost;                   // first this.
 };
 
-// All that a start would need of the keys file: a cluster that cannot be started is not worth the old one.
+// All that a start would need of the keys file, and what its first flushes would: a cluster that cannot be started, or that ends at
+// once, is not worth the old one.
 Status check_keys(const Survivor& survivor) {
   keyspace::Keyspace keys;
-  return storage::load_keyspace(*survivor.keys, keys);
+  Status status = storage::load_keyspace(*survivor.keys, keys);
+  return status.is_ok() ? storage::verify_keys_pages(survivor.lock.path(), "", survivor.identity.keys_generation) : std::move(status);
 }
 
 Status check_beginning(const Survivor& survivor) {
@@ -191,7 +195,9 @@ Status write_keys(const std::string& directory, uint64_t generation, const keysp
 
 // If the log has every entry since the first nothing of them is needed.
 Status read_keys_that_are_left(Survivor& survivor, keyspace::Keyspace& keys, keyspace::StateHeader& header) {
-  if (survivor.log && survivor.recovered.base.index == 0 && is_sound_up_to(survivor, survivor.header.applied_index)) return {};
+  const bool may_have_all = survivor.log && survivor.recovered.base.index == 0;
+  survivor.keys_from_log = may_have_all && is_sound_up_to(survivor, survivor.header.applied_index);
+  if (survivor.keys_from_log) return {};
   header = survivor.header;
   keys.name_spaces(header.databases);
   Status status = storage::salvage_keys(
@@ -384,8 +390,9 @@ Status put_keys_aside(const Survivor& survivor, std::string& report) {
   const std::string folder = storage::next_folder(path, static_cast<uint64_t>(std::time(nullptr)));
   if (Status status = storage::move_keys_file(path, folder, survivor.damaged_generation); !status.is_ok()) return status;
   report += base::format("Its keys file was damaged, and is in %s/%s now. ", path.c_str(), folder.c_str());
-  report += survivor.keys_lost == 0 ? "All keys are made anew from the log.\n"
-                                    : base::format("Lost are the keys that could not be read, in %llu places: %s.\n",
+  report += survivor.keys_from_log    ? "All keys are made anew from the log.\n"
+            : survivor.keys_lost == 0 ? "All keys in it could be read.\n"
+                                      : base::format("Lost are the keys that could not be read, in %llu places: %s.\n",
                                                    Number{survivor.keys_lost}, survivor.first_lost.c_str());
   return {};
 }

@@ -15,6 +15,7 @@
 #include "server/file_check.h"
 #include "server/founder.h"
 #include "server/own_address.h"
+#include "server/removal_note.h"
 #include "server/repair.h"
 #include "server/secure_random.h"
 #include "server/version.h"
@@ -217,6 +218,7 @@ void Server::build_node(NodeStart start) {
   };
   node_->on_unusable = [this](const std::string& why) { on_unusable(why); };
   node_->on_options_changed = [this] { base::set_log_level(options_.loglevel); };
+  node_->on_told_of_removal = [this](const std::string& sentence) { note_removal_of_node(sentence); };
   node_->on_sync_delay = [this](uint64_t milliseconds) { log_disk_->set_sync_delay(milliseconds); };
   peers_->set_hooks({.message = [this](const raft::Message& message) { node_->on_message(message); },
                      .forward = [this](peer::Forward forward) { node_->on_forward(std::move(forward)); },
@@ -232,6 +234,13 @@ void Server::build_node(NodeStart start) {
                      .moved = [this](const raft::Member& told) { node_->on_addresses_said(told); },
                      .stats = &node_->stats()});
   clients_.set_node(node_.get());
+}
+
+// On the loop: who was removed serves nobody, and who was taken in again is told so once.
+void Server::note_removal_of_node(const std::string& sentence) {
+  const std::string& directory = directory_.lock.path();
+  const base::Status status = sentence.empty() ? forget_removal(directory) : note_removal(directory, node_->identity().node, sentence);
+  if (!status.is_ok()) LETO_LOG(kWarning, "what a member says of this node's removal is not noted: %s", status.text().c_str());
 }
 
 // Synchronous, on the loop: a node that is taken into a cluster has nothing to serve yet.

@@ -14,6 +14,7 @@
 #include "server/founder.h"
 #include "server/lost_keys.h"
 #include "server/own_address.h"
+#include "server/removal_note.h"
 #include "server/repair.h"
 #include "server/secure_random.h"
 #include "storage/damage.h"
@@ -175,6 +176,7 @@ Status open_keys(OpenedDirectory& opened) {
   start.witness = opened.keys->witness();
   start.has_keys = start.header.applied_index > 0;
   start.lacks_keys = keys_are_lost(opened.lock.path(), generation);
+  start.removal = noted_removal(opened.lock.path(), start.identity.node);
   if (Status status = check_together(opened.lock.path(), *opened.keys, start); !status.is_ok()) return status;
   // Not before the one that counts is known to be there and to fit: what else there is may be all that is left.
   if (there) storage::remove_other_generations(opened.lock.path(), "", generation);

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/assert.h"
+
 namespace leto::storage {
 
 namespace {
@@ -83,6 +85,7 @@ int DeadTables::remove_some(Database& database, size_t bytes_max) {
     const std::string& table = tables_.back();
     Front front;
     if (const int code = look_for_front(database, table, left, front); code != SQLITE_OK) return code;
+    LETO_ASSERT(front.is_little || front.bytes > 0, table + ": nothing of it would be removed");
     if (const int code = remove_up_to(database, table, front); code != SQLITE_OK) return code;
     if (front.is_little) tables_.pop_back();
     left -= std::min<uint64_t>(left, std::max<uint64_t>(front.bytes, kRowBytes));

@@ -178,7 +178,9 @@ base::Status SqliteKeyStore::checkpoint() {
   // Also where something cannot be removed: or the WAL would grow without end.
   bool whole = false;
   const int code = database_->checkpoint(whole);
-  return code == SQLITE_OK || !swept.is_ok() ? std::move(swept) : database_->error("checkpoint it", code);
+  // A sync that failed ends the process, whatever became of the sweep.
+  base::Status copied = code == SQLITE_OK ? base::Status() : database_->error("checkpoint it", code);
+  return swept.is_ok() ? std::move(copied) : std::move(swept);
 }
 
 base::Status SqliteKeyStore::sweep() {

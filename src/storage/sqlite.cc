@@ -321,14 +321,19 @@ base::Status Database::for_each_row(const std::string& sql, const std::function<
 base::Status Database::check_tables(std::initializer_list<const char*> tables) {
   base::Status status;
   for (const char* table : tables) {
-    if (!status.is_ok()) break;
-    status = for_each_row(base::format("PRAGMA quick_check(%s)", table), [this](const Statement& row) {
-      std::string found(row.bytes(0));
-      std::replace(found.begin(), found.end(), '\n', ' ');
-      return found == "ok" ? base::Status() : base::Status::error(options_.path + ": damaged: SQLite says: " + found);
-    });
+    if (status.is_ok()) status = quick_check(base::format("PRAGMA quick_check(%s)", table));
   }
   return status;
+}
+
+base::Status Database::check_pages() { return quick_check("PRAGMA quick_check"); }
+
+base::Status Database::quick_check(const std::string& sql) {
+  return for_each_row(sql, [this](const Statement& row) {
+    std::string found(row.bytes(0));
+    std::replace(found.begin(), found.end(), '\n', ' ');
+    return found == "ok" ? base::Status() : base::Status::error(options_.path + ": damaged: SQLite says: " + found);
+  });
 }
 
 base::Status Database::query(const std::string& sql, uint64_t& value) {

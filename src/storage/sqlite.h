@@ -116,6 +116,8 @@ class Database {
   // SQLite's look at the pages of these tables: an error if one does not hold together. A cell that a page does not count any
   // more leaves a hole, which nothing else would tell from a row that never was. Only for small tables: it reads them whole.
   base::Status check_tables(std::initializer_list<const char*> tables);
+  // The same of every page of the file.
+  base::Status check_pages();
   // The one integer that `sql` gives, in `value`; 0 if it gives no row.
   base::Status query(const std::string& sql, uint64_t& value);
 
@@ -173,6 +175,7 @@ class Database {
   base::Status look();
   bool is_the_end(int code) const;
   std::string words(const std::string& action, int code) const;
+  base::Status quick_check(const std::string& sql);
   base::Status set_pragma(const char* name, const std::string& value, const std::string& expected);
   base::Status set_switches();
   static int count_frames(void* self, sqlite3*, const char*, int frames);

@@ -51,4 +51,10 @@ base::Status verify_keys_file(const std::string& directory, const std::string& v
   return status;
 }
 
+base::Status verify_keys_pages(const std::string& directory, const std::string& vfs, uint64_t generation) {
+  base::Result<std::unique_ptr<Database>> opened =
+      Database::open({.path = keys_path(directory, generation), .vfs = vfs, .read_only = true});
+  return opened.is_ok() ? opened.value()->check_pages() : opened.take_status();
+}
+
 }  // namespace leto::storage

@@ -24,4 +24,7 @@ base::Status compare_digest(const std::string& path, const keyspace::StateHeader
 // its last commit. The error names the file and what is damaged in it.
 base::Status verify_keys_file(const std::string& directory, const std::string& vfs, uint64_t generation);
 
+// The same of its pages alone, also those that no key is on any more: of garbage, and unused ones.
+base::Status verify_keys_pages(const std::string& directory, const std::string& vfs, uint64_t generation);
+
 }  // namespace leto::storage

@@ -1,4 +1,5 @@
-# A disk that fails or stands still under a member of three: the others go on, and whatever a client was told is true (D15, D17).
+# A disk that fails, is full or stands still under a member of three: the others go on, and whatever a client was told is true
+# (D15, D17).
 
 set election_timeout [scaled 400]
 set options [list -election-timeout $election_timeout]
@@ -39,6 +40,35 @@ test "D15: a member whose disk fails while it starts ends with 70, and is a foll
     wait_disk_end $member "$node::dir($member)/raft.db: cannot sync its WAL: disk I/O error (1034)"
     bad_disk $member
     restart $member
+    assert_all_kept $load $nodes
+}
+
+test "D15: a leader whose disk is full hands over and writes go on; with room it catches up and leads again, as it is" -timeout 60 {
+    bad_disk::prepare
+    set nodes [start_cluster 3 $::options]
+    set leader [leader_of $nodes]
+    set left [others $nodes $leader]
+    set load [start_load $nodes]
+    wait_load_progress $load
+    set term [raft_field $leader term]
+    bad_disk $leader {write full raft.db-wal} {write full raft.db}
+    set took [wait_for_condition "one of {$left} leads" [expr {6 * $::election_timeout}] {[leader_now $left] ne ""}]
+    note "a new leader $took ms after the disk of the old one was full"
+    wait_log $leader {raft\.db: the disk is full; writes wait until there is room}
+    set successor [leader_now $left]
+    assert {[raft_field $successor term] > $term && [raft_field $leader role] ne "leader"}
+    wait_load_progress $load
+    # It serves what it has, and calls no election.
+    set reader [connect $leader]
+    assert_equal [ask $reader READONLY] OK
+    assert {[ask $reader GET $load:count] > 0}
+    assert_equal [list [leader_now $left] [dict get [info_of $leader persistence] disk_low]] [list $successor 1]
+    bad_disk $leader
+    wait_log $leader {raft\.db: the disk has room again}
+    wait_members $nodes
+    wait_for_condition "it leads again" 10000 {[node_ask $successor TRANSFER $node::id($leader)] eq "OK"}
+    assert_equal [leader_of $nodes] $leader
+    wait_load_progress $load
     assert_all_kept $load $nodes
 }
 

@@ -293,6 +293,13 @@ test "a node that was removed while it was down is told when it comes back, also
         kill9 $gone
     }
     assert_equal [raft_field $leader term] $term "it disturbed nobody"
+    # Also while nobody is there to tell it.
+    foreach name $rest { stop $name }
+    restart $gone
+    assert_match [node_ask $gone GET a] "-CLUSTERDOWN *removed*"
+    assert_equal [raft_field $gone member_role] none
+    kill9 $gone
+    foreach name $rest { restart $name }
     # With an empty directory it is a node like any other.
     file delete -force $node::dir($gone)
     set_option $gone -join 127.0.0.1:$node::port([lindex $rest 0])

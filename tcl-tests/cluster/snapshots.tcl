@@ -30,6 +30,8 @@ proc fall_behind {leader follower} {
     if {![runs $follower]} { restart $follower }
     wait_for_condition "no snapshot is under way" 20000 {[is_even $leader $follower]}
     kill9 $follower
+    # What it lacks.
+    call_node $leader SET missed 1
     compact $leader $leader
 }
 
@@ -82,15 +84,18 @@ proc assert_sound {nodes} {
     assert_no_file_left $nodes
 }
 
-# The 99th percentile of pairs of SET and GET, in microseconds.
+# The time of a SET and a GET, in microseconds.
+proc time_of_pair {connection number} {
+    set started [clock microseconds]
+    assert_equal [ask_all $connection [list [list SET probe $number] [list GET probe]]] [list OK $number]
+    return [expr {[clock microseconds] - $started}]
+}
+
+proc percentile_99 {times} { return [lindex [lsort -integer $times] [expr {[llength $times] * 99 / 100}]] }
+
 proc percentile_of {connection count} {
-    set times {}
-    for {set i 0} {$i < $count} {incr i} {
-        set started [clock microseconds]
-        assert_equal [ask_all $connection [list [list SET probe $i] [list GET probe]]] [list OK $i]
-        lappend times [expr {[clock microseconds] - $started}]
-    }
-    return [lindex [lsort -integer $times] [expr {$count * 99 / 100}]]
+    for {set i 0} {$i < $count} {incr i} { lappend times [time_of_pair $connection $i] }
+    return [percentile_99 $times]
 }
 
 proc nearly_received {node} {
@@ -170,19 +175,27 @@ test "3: two followers at once are sent one copy" -timeout 60 {
     assert_sound $nodes
 }
 
-test "4: kill -9 of the leader midway: the next leader sends its own" -timeout 60 {
+test "4: kill -9 of the leader midway, while writes go on: the next leader sends its own, and the log behind it" -timeout 60 {
     set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
     lassign $nodes leader other follower
+    set load [start_load [list $leader $other] -rate 2000]
     restart_midway $follower
     compact $other $leader
     kill9 $leader
     # Its log reaches further than that of the follower: only it can lead.
     assert_equal [leader_of [list $other $follower]] $other
+    # Without this one there would be no majority until the follower has all.
+    restart $leader
+    wait_for_condition "the next snapshot is under way" 15000 {[raft_field $other snapshots_sent_now] == 1 && [receives $follower]}
+    wait_load_progress $load
+    assert_equal [raft_field $follower snapshots_installed] 0 "it is still on its way"
     call_node $other CONFIG SET snapshot-rate 0
     wait_for_condition "the snapshot is installed" 20000 {[raft_field $follower snapshots_installed] == 1}
-    assert_equal [node_ask $other SET after leader] OK
-    restart $leader
-    assert_sound $nodes
+    wait_load_progress $load
+    wait_members $nodes
+    assert_equal [list [raft_field $other snapshots_made] [raft_field $follower snapshots_installed]] {1 1}
+    assert_all_kept $load $nodes
+    assert_no_file_left $nodes
 }
 
 # Since its log had so many bytes.
@@ -377,6 +390,36 @@ test "9: snapshot-rate is kept, and clients of the leader hardly notice" -timeou
     # Tens of milliseconds belong to the machine, not to the snapshot.
     assert {$during < 10 * $without + 30000}
     call_node $leader CONFIG SET snapshot-rate 0
+    assert_sound $nodes
+}
+
+# Whether more than so many snapshots were made, and none is under way.
+proc sent_whole {leader made} {
+    set fields [info_of $leader raft]
+    return [expr {[dict get $fields snapshots_made] > $made && [dict get $fields snapshots_sent_now] == 0}]
+}
+
+test "9a: clients of the leader hardly notice that a snapshot is copied, and sent at the default snapshot-rate" -timeout 60 {
+    set nodes [followers_behind 20]
+    lassign $nodes leader other follower
+    set connection [connect $leader]
+    set without [percentile_of $connection 600]
+    set times {}
+    set took 0
+    for {set round 1} {$round <= 3} {incr round} {
+        if {$round > 1} { fall_behind $leader $follower }
+        set made [raft_field $leader snapshots_made]
+        restart $follower -nowait
+        set started [clock milliseconds]
+        while {![sent_whole $leader $made]} {
+            for {set i 0} {$i < 10} {incr i} { lappend times [time_of_pair $connection [llength $times]] }
+        }
+        incr took [expr {[clock milliseconds] - $started}]
+    }
+    set during [percentile_99 $times]
+    set worst [lindex [lsort -integer $times] end]
+    note "[llength $times] pairs in $took ms; p99 of SET and GET: $without us without, $during us with it, at most $worst us"
+    assert {$during < 10 * $without + 30000}
     assert_sound $nodes
 }
 

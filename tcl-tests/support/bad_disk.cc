@@ -1,6 +1,7 @@
-// A disk that fails or stands still, for a real node: preloaded (LD_PRELOAD) before the C library, it asks at each sync and each
-// write of a file what the file `bad-disk` beside that file says of it. A line "sync fails NAME", "sync stalls NAME" or "write
-// fails NAME" befalls the file NAME: an I/O error and nothing done, or no answer until the line is gone. See bad_disk.tcl.
+// A disk that fails, is full or stands still, for a real node: preloaded (LD_PRELOAD) before the C library, it asks at each sync and
+// each write of a file what the file `bad-disk` beside that file says of it. A line "sync fails NAME", "write fails NAME", "write
+// full NAME" or "sync stalls NAME" befalls the file NAME: an I/O error, or no space, and nothing done, or no answer until the line
+// is gone. Leto and SQLite grow files by writes alone, so nothing else finds a disk full. See bad_disk.tcl.
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -49,8 +50,9 @@ int fsync(int descriptor) { return sync_by(SYS_fsync, descriptor); }
 int fdatasync(int descriptor) { return sync_by(SYS_fdatasync, descriptor); }
 
 ssize_t pwrite64(int descriptor, const void* bytes, size_t size, off64_t offset) {
-  if (!says("write fails", descriptor)) return syscall(SYS_pwrite64, descriptor, bytes, size, offset);
-  errno = EIO;
+  const int error = says("write fails", descriptor) ? EIO : says("write full", descriptor) ? ENOSPC : 0;
+  if (error == 0) return syscall(SYS_pwrite64, descriptor, bytes, size, offset);
+  errno = error;
   return -1;
 }
 }

@@ -1,5 +1,5 @@
-# Disks of nodes that fail or stand still, as a process sees them: bad_disk.cc is built once in a run, with the compiler that
-# builds Leto, and stands before the C library of every node that is started after bad_disk::prepare.
+# Disks of nodes that fail, are full or stand still, as a process sees them: bad_disk.cc is built once in a run, with the compiler
+# that builds Leto, and stands before the C library of every node that is started after bad_disk::prepare.
 
 namespace eval bad_disk {
     variable source [file join [file dirname [file normalize [info script]]] bad_disk.cc]

@@ -165,8 +165,8 @@ class FakeNetwork final : public Network {
   }
   void send_forward_reply(const peer::ForwardReply& reply) override { forward_replies.push_back(reply); }
   void set_members(const raft::Configuration& in_force, const raft::Configuration&) override { members = in_force; }
-  void adopt(const std::string& raft_address, raft::NodeId, const std::string& id, Dialed done) override {
-    dials.push_back({.raft_address = raft_address, .id = id, .done = std::move(done)});
+  void adopt(AdoptionWish wish, Dialed done) override {
+    dials.push_back({.raft_address = wish.raft_address, .id = wish.id, .takes_in = wish.takes_in, .done = std::move(done)});
   }
   Abilities abilities(raft::NodeId node) const override {
     const auto found = others.find(node);
@@ -184,6 +184,7 @@ class FakeNetwork final : public Network {
   struct Dial {
     std::string raft_address;
     std::string id;
+    bool takes_in = true;
     Dialed done;
   };
   Abilities usual{.known = true, .semantics = 1, .features = peer::kFeatures};

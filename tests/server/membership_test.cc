@@ -186,7 +186,11 @@ TEST_CASE("the id of a member that is alive is not given to another node") {
   Network::Found there = found(9);
   there.member.id = "id3";
   const SessionRef session = test.node->open_session();
+  // Who is there may be that member, at a new address; if it is not it is not taken in for a refusal.
   test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
+  REQUIRE(test.network.dials.size() == 1);
+  CHECK_FALSE(test.network.dials[0].takes_in);
+  there.is_foreign = true;
   answer_dial(test, there);
   CHECK(test.take(session) ==
         "-ERR node id3 is alive at 10.0.0.3:15379; choose another -id or LEAVE id3 first\r\n");
@@ -195,6 +199,28 @@ TEST_CASE("the id of a member that is alive is not given to another node") {
   CHECK(test.network.dials.empty());
   CHECK(test.take(session) ==
         "-ERR node id3 is alive at 10.0.0.3:15379; choose another -id or LEAVE id3 first\r\n");
+}
+
+TEST_CASE("a node that was only found, as its id was taken, is dialed again and taken in once that member is not heard any more") {
+  LeaderUnderTest test;
+  test.peers.answering = {2, 9};
+  Network::Found there = found(9);
+  there.member.id = "id3";
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
+  test.peers.ticks(ticks_in(2 * test.options.election_timeout_ms) + 5);
+  there.is_foreign = true;
+  answer_dial(test, there);
+  CHECK(test.take(session).empty());
+  CHECK(test.node->members().find(9) == nullptr);
+  test.peers.ticks(10);
+  REQUIRE(test.network.dials.size() == 1);
+  CHECK(test.network.dials[0].takes_in);
+  there.is_foreign = false;
+  answer_dial(test, there);
+  test.peers.ticks(40);
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(is_voter(test, 9));
 }
 
 TEST_CASE("a node that comes under the id of a member not heard for two election timeouts takes its place") {

@@ -87,6 +87,19 @@ TEST_CASE("a follower acknowledges entries while it loads") {
   CHECK(test.node->raft().applied_index() == 1);
 }
 
+TEST_CASE("a node gives its vote to another while it loads") {
+  NodeUnderTest test(loading_start(3));
+  test.ticks(ticks_in(kSilenceMsMax) + 1);
+  test.node->on_message({.from = 2, .to = 1, .term = 9, .body = raft::RequestVote{.last = {.term = 1, .index = 1}}});
+  test.finish_all_disk();
+  bool granted = false;
+  for (const raft::Message& message : test.network.sent) {
+    const auto* reply = std::get_if<raft::RequestVoteReply>(&message.body);
+    granted = granted || (reply != nullptr && !reply->pre_vote && reply->granted && message.to == 2 && message.term == 9);
+  }
+  CHECK(granted);
+}
+
 TEST_CASE("a node that is shown to have lost what it acknowledged tells the leader, and ends as damaged") {
   NodeUnderTest test(loading_start(3));
   std::string said;

@@ -125,13 +125,17 @@ TEST_CASE("a node that a newer configuration in its log makes a member was not r
 TEST_CASE("a node that is told of its removal believes it as long as nobody leads it") {
   NodeUnderTest test(3);
   const SessionRef session = test.node->open_session();
+  std::vector<std::string> to_be_noted;
+  test.node->on_told_of_removal = [&](const std::string& sentence) { to_be_noted.push_back(sentence); };
   test.follow(2, 2);
   test.node->on_removed("you were removed");
   CHECK_FALSE(test.node->removed());
+  CHECK(to_be_noted.empty());
   test.ticks(ticks_in(2 * test.options.election_timeout_ms) + 2);
   CHECK(test.node->info({"raft"}).find("member_role:voter\r\n") != std::string::npos);
   test.node->on_removed("you were removed");
   CHECK(test.node->removed());
+  CHECK(to_be_noted == std::vector<std::string>{"you were removed"});
   CHECK(test.node->info({"raft"}).find("member_role:none\r\n") != std::string::npos);
   test.network.sent.clear();
   test.ticks(ticks_in(5 * test.options.election_timeout_ms));
@@ -146,6 +150,23 @@ TEST_CASE("a node that is told of its removal believes it as long as nobody lead
   test.node->on_message(heartbeat_of(2, test.node->raft().term() + 1));
   CHECK_FALSE(test.node->removed());
   CHECK(test.node->info({"raft"}).find("member_role:voter\r\n") != std::string::npos);
+  test.ticks(10);
+  CHECK(to_be_noted == std::vector<std::string>{"you were removed", ""});
+}
+
+TEST_CASE("a node that was told of its removal knows it from its start on, until a leader speaks to it") {
+  NodeStart start = NodeUnderTest::start_of(3);
+  start.removal = "you were removed";
+  NodeUnderTest test(std::move(start));
+  CHECK(test.node->removed());
+  test.ticks(ticks_in(5 * test.options.election_timeout_ms));
+  CHECK(test.network.sent.empty());
+  std::vector<std::string> to_be_noted;
+  test.node->on_told_of_removal = [&](const std::string& sentence) { to_be_noted.push_back(sentence); };
+  test.follow(2, 2);
+  CHECK_FALSE(test.node->removed());
+  test.ticks(10);
+  CHECK(to_be_noted == std::vector<std::string>{""});
 }
 
 TEST_CASE("messages of peers are counted by the network that carries them, not by the node as well") {

@@ -458,13 +458,20 @@ TEST_CASE("a node that learns what it is called in the configuration says where 
   CHECK(leader.peers->connected_to(2));
 }
 
-base::Result<Network::Found> adopt(Nodes& nodes, TestPeer& leader, TestPeer& joiner, raft::NodeId expected) {
+base::Result<Network::Found> dial(Nodes& nodes, TestPeer& leader, Network::AdoptionWish wish) {
   std::optional<base::Result<Network::Found>> answer;
-  leader.peers->adopt(joiner.address(), expected, joiner.identity.id,
-                      [&](base::Result<Network::Found> found) { answer = std::move(found); });
+  leader.peers->adopt(std::move(wish), [&](base::Result<Network::Found> found) { answer = std::move(found); });
   CHECK_FALSE(answer.has_value());
   REQUIRE(nodes.wait([&] { return answer.has_value(); }));
   return std::move(*answer);
+}
+
+base::Result<Network::Found> adopt(Nodes& nodes, TestPeer& leader, TestPeer& joiner, raft::NodeId expected) {
+  return dial(nodes, leader, {.raft_address = joiner.address(), .expected = expected, .id = joiner.identity.id});
+}
+
+base::Result<Network::Found> look_for(Nodes& nodes, TestPeer& leader, TestPeer& there) {
+  return dial(nodes, leader, {.raft_address = there.address(), .id = there.identity.id, .takes_in = false});
 }
 
 // A node that is in no cluster and may be taken in.
@@ -488,6 +495,24 @@ TEST_CASE("a node that is in no cluster is taken in, and told where") {
   CHECK(found.value().member.id == "id2");
   CHECK(found.value().member.client_address == "127.0.0.1:2");
   CHECK(joiner.adopted_into == kCluster);
+}
+
+TEST_CASE("a node that is only to be found stays what it is") {
+  Nodes nodes;
+  TestPeer& leader = nodes.add(1);
+  TestPeer& joiner = add_homeless(nodes, 2);
+  base::Result<Network::Found> found = look_for(nodes, leader, joiner);
+  REQUIRE(found.is_ok());
+  CHECK(found.value().member.node == 2);
+  CHECK(found.value().is_foreign);
+  CHECK(joiner.adopted_into.empty());
+  found = adopt(nodes, leader, joiner, 2);
+  REQUIRE(found.is_ok());
+  CHECK_FALSE(found.value().is_foreign);
+  CHECK(joiner.adopted_into == kCluster);
+  found = look_for(nodes, leader, nodes.add(3));
+  REQUIRE(found.is_ok());
+  CHECK_FALSE(found.value().is_foreign);
 }
 
 TEST_CASE("a node with a password is taken in only by a cluster that knows it, and all hear why it was not") {
@@ -591,7 +616,7 @@ TEST_CASE("an address where nobody listens, or that is none, is answered with a 
   REQUIRE(silent.is_ok());
   CHECK(silent.value().silence == "connection refused");
   std::string why;
-  leader.peers->adopt("nonsense", 0, "id2", [&](base::Result<Network::Found> found) { why = found.status().text(); });
+  leader.peers->adopt({.raft_address = "nonsense", .id = "id2"}, [&](base::Result<Network::Found> found) { why = found.status().text(); });
   REQUIRE(nodes.wait([&] { return !why.empty(); }));
   CHECK(why == "'nonsense' is no address");
 }
@@ -621,12 +646,10 @@ TEST_CASE("a clients' port that is dialed as a peers' port is known by its answe
   Nodes nodes;
   TestPeer& leader = nodes.add(1);
   ForeignPort port(nodes.loop, "-ERR Protocol error: this is the clients' port of id2; its peers' port is 15380\r\n");
-  std::optional<base::Result<Network::Found>> answer;
-  leader.peers->adopt("127.0.0.1:" + std::to_string(port.port()), 0, "id2",
-                      [&](base::Result<Network::Found> found) { answer = std::move(found); });
-  REQUIRE(nodes.wait([&] { return answer.has_value(); }));
-  REQUIRE_FALSE(answer->is_ok());
-  CHECK(answer->status().text() ==
+  const base::Result<Network::Found> answer =
+      dial(nodes, leader, {.raft_address = "127.0.0.1:" + std::to_string(port.port()), .id = "id2"});
+  REQUIRE_FALSE(answer.is_ok());
+  CHECK(answer.status().text() ==
         "that is no peers' port (raftbind), it answers as to a client: ERR Protocol error: this is the clients' port of id2; "
         "its peers' port is 15380");
 }

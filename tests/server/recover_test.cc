@@ -242,6 +242,19 @@ TEST_CASE("of several keys files the one at the highest entry is kept where no r
   CHECK(found.start.header.applied_index == 3);
 }
 
+TEST_CASE("no keys file that is empty is taken instead of a damaged one") {
+  Survivor survivor;
+  survivor.make();
+  survivor.rot("keys-1.db", "precious");
+  std::ofstream(survivor.path + "/keys-3.db");
+  for (const char* name : {"/raft.db", "/raft.db-wal"}) std::filesystem::remove(survivor.path + name);
+  REQUIRE(survivor.recover().is_ok());
+  CHECK_MESSAGE(survivor.report.find("Lost are the keys that could not be read, in 1 places") != std::string::npos, survivor.report);
+  base::Result<OpenedDirectory> opened = survivor.open();
+  REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+  CHECK(opened.value().start.header.applied_index == 3);
+}
+
 TEST_CASE("a log that was being made anew is made again, or taken, by the next attempt") {
   Survivor survivor;
   survivor.make();
@@ -322,6 +335,40 @@ TEST_CASE("of damaged keys all is kept that can be read, and it is said what is 
   // It is sound, for the next one, too.
   CHECK(survivor.recover().is_ok());
   CHECK(survivor.report.find("Lost") == std::string::npos);
+}
+
+TEST_CASE("a keys file of which nothing but garbage is rotten is made anew: the first flushes would meet it") {
+  Survivor survivor;
+  survivor.make_compacted();
+  {
+    OpenedDirectory opened = std::move(survivor.open().value());
+    keyspace::Keyspace keyspace;
+    REQUIRE(storage::load_keyspace(*opened.keys, keyspace).is_ok());
+    for (const bool is_there : {true, false}) {
+      const std::string large(1 << 20, 'a');
+      if (is_there) keyspace.set(0, "large", {.value = keyspace::make_string(large), .version = {.index = 3, .position = 2}});
+      else keyspace.erase(0, "large");
+      opened.start.header.digest = keyspace.digest();
+      REQUIRE(opened.keys->flush(keyspace.freeze(opened.start.header), {.index = 4, .term = kTerm}).is_ok());
+    }
+    DataDirectory::close(opened);
+  }
+  survivor.empty_wal("keys-2.db");
+  // The number of the page that is next, before a page full of the value.
+  std::ifstream stream(survivor.path + "/keys-2.db", std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
+  survivor.flip("keys-2.db", bytes.find(std::string(kPageBytes - 4, 'a')) - 4);
+  REQUIRE(survivor.recover().is_ok());
+  CHECK_MESSAGE(survivor.report.find("All keys in it could be read.") != std::string::npos, survivor.report);
+  {
+    OpenedDirectory opened = std::move(survivor.open().value());
+    keyspace::Keyspace keyspace;
+    CHECK(storage::load_keyspace(*opened.keys, keyspace).is_ok());
+    CHECK(keyspace.size() == 2);
+    CHECK(opened.keys->checkpoint().is_ok());
+    DataDirectory::close(opened);
+  }
+  CHECK(storage::check_directory(survivor.path, storage::kVfsWithoutLocks).damages.empty());
 }
 
 TEST_CASE("keys that are made anew get nothing of a snapshot that had come under their number") {

@@ -9,6 +9,7 @@
 #include "command/entry.h"
 #include "server/founder.h"
 #include "server/recover.h"
+#include "server/removal_note.h"
 #include "storage/load.h"
 #include "storage/peek.h"
 #include "tests/server/data_directory.h"
@@ -115,6 +116,24 @@ TEST_CASE("another -id than the one kept is refused, naming both") {
   REQUIRE_FALSE(opened.is_ok());
   CHECK(opened.status().text().find("id1") != std::string::npos);
   CHECK(opened.status().text().find("id2") != std::string::npos);
+}
+
+TEST_CASE("what a member said of a node's removal is known at its start, as long as it is that node") {
+  DataDirectory directory;
+  OpenedDirectory opened = std::move(directory.open().value());
+  const raft::NodeId node = opened.start.identity.node;
+  CHECK(opened.start.removal.empty());
+  DataDirectory::close(opened);
+  REQUIRE(note_removal(directory.path, node, "you were removed").is_ok());
+  opened = std::move(directory.open().value());
+  CHECK(opened.start.removal == "you were removed");
+  DataDirectory::close(opened);
+  REQUIRE(note_removal(directory.path, node + 1, "you were removed").is_ok());
+  opened = std::move(directory.open().value());
+  CHECK(opened.start.removal.empty());
+  REQUIRE(forget_removal(directory.path).is_ok());
+  REQUIRE(forget_removal(directory.path).is_ok());
+  CHECK(noted_removal(directory.path, node + 1).empty());
 }
 
 TEST_CASE("with -join no cluster is founded") {

@@ -142,6 +142,11 @@ void Chaos::note(Fault& fault, const Machine& machine, const std::string& more) 
 
 void Chaos::note(Fault& fault, const std::string& more) { world_.note(fault, fault.name, 0, more); }
 
+void Chaos::note_if(bool befalls, Fault& fault, const Machine& machine, const std::string& more) {
+  if (befalls) return note(fault, machine, more);
+  world_.faults.tell(fault, machine.number, std::string(reached_name(fault.name)) + more + " (not counted)");
+}
+
 void Chaos::undo_after(Microseconds length, std::function<void()> undo) {
   world_.scheduler.after(length, [this, undo = std::move(undo)] {
     if (!over_) undo();
@@ -188,20 +193,24 @@ void Chaos::bridge(Fault& fault) {
   const size_t middle = fault.random.between(1, count);
   const uint64_t sides = fault.random.below(uint64_t{1} << count);
   const Microseconds length = draw_length(fault.random);
-  note(fault, *cluster_.machines()[middle - 1], " between" + sides_of(sides, count) + for_length(length));
+  bool any_apart = false;
   for (size_t a = 1; a <= count; ++a) {
     for (size_t b = a + 1; b <= count; ++b) {
       const bool apart = ((sides >> (a - 1)) & 1) != ((sides >> (b - 1)) & 1);
-      if (apart && a != middle && b != middle) cut_both(a, b, length);
+      if (!apart || a == middle || b == middle) continue;
+      cut_both(a, b, length);
+      any_apart = true;
     }
   }
+  note_if(any_apart, fault, *cluster_.machines()[middle - 1], " between" + sides_of(sides, count) + for_length(length));
 }
 
 void Chaos::isolate_leader(Fault& fault) {
   Machine& leader = leader_or_any(fault);
   const Microseconds length = draw_length(fault.random);
   const uint64_t kind = fault.random.below(3);   // Both ways, deaf, mute.
-  note(fault, leader, (kind == 0 ? "" : kind == 1 ? ", it hears nobody" : ", nobody hears it") + for_length(length));
+  const char* const way = kind == 0 ? "" : kind == 1 ? ", it hears nobody" : ", nobody hears it";
+  note_if(&leader == cluster_.leader(), fault, leader, way + for_length(length));
   for (size_t other = 1; other <= cluster_.machines().size(); ++other) {
     if (other == leader.number) continue;
     if (kind != 2) cut(other, leader.number, length);
@@ -235,10 +244,11 @@ void Chaos::slow_link(Fault& fault) {
   undo_after(length, [&link, slow] { link.slow -= slow; });
 }
 
+// Counted when a message is lost.
 void Chaos::lossy(Fault& fault) {
   Machine& machine = leader_or_any(fault);
   const uint64_t drop = fault.random.between(500, 6000);
-  note(fault, machine, base::format(", %llu in 10000 of what it sends", Number{drop}));
+  world_.faults.tell(fault, machine.number, base::format("%s, %llu in 10000 of what it sends", reached_name(fault.name), Number{drop}));
   for (size_t other = 1; other <= cluster_.machines().size(); ++other) {
     Link& link = cluster_.network().link(machine.number, other);
     link.drop += drop;
@@ -267,10 +277,11 @@ Microseconds Chaos::draw_downtime(Fault& fault) {
 void Chaos::kill_one(Fault& fault) {
   Machine& machine = half_leader(fault);
   const Microseconds down = draw_downtime(fault);
-  note(fault, machine, for_length(down));
+  note_if(machine.has_process(), fault, machine, for_length(down));
   machine.fall(Death::kKill, down, fault);
 }
 
+// Also where no process is: what the last one left unsynced is lost.
 void Chaos::cut_power(Fault& fault) {
   Machine& machine = half_leader(fault);
   const Microseconds down = draw_downtime(fault);
@@ -281,7 +292,7 @@ void Chaos::cut_power(Fault& fault) {
 void Chaos::crash_loop(Fault& fault) {
   Machine& machine = any(fault);
   const uint64_t times = fault.random.between(3, 6);
-  note(fault, machine, base::format(", %llu times", Number{times}));
+  note_if(machine.has_process(), fault, machine, base::format(", %llu times", Number{times}));
   Microseconds delay = 0;
   for (uint64_t left = times; left > 0; --left) {
     undo_after(delay, [&machine, &fault] {
@@ -295,8 +306,12 @@ void Chaos::kill_all(Fault& fault) { fell_all(fault, Death::kKill); }
 
 void Chaos::cut_power_of_all(Fault& fault) { fell_all(fault, Death::kPowerCut); }
 
+bool Chaos::anyone_runs() const {
+  return std::any_of(cluster_.machines().begin(), cluster_.machines().end(), [](const auto& each) { return each->has_process(); });
+}
+
 void Chaos::fell_all(Fault& fault, Death how) {
-  note(fault, "");
+  if (anyone_runs() || how == Death::kPowerCut) note(fault, "");
   for (const auto& machine : cluster_.machines()) machine->fall(how, Cluster::draw_downtime(fault.random), fault);
 }
 
@@ -306,7 +321,8 @@ void Chaos::pause_leader(Fault& fault) { pause(fault, leader_or_any(fault)); }
 
 void Chaos::pause(Fault& fault, Machine& machine) {
   const Microseconds length = draw_length(fault.random);
-  note(fault, machine, for_length(length));
+  const bool is_meant = fault.name == Reached::kPause || &machine == cluster_.leader();
+  note_if(is_meant && machine.has_process(), fault, machine, for_length(length));
   machine.pause(length);
 }
 
@@ -342,22 +358,26 @@ void Chaos::shut_down(Fault& fault) {
 
 // --- Disks -------------------------------------------------------------------------------------------
 
+// Machine counts these two when a job meets them.
 void Chaos::slow_disk(Fault& fault) {
   Machine& machine = half_leader(fault);
   const Microseconds low = fault.random.between(1, 20) * kMillisecond;
   const Microseconds high = low + fault.random.between(1, 400) * kMillisecond;
   const Microseconds length = draw_length(fault.random);
-  note(fault, machine, ", each job by " + milliseconds(low) + " to " + milliseconds(high) + for_length(length));
+  world_.faults.tell(fault, machine.number, std::string(reached_name(fault.name)) + ", each job by " + milliseconds(low) + " to " +
+                                                milliseconds(high) + for_length(length));
   machine.weather.slow_low = low;
   machine.weather.slow_high = high;
+  machine.weather.slow_was_met = false;
   undo_after(length, [&machine] { machine.weather.slow_low = machine.weather.slow_high = 0; });
 }
 
 void Chaos::stall_disk(Fault& fault) {
   Machine& machine = half_leader(fault);
   const Microseconds length = fault.random.between(100 * kMillisecond, kStallHigh);
-  note(fault, machine, for_length(length));
+  world_.faults.tell(fault, machine.number, reached_name(fault.name) + for_length(length));
   machine.weather.stalled_until = world_.scheduler.now() + length;
+  machine.weather.stall_was_met = false;
 }
 
 void Chaos::fill_disk(Fault& fault) {
@@ -413,7 +433,7 @@ void Chaos::arm(Fault& fault, storage::Operation operation, storage::Effect effe
 void Chaos::change_rate(Fault& fault) {
   Machine& machine = any(fault);
   const uint64_t rate = fault.random.between(world_.parameters.rate_low, world_.parameters.rate_high);
-  note(fault, machine, base::format(", %llu permille", Number{rate}));
+  note_if(rate != SimClock::kRateOne, fault, machine, base::format(", %llu permille", Number{rate}));
   machine.clock.set_rate_permille(rate);
 }
 

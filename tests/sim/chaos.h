@@ -46,12 +46,15 @@ class Chaos {
   Machine& half_leader(Fault& fault);
   void note(Fault& fault, const Machine& machine, const std::string& more);
   void note(Fault& fault, const std::string& more);
+  // Counted only if it befalls what its name says.
+  void note_if(bool befalls, Fault& fault, const Machine& machine, const std::string& more);
   // Undone after `length`, unless the chaos ended before.
   void undo_after(Microseconds length, std::function<void()> undo);
   void cut_both(size_t a, size_t b, Microseconds length);
   void cut(size_t from, size_t to, Microseconds length);
   Microseconds draw_downtime(Fault& fault);
   void fell_all(Fault& fault, Death how);
+  bool anyone_runs() const;
   void pause(Fault& fault, Machine& machine);
 
   // net

@@ -26,13 +26,14 @@ Microseconds Client::draw_pause() {
   return refused_ ? pause + random_.between(kBackOffLow, kBackOffHigh) : pause;
 }
 
-// Where to: to who leads, or to any for reads alone; after a refusal, elsewhere.
+// Where to: to who leads, or to any for reads alone; after a refusal, elsewhere, and where it says so if it does.
 bool Client::connect(bool any) {
   const bool knows_better = !any && workload_.errors_forbidden();   // Where nothing may be refused.
   const bool right = is_connected() && any == anywhere_ && !(knows_better && directory_.leader() != &connection_->machine());
   if (right && !refused_ && !random_.chance(1, 40)) return true;
   anywhere_ = any;
-  Machine* target = any || (!knows_better && random_.chance(1, 10)) ? nullptr : directory_.leader();
+  const bool strays = any || (!knows_better && random_.chance(1, 10));
+  Machine* target = strays ? nullptr : knows_better ? directory_.leader() : who_takes_writes();
   if (target == nullptr) target = &directory_.random_machine(random_);
   return connect_to(*target);
 }
@@ -75,6 +76,7 @@ void Client::act_together() {
 }
 
 void Client::on_talk(const checker::Answer& answer) {
+  hear(answer);
   std::vector<Request> next = talk_->on_reply(answer);
   refused_ = talk_->refused();
   if (!next.empty()) {
@@ -109,10 +111,8 @@ void Client::on_reply(const checker::Answer& answer) {
   if (waiting_.empty()) return world_.fail("protocol", "a reply that nobody asked for: " + checker::readable(answer));
   const Workload::Number number = waiting_.front();
   waiting_.pop_front();
-  if (answer.kind == checker::Answer::Kind::kError && is_refusal(answer.text)) {
-    refused_ = true;
-    if (answer.text == "not leader") world_.coverage.note(Reached::kRedirected);
-  }
+  hear(answer);
+  if (answer.kind == checker::Answer::Kind::kError && is_refusal(answer.text)) refused_ = true;
   workload_.answered(number, answer);
   if (!waiting_.empty()) return watch_next(answer);
   if (all_read_) return read_next();

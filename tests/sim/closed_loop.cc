@@ -61,8 +61,20 @@ void ClosedLoop::look(Watched watched) {
 
 bool ClosedLoop::connect_to(Machine& machine) {
   if (connection_) connection_->close();
+  redirected_ = nullptr;
   connection_ = Connection::open(machine, [this](const checker::Answer& answer) { on_reply(answer); }, [this] { on_closed(); });
   return connection_ != nullptr;
 }
+
+void ClosedLoop::hear(const checker::Answer& answer) {
+  if (answer.kind != checker::Answer::Kind::kError) return;
+  if (answer.text == "not leader") world_.coverage.note(Reached::kNotLeader);
+  const std::string address = redirected_to(answer.text);
+  if (address.empty()) return;
+  world_.coverage.note(Reached::kRedirected);
+  redirected_ = directory_.at(address);
+}
+
+Machine* ClosedLoop::who_takes_writes() { return redirected_ != nullptr ? redirected_ : directory_.leader(); }
 
 }  // namespace leto::sim

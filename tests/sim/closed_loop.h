@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "tests/sim/connection.h"
 #include "tests/sim/world.h"
@@ -18,6 +19,8 @@ class Directory {
   virtual ~Directory() = default;
   virtual Machine* leader() = 0;            // Null if there is none.
   virtual Machine& random_machine(base::Random& random) = 0;
+  // Whose address for clients it is; null if it is nobody's.
+  virtual Machine* at(const std::string& client_address) = 0;
 };
 
 class ClosedLoop {
@@ -47,8 +50,12 @@ class ClosedLoop {
   virtual void on_closed() = 0;
 
   void think();
-  // Leaves where it is; false if nobody listens there.
+  // Leaves where it is, and forgets where it was told to go; false if nobody listens there.
   bool connect_to(Machine& machine);
+  // A reply came: it may say that another one takes writes, and who.
+  void hear(const checker::Answer& answer);
+  // Where the last redirect led, or else who leads; null if nobody does.
+  Machine* who_takes_writes();
   // What was just sent must be answered in time: within request-timeout by the node's own clock, `rounds` times if so many
   // of it are begun only when the one before is answered.
   void watch(uint64_t rounds);
@@ -70,6 +77,7 @@ class ClosedLoop {
   };
   void look(Watched watched);
 
+  Machine* redirected_ = nullptr;   // To there, since it connected.
   uint64_t watches_ = 0;
   uint64_t thoughts_ = 0;
   bool stopped_ = false;

@@ -160,6 +160,12 @@ Machine* Cluster::leader() {
 
 Machine& Cluster::random_machine(base::Random& random) { return *machines_[random.below(machines_.size())]; }
 
+Machine* Cluster::at(const std::string& client_address) {
+  const auto found = std::find_if(machines_.begin(), machines_.end(),
+                                  [&client_address](const auto& each) { return each->client_address == client_address; });
+  return found == machines_.end() ? nullptr : found->get();
+}
+
 bool Cluster::is_led() {
   Machine* first = leader();
   return first != nullptr && all_ready() && first->process()->node().raft().leads_and_committed_in_term();
@@ -204,7 +210,7 @@ bool Cluster::has_converged() {
   });
 }
 
-void Cluster::command(Machine& machine, const Request& request,
+bool Cluster::command(Machine& machine, const Request& request,
                       std::function<void(const checker::Answer&)> answered) {
   std::erase_if(operators_, [](const auto& each) { return !each->is_open(); });
   // Once the answer is there the connection closes itself.
@@ -218,13 +224,14 @@ void Cluster::command(Machine& machine, const Request& request,
         if (const auto self = held->lock()) self->close();
       },
       [] {});
-  if (!connection) return;
+  if (!connection) return false;
   std::string text;
   for (const std::string& word : request) text += " " + word;
   world_.trace.text(number, "is asked:" + text);
   *held = connection;
   connection->send({request}, random_);
   operators_.push_back(std::move(connection));
+  return true;
 }
 
 }  // namespace leto::sim

@@ -41,14 +41,15 @@ class Cluster final : public Directory {
   void probe();
   bool leaves_upgrade_out() const;
   bool is_upgraded();
-  // Sends one command to a machine; the answer goes into the trace only.
-  void command(Machine& machine, const Request& request) {
-    command(machine, request, [](const checker::Answer&) {});
+  // Sends one command to a machine; the answer goes into the trace only. False if nobody listens there.
+  bool command(Machine& machine, const Request& request) {
+    return command(machine, request, [](const checker::Answer&) {});
   }
-  void command(Machine& machine, const Request& request, std::function<void(const checker::Answer&)> answered);
+  bool command(Machine& machine, const Request& request, std::function<void(const checker::Answer&)> answered);
 
   Machine* leader() override;
   Machine& random_machine(base::Random& random) override;
+  Machine* at(const std::string& client_address) override;
   // How long a machine is down that just starts again.
   static Microseconds draw_downtime(base::Random& random);
 

@@ -18,8 +18,8 @@ const char* reached_name(Reached what) {
       "crash before encoding", "crash before sending", "crash after sending", "crash before a job is queued",
       "crash behind a queued job", "crash before applying", "crash after applying", "crash before replying",
       "crash after replying",
-      "LEAVE of a follower", "LEAVE of the leader", "LEAVE of a dead node", "change while partitioned", "disk wiped",
-      "JOIN again", "JOIN as learner", "TRANSFER", "TRANSFER to one that lags", "TRANSFER to a dead node",
+      "LEAVE of a follower", "LEAVE of the leader", "LEAVE of a dead node", "LEAVE with FORCE", "change while partitioned",
+      "disk wiped", "JOIN again", "JOIN as learner", "TRANSFER", "TRANSFER to one that lags", "TRANSFER to a dead node",
       "TRANSFER to a learner", "SNAPSHOT during a change", "rolling restart", "compaction during catch-up",
       "crash while sending a snapshot", "crash while receiving one", "crash while installing one",
       "member removed", "member replaced", "member added again", "learner promoted", "leadership handed over",
@@ -30,10 +30,10 @@ const char* reached_name(Reached what) {
       "directory that runs twice",
       "flapping beside a leader", "removed beside a leader", "all parted but a quorum",
       "joined", "election won", "leader stepped down", "log truncated", "unknown outcome", "redirected",
-      "read at a follower", "write on the loop", "full job retried", "log loaded from disk", "died in a log write",
-      "unfinished write kept", "unfinished write lost", "start failed", "flush failed", "flush", "checkpoint", "clean end",
-      "mixed pipeline", "restarted with a log", "log compacted", "log dropped to its end", "snapshot copied", "snapshot installed",
-      "snapshot refused", "snapshot's digest compared", "keys loaded",
+      "refused by who does not lead", "read at a follower", "write on the loop", "full job retried", "log loaded from disk",
+      "died in a log write", "unfinished write kept", "unfinished write lost", "start failed", "flush failed", "flush", "checkpoint",
+      "clean end", "mixed pipeline", "restarted with a log", "log compacted", "log dropped to its end", "snapshot copied",
+      "snapshot installed", "snapshot refused", "snapshot's digest compared", "keys loaded",
       "forwarded", "forwarded, unknown", "forwarded, sent again", "local read",
       "read under a lease", "upgraded", "semantics raised", "databases moved",
       "mover judged", "mover undecided",
@@ -64,11 +64,14 @@ constexpr Reached kRare[] = {
 }  // namespace
 
 uint64_t seeds_until_reached(Reached what) {
+  // Nothing to aim for: it is counted to show how much of the mover was not judged.
+  if (what == Reached::kMoverUndecided) return kNeverDemanded;
   if (std::find(std::begin(kRare), std::end(kRare), what) != std::end(kRare)) return kSeedsForRare;
   const bool is_damage = what >= Reached::kLyingSync && what <= Reached::kRunsTwice;
-  // Of an earlier process only what is very late can arrive after the next one began.
-  const bool usual = what < Reached::kFaultsEnd && !is_damage && what != Reached::kEarlierProcess;
-  return usual ? kSeedsForFaults : kSeedsForTheRest;
+  // Of an earlier process only what is very late can arrive after the next one began; and FORCE is said in a part of the LEAVEs
+  // of dead nodes alone.
+  const bool is_rarer = what == Reached::kEarlierProcess || what == Reached::kLeaveForced;
+  return what < Reached::kFaultsEnd && !is_damage && !is_rarer ? kSeedsForFaults : kSeedsForTheRest;
 }
 
 }  // namespace leto::sim

@@ -7,8 +7,10 @@
 
 namespace leto::sim {
 
-// The first part are faults, the rest are rare branches. Each must be reached in a range of many seeds. A fault is noted where
-// it befalls something, not where it is decided or armed; a branch where it is taken.
+// The first part are faults, the rest are rare branches. Each must be reached in a range of many seeds, but for what is never
+// demanded. A fault is noted where it befalls something, not where it is decided or armed: one of a disk when an operation or a
+// job meets it, one of a process if there is one, a request of the operator once it is sent. But what is done to links and clocks,
+// a burst, a rolling restart and a message that may be overtaken are noted when they are set. A branch is noted where it is taken.
 enum class Reached : uint8_t {
   kPartition, kOneWay, kBridge, kIsolatedLeader, kSlowLink, kDropped, kDuplicated, kReordered, kLateBeyondElection,
   kEarlierProcess, kUnreachable, kKill, kPowerCut, kCrashLoop, kKillAll, kPowerCutAll, kPause, kPauseLeader,
@@ -22,7 +24,7 @@ enum class Reached : uint8_t {
   // A process ends before or after a step; by Step.
   kCrashEncode, kCrashSend, kCrashSent, kCrashQueue, kCrashQueued, kCrashApply, kCrashApplied, kCrashReply, kCrashReplied,
   // Operations.
-  kLeaveFollower, kLeaveLeader, kLeaveDead, kChangeParted, kWiped, kComesBack, kAsksAsLearner, kTransferAny,
+  kLeaveFollower, kLeaveLeader, kLeaveDead, kLeaveForced, kChangeParted, kWiped, kComesBack, kAsksAsLearner, kTransferAny,
   kTransferLagging, kTransferDead, kTransferLearner, kSnapshotInChange, kRollingRestart, kCompactedInCatchUp,
   kCrashSending, kCrashReceiving, kCrashInstalling,
   // What came of them.
@@ -33,8 +35,8 @@ enum class Reached : uint8_t {
   // After the healing; see steady.h.
   kShaken, kShakenByRemoved, kQuorumParted, kFaultsEnd,
   // Branches.
-  kJoined = kFaultsEnd, kElection, kStepDown, kTruncation, kUnknown, kRedirected, kFollowerRead, kWriteNow,
-  kFullRetried, kLogLoaded, kDiedInWrite, kKeptUnfinished, kLostUnfinished, kStartFailed, kFlushFailed,
+  kJoined = kFaultsEnd, kElection, kStepDown, kTruncation, kUnknown, kRedirected, kNotLeader, kFollowerRead,
+  kWriteNow, kFullRetried, kLogLoaded, kDiedInWrite, kKeptUnfinished, kLostUnfinished, kStartFailed, kFlushFailed,
   kFlushed, kCheckpointed, kEndedCleanly, kMixedPipeline, kRestartedWithLog,
   kCompacted, kLogEmptied, kSnapshotCopied, kSnapshotInstalled, kSnapshotRefused, kSnapshotCompared, kLoaded,
   kForwarded, kForwardUnknown, kForwardRetried, kLocalRead, kLeaseRead,
@@ -50,6 +52,8 @@ inline constexpr size_t kFaults = static_cast<size_t>(Reached::kFaultsEnd);
 inline constexpr size_t kReached = static_cast<size_t>(Reached::kEnd);
 
 const char* reached_name(Reached what);
+// More seeds than any range has.
+inline constexpr uint64_t kNeverDemanded = UINT64_MAX;
 // A range of so many seeds must have reached it.
 uint64_t seeds_until_reached(Reached what);
 

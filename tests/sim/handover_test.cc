@@ -42,9 +42,11 @@ Parameters parameters_for(uint64_t seed, server::FollowerWrites mode) {
 struct Told {
   std::vector<Microseconds> acknowledged_at;
   std::vector<std::string> errors;
+  Microseconds asked_until = 0;
 
+  // Also the one that had not ended when they stopped asking.
   Microseconds longest_pause() const {
-    Microseconds longest = 0;
+    Microseconds longest = asked_until - std::min(asked_until, acknowledged_at.back());
     for (size_t i = 1; i < acknowledged_at.size(); ++i) longest = std::max(longest, acknowledged_at[i] - acknowledged_at[i - 1]);
     return longest;
   }
@@ -162,11 +164,14 @@ Told moved_by(const Parameters& parameters, Way way, bool at_followers) {
     cluster.command(*leader, request, [&](const checker::Answer& given) { answer = given.text; });
   }
   pass(kAfter);
+  told.asked_until = world.scheduler.now();
   for (const auto& writer : writers) writer->stop();
   pass(kAfter);
+  for (const auto& writer : writers) CHECK(writer->idle());
   CHECK(world.violation == "");
   CHECK(answer == "OK");
   CHECK(cluster.leader() != leader);
+  CHECK(cluster.leader() != nullptr);
   CHECK((cluster.invariants().members().find(leader->node()) == nullptr) == (way == Way::kLeave));
   return told;
 }

@@ -83,9 +83,16 @@ void Machine::note_disk_fault(storage::Effect effect, storage::Operation operati
       Reached::kLyingSync,  Reached::kLostWrite, Reached::kMisdirected, Reached::kEnd};
   Reached what = kOfEffect[static_cast<size_t>(effect)];
   if (effect == storage::Effect::kIoError && operation == storage::Operation::kSync) what = Reached::kSyncError;
-  if (what == Reached::kEnd) return;   // A stop is noted once the store has returned.
+  if (what != Reached::kEnd) befalls(what);   // A stop is noted once the store has returned.
+}
+
+void Machine::befalls(Reached what) {
   world_.coverage.note(what);
   world_.trace.text(number, std::string("of its disk befalls it: ") + reached_name(what));
+}
+
+void Machine::meet_weather(bool& was_met, Reached what) {
+  if (!std::exchange(was_met, true)) befalls(what);
 }
 
 void Machine::take_damage_away() {
@@ -270,8 +277,14 @@ Microseconds Machine::draw_job_time(uint64_t times) {
   const DiskParameters& usual = world_.parameters.disk;
   Microseconds time = random.between(usual.commit_low, usual.commit_high);
   if (random.chance(usual.hiccup, 10000)) time += random.between(5, 60) * kMillisecond;
-  if (weather.slow_high > 0) time += random.between(weather.slow_low, weather.slow_high);
-  if (disk_stalls()) time += weather.stalled_until - world_.scheduler.now();
+  if (weather.slow_high > 0) {
+    time += random.between(weather.slow_low, weather.slow_high);
+    meet_weather(weather.slow_was_met, Reached::kSlowDisk);
+  }
+  if (disk_stalls()) {
+    time += weather.stalled_until - world_.scheduler.now();
+    meet_weather(weather.stall_was_met, Reached::kStalledDisk);
+  }
   busy_until = std::max(busy_until, world_.scheduler.now() + times * time);
   return times * time;
 }

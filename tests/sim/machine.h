@@ -60,6 +60,7 @@ inline constexpr size_t kSteps = 9;
 struct DiskWeather {
   Microseconds slow_low = 0, slow_high = 0;   // Added to every job.
   Microseconds stalled_until = 0;             // No job ends before.
+  bool slow_was_met = false, stall_was_met = false;   // By a job, since it was set.
 };
 
 struct MachineSetup {
@@ -209,6 +210,8 @@ class Machine {
   bool finds_damage_before_start();
   void begin_anew();
   void note_disk_fault(storage::Effect effect, storage::Operation operation);
+  void befalls(Reached what);
+  void meet_weather(bool& was_met, Reached what);
   void take_damage_away();
   void enter_store();
   void leave_store();

@@ -27,7 +27,8 @@ bool Mover::connect() {
   const bool leader_only = all_read_ || (workload_.errors_forbidden() && !forwards);
   const bool right = is_connected() && (!leader_only || directory_.leader() == &connection_->machine());
   if (right && !std::exchange(refused_, false) && !random_.chance(1, 60)) return true;
-  Machine* target = !leader_only && random_.chance(1, 8) ? nullptr : directory_.leader();
+  const bool strays = !leader_only && random_.chance(1, 8);
+  Machine* target = strays ? nullptr : leader_only ? directory_.leader() : who_takes_writes();
   if (target == nullptr) target = &directory_.random_machine(random_);
   model_.begin_connection();
   database_ = 0;
@@ -72,6 +73,7 @@ void Mover::on_reply(const checker::Answer& answer) {
   if (waiting_.empty()) return world_.fail("protocol", "a reply that nobody asked for: " + checker::readable(answer));
   const Request request = std::move(waiting_.front());
   waiting_.pop_front();
+  hear(answer);
   judge(request, answer);
   if (all_read_ && request[0] == "GET") read_.push_back(answer.text);
   if (!waiting_.empty()) return watch_next(answer);

@@ -158,8 +158,9 @@ void Network::post(const std::shared_ptr<Packet>& packet) {
   Microseconds delay = random_.between(usual.delay_low, usual.delay_high) + way.slow;
   Microseconds arrival = world_.scheduler.now() + delay;
   if (!world_.healing && random_.chance(usual.late, kOutOf)) {
-    arrival += random_.below(usual.late_high);
-    world_.coverage.note(Reached::kLateBeyondElection);
+    const Microseconds late = random_.below(usual.late_high);
+    arrival += late;
+    if (late > packet->to->options.election_timeout_ms * kMillisecond) world_.coverage.note(Reached::kLateBeyondElection);
   } else if (!world_.healing && random_.chance(usual.reorder, kOutOf)) {
     arrival += random_.below(8 * usual.delay_high);
     world_.coverage.note(Reached::kReordered);
@@ -251,19 +252,23 @@ server::Network::Found Network::answer_adoption(Machine& there, bool was_member)
 
 base::Result<server::Network::Found> Network::dial(Machine& from, const AdoptionRequest& request) {
   const auto found = std::find_if(machines_.begin(), machines_.end(), [&](const Machine* each) {
-    return each->raft_address == request.raft_address;
+    return each->raft_address == request.wish.raft_address;
   });
   if (found == machines_.end()) return server::Network::Found{.silence = "no such host"};
   Machine& there = **found;
   const bool cut = link(from.number, there.number).cuts + link(there.number, from.number).cuts > 0;
   if (cut || there.process() == nullptr || there.paused()) return server::Network::Found{.silence = "no answer"};
-  if (request.expected != raft::kNobody && there.node() != request.expected) {
+  if (request.wish.expected != raft::kNobody && there.node() != request.wish.expected) {
     return base::Status::error("another node answers there: " + there.id);
   }
   if (there.process()->semantics_supported() < from.process()->semantics_level())
     return base::Status::error(there.id + " is of a lower semantics level");
   const bool ours = there.process()->cluster_id() == request.by.cluster_id;
-  if (ours || there.id != request.id) return answer_adoption(there, ours && there.process()->node().was_member());
+  if (ours || !request.wish.takes_in || there.id != request.wish.id) {
+    server::Network::Found stays = answer_adoption(there, ours && there.process()->node().was_member());
+    stays.is_foreign = !ours && !request.wish.takes_in;
+    return stays;
+  }
   there.restart_delay = kMillisecond;
   if (base::Status status = there.process()->adopt(request.by); !status.is_ok()) return status;
   return answer_adoption(there, false);

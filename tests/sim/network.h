@@ -29,9 +29,7 @@ struct Link {
 };
 
 struct AdoptionRequest {
-  std::string raft_address;
-  raft::NodeId expected = raft::kNobody;
-  std::string id;
+  server::Network::AdoptionWish wish;
   storage::Identity by;
 };
 

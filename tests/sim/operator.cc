@@ -115,17 +115,18 @@ void Operator::watch_for(Microseconds length, std::function<bool()> look) {
 
 // --- Asking ------------------------------------------------------------------------------------------
 
-void Operator::ask(Machine& host, const Request& request) {
+bool Operator::ask(Machine& host, const Request& request) {
   if (request.front() == "LEAVE") {
-    if (has_lost_one() || has_suspect()) return;
+    if (has_lost_one() || has_suspect()) return false;
     asked_at_ = world_.scheduler.now();
   }
-  cluster_.command(host, request);
+  return cluster_.command(host, request);
 }
 
-void Operator::leave(Fault& fault, Machine& machine) {
+bool Operator::leave(Fault& fault, Machine& machine, bool forced) {
   Machine* asked = host(fault);
-  if (asked != nullptr) ask(*asked, {"LEAVE", machine.id});
+  if (asked == nullptr) return false;
+  return ask(*asked, forced ? Request{"LEAVE", machine.id, "FORCE"} : Request{"LEAVE", machine.id});
 }
 
 // Who was removed is not taken in with what it has.
@@ -137,20 +138,23 @@ bool Operator::has_to_begin_anew(const Machine& asked, Machine& machine) {
   return true;
 }
 
-void Operator::invite(Fault& fault, Machine& machine, bool as_learner) {
-  invite_until(fault, machine, as_learner, world_.scheduler.now() + kInviteFor);
+void Operator::invite(Fault& fault, Invitation invitation) {
+  invitation.end = world_.scheduler.now() + kInviteFor;
+  invite_until_end(fault, std::move(invitation));
 }
 
-void Operator::invite_until(Fault& fault, Machine& machine, bool as_learner, Microseconds end) {
-  if (over_ || is_member(machine) || world_.scheduler.now() >= end) return;
+void Operator::invite_until_end(Fault& fault, Invitation invitation) {
+  Machine& machine = invitation.machine;
+  if (over_ || is_member(machine) || world_.scheduler.now() >= invitation.end) return;
   Machine* asked = host(fault);
   const bool may_ask = asked != nullptr && asked != &machine && asked->ready() && machine.ready();
   if (may_ask && !has_to_begin_anew(*asked, machine)) {
     Request request = {"JOIN", machine.raft_address, machine.id};
-    if (as_learner) request.push_back("LEARNER");
-    ask(*asked, request);
+    if (invitation.as_learner) request.push_back("LEARNER");
+    const bool is_sent = ask(*asked, request);
+    if (is_sent && invitation.asked) std::exchange(invitation.asked, {})();
   }
-  world_.scheduler.after(kAgain, [this, &fault, &machine, as_learner, end] { invite_until(fault, machine, as_learner, end); });
+  world_.scheduler.after(kAgain, [this, &fault, invitation = std::move(invitation)] { invite_until_end(fault, invitation); });
 }
 
 void Operator::restore() {
@@ -171,27 +175,31 @@ void Operator::restore() {
 
 void Operator::leave_follower(Fault& fault) {
   Machine* machine = draw(fault.random, [this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
-  if (machine == nullptr) return;
-  note(fault, Reached::kLeaveFollower, *machine);
-  leave(fault, *machine);
+  if (machine != nullptr && leave(fault, *machine)) note(fault, Reached::kLeaveFollower, *machine);
 }
 
 void Operator::leave_leader(Fault& fault) {
   Machine* leader = cluster_.leader();
-  if (leader == nullptr) return;
-  note(fault, Reached::kLeaveLeader, *leader);
-  leave(fault, *leader);
+  if (leader != nullptr && leave(fault, *leader)) note(fault, Reached::kLeaveLeader, *leader);
 }
 
 void Operator::leave_dead(Fault& fault) {
   Machine* machine = draw(fault.random, [this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
   if (machine == nullptr) return;
-  note(fault, Reached::kLeaveDead, *machine);
+  world_.faults.tell(fault, machine->number, "falls, soon LEAVE of it");
   const Death how = fault.random.chance(1, 2) ? Death::kKill : Death::kPowerCut;
   machine->fall(how, fault.random.between(500, 4000) * kMillisecond, fault);
   world_.scheduler.after(fault.random.below(kSecond), [this, &fault, machine] {
-    if (!over_) leave(fault, *machine);
+    if (!over_) remove_dead(fault, *machine);
   });
+}
+
+// With FORCE also if those who are left and live are no majority: the others come back, so that one is there in the end.
+void Operator::remove_dead(Fault& fault, Machine& machine) {
+  const bool forced = fault.random.chance(1, 2);
+  if (!leave(fault, machine, forced) || machine.has_process()) return;
+  note(fault, Reached::kLeaveDead, machine);
+  if (forced) note(fault, Reached::kLeaveForced, machine);
 }
 
 void Operator::cut_off(const Machine& machine, Microseconds length) {
@@ -210,14 +218,22 @@ void Operator::cut_off(const Machine& machine, Microseconds length) {
 // Asked on either side: of who is cut off, or of the others.
 void Operator::change_parted(Fault& fault) {
   Machine& apart = fault.random.chance(1, 2) && cluster_.leader() != nullptr ? *cluster_.leader() : any(fault);
-  note(fault, Reached::kChangeParted, apart);
-  cut_off(apart, fault.random.between(300, 3000) * kMillisecond);
+  const Microseconds length = fault.random.between(300, 3000) * kMillisecond;
+  world_.faults.tell(fault, apart.number, "is cut off, and the members are to change");
+  cut_off(apart, length);
+  const auto asked = [this, &fault, &apart, end = world_.scheduler.now() + length] {
+    if (world_.scheduler.now() < end) note(fault, Reached::kChangeParted, apart);
+  };
   Machine* outside = draw(fault.random, [this](const Machine& each) { return !is_member(each); });
-  if (outside != nullptr && fault.random.chance(2, 3)) return invite(fault, *outside, false);
+  if (outside != nullptr && fault.random.chance(2, 3)) return invite(fault, {.machine = *outside, .asked = asked});
+  if (leave_parted(fault, apart)) asked();
+}
+
+bool Operator::leave_parted(Fault& fault, Machine& apart) {
   Machine* leaves = draw(fault.random, [this](const Machine& each) { return is_member(each); });
-  if (leaves == nullptr || apart.process() == nullptr) return;
+  if (leaves == nullptr || apart.process() == nullptr) return false;
   if (fault.random.chance(1, 2)) return ask(apart, {"LEAVE", leaves->id});
-  leave(fault, *leaves);
+  return leave(fault, *leaves);
 }
 
 // Of a member: it is to be replaced. Of who was removed: it begins anew.
@@ -231,7 +247,7 @@ void Operator::wipe(Fault& fault) {
   note(fault, Reached::kWiped, machine);
   machine.restart_delay = fault.random.between(20, 1500) * kMillisecond;
   machine.wipe();
-  invite(fault, machine, false);
+  invite(fault, {.machine = machine});
 }
 
 void Operator::come_back(Fault& fault) {
@@ -241,10 +257,12 @@ void Operator::come_back(Fault& fault) {
   });
   if (machine == nullptr) return;
   const bool as_learner = !is_member(*machine) && fault.random.chance(1, 3);
-  note(fault, as_learner ? Reached::kAsksAsLearner : Reached::kComesBack, *machine);
-  if (!is_member(*machine)) return invite(fault, *machine, as_learner);
-  Machine* asked = host(fault);
-  if (asked != nullptr) ask(*asked, {"JOIN", machine->raft_address, machine->id});
+  const auto asked = [this, &fault, machine, as_learner] {
+    note(fault, as_learner ? Reached::kAsksAsLearner : Reached::kComesBack, *machine);
+  };
+  if (!is_member(*machine)) return invite(fault, {.machine = *machine, .as_learner = as_learner, .asked = asked});
+  Machine* host_of_it = host(fault);
+  if (host_of_it != nullptr && ask(*host_of_it, {"JOIN", machine->raft_address, machine->id})) asked();
 }
 
 // --- Leadership --------------------------------------------------------------------------------------
@@ -253,8 +271,8 @@ void Operator::transfer_any(Fault& fault) {
   Machine* leader = cluster_.leader();
   if (leader == nullptr) return;
   Machine& to = any(fault);
-  note(fault, Reached::kTransferAny, to);
-  ask(*leader, fault.random.chance(1, 3) ? Request{"TRANSFER"} : Request{"TRANSFER", to.id});
+  const bool is_sent = ask(*leader, fault.random.chance(1, 3) ? Request{"TRANSFER"} : Request{"TRANSFER", to.id});
+  if (is_sent) note(fault, Reached::kTransferAny, to);
 }
 
 void Operator::transfer_lagging(Fault& fault) {
@@ -266,8 +284,7 @@ void Operator::transfer_lagging(Fault& fault) {
   world_.scheduler.after(later, [this, &fault, to] {
     Machine* leader = cluster_.leader();
     if (over_ || leader == nullptr) return;
-    note(fault, Reached::kTransferLagging, *to);
-    ask(*leader, {"TRANSFER", to->id});
+    if (ask(*leader, {"TRANSFER", to->id})) note(fault, Reached::kTransferLagging, *to);
   });
 }
 
@@ -275,9 +292,8 @@ void Operator::transfer_dead(Fault& fault) {
   Machine* to = draw(fault.random, [this](const Machine& each) { return &each != cluster_.leader() && is_member(each); });
   Machine* leader = cluster_.leader();
   if (to == nullptr || leader == nullptr) return;
-  note(fault, Reached::kTransferDead, *to);
   to->fall(Death::kKill, fault.random.between(500, 3000) * kMillisecond, fault);
-  ask(*leader, {"TRANSFER", to->id});
+  if (ask(*leader, {"TRANSFER", to->id})) note(fault, Reached::kTransferDead, *to);
 }
 
 // Where all are voters, one leaves first.
@@ -287,7 +303,7 @@ void Operator::bring_learner(Fault& fault) {
   watch_for(kInviteFor, [this, &fault, is_outside] {
     Machine* outside = draw(fault.random, is_outside);
     if (outside == nullptr) return false;
-    invite(fault, *outside, true);
+    invite(fault, {.machine = *outside, .as_learner = true});
     return true;
   });
 }
@@ -300,9 +316,8 @@ void Operator::transfer_learner(Fault& fault) {
   watch_for(kInviteFor, [this, &fault, learns] {
     Machine* to = draw(fault.random, learns);
     Machine* leader = cluster_.leader();
-    if (to == nullptr || leader == nullptr) return false;
+    if (to == nullptr || leader == nullptr || !ask(*leader, {"TRANSFER", to->id})) return false;
     note(fault, Reached::kTransferLearner, *to);
-    ask(*leader, {"TRANSFER", to->id});
     return true;
   });
 }
@@ -317,9 +332,8 @@ void Operator::snapshot_in_change(Fault& fault) {
       const raft::Raft& raft = each.process()->node().raft();
       return !(raft.configuration() == raft.committed_configuration());
     });
-    if (machine == nullptr) return false;
+    if (machine == nullptr || !ask(*machine, {"SNAPSHOT"})) return false;
     note(fault, Reached::kSnapshotInChange, *machine);
-    ask(*machine, {"SNAPSHOT"});
     return true;
   });
   fault.random.chance(1, 2) ? leave_follower(fault) : come_back(fault);

@@ -31,7 +31,7 @@ class Operator {
   // Every machine is a member, nothing else is, and no change is under way or may still arrive.
   bool may_lose_one() const;
   // Its disk is another's, or empty: asks that it is a member again, if it is none.
-  void replace(Fault& fault, Machine& machine) { invite(fault, machine, false); }
+  void replace(Fault& fault, Machine& machine) { invite(fault, {.machine = machine}); }
 
  private:
   struct Operation {
@@ -41,6 +41,13 @@ class Operator {
     void (Operator::*begin)(Fault&);
   };
   static const Operation kOperations[];
+  // A machine that is to be taken in.
+  struct Invitation {
+    Machine& machine;
+    bool as_learner = false;
+    std::function<void()> asked = {};   // Called once, when the first JOIN is sent.
+    Microseconds end = 0;
+  };
 
   Machine& any(Fault& fault) { return cluster_.random_machine(fault.random); }
   // Null if there is none such.
@@ -48,13 +55,14 @@ class Operator {
   // Mostly who leads; null if nobody is there.
   Machine* host(Fault& fault);
   void note(Fault& fault, Reached what, const Machine& machine) { world_.note(fault, what, machine.number); }
-  void ask(Machine& host, const Request& request);
-  void leave(Fault& fault, Machine& machine);
+  // Both false if nothing was sent.
+  bool ask(Machine& host, const Request& request);
+  bool leave(Fault& fault, Machine& machine, bool forced = false);
   // Of who was removed from that cluster: then its disk is wiped, if it may be now.
   bool has_to_begin_anew(const Machine& asked, Machine& machine);
   // Asks until it is a member, or half a dozen seconds have passed.
-  void invite(Fault& fault, Machine& machine, bool as_learner);
-  void invite_until(Fault& fault, Machine& machine, bool as_learner, Microseconds end);
+  void invite(Fault& fault, Invitation invitation);
+  void invite_until_end(Fault& fault, Invitation invitation);
   bool has_suspect() const;
   // A member's disk was wiped, and it was not replaced yet: nobody else may go meanwhile.
   bool has_lost_one() const;
@@ -66,7 +74,9 @@ class Operator {
   void leave_follower(Fault& fault);
   void leave_leader(Fault& fault);
   void leave_dead(Fault& fault);
+  void remove_dead(Fault& fault, Machine& machine);
   void change_parted(Fault& fault);
+  bool leave_parted(Fault& fault, Machine& apart);
   void wipe(Fault& fault);
   void come_back(Fault& fault);
   void transfer_any(Fault& fault);

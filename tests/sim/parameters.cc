@@ -124,6 +124,9 @@ Parameters make_parameters(uint64_t seed) {
     parameters.options.election_timeout_ms = 1600;
     parameters.options.heartbeat_interval_ms = 40;
   }
+  // Drawn last, so that the rest of a seed is what it was before there was this.
+  const bool forwards = parameters.options.follower_writes == server::FollowerWrites::kForward;
+  if (!forwards && random.chance(1, 2)) parameters.options.follower_writes = server::FollowerWrites::kRedirect;
   return parameters;
 }
 

@@ -390,9 +390,8 @@ server::Network::Abilities Process::abilities(raft::NodeId node) const {
   return machine_.network().abilities(machine_, node);
 }
 
-void Process::adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) {
-  machine_.network().adopt(machine_, {.raft_address = raft_address, .expected = expected, .id = id, .by = identity_},
-                           std::move(done));
+void Process::adopt(AdoptionWish wish, Dialed done) {
+  machine_.network().adopt(machine_, {.wish = std::move(wish), .by = identity_}, std::move(done));
 }
 
 base::Status Process::adopt(const storage::Identity& by) {

@@ -70,7 +70,7 @@ class Process final : private server::Waker, private server::Clock, private serv
   bool send_forward(const peer::Forward& forward) override;
   void send_forward_reply(const peer::ForwardReply& reply) override;
   void set_members(const raft::Configuration& in_force, const raft::Configuration& committed) override;
-  void adopt(const std::string& raft_address, raft::NodeId expected, const std::string& id, Dialed done) override;
+  void adopt(AdoptionWish wish, Dialed done) override;
   Abilities abilities(raft::NodeId node) const override;
   void set_semantics_level(uint16_t level) override { semantics_level_ = level; }
 

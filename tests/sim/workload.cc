@@ -37,6 +37,11 @@ bool is_refusal(const std::string& error) {
   return false;
 }
 
+// "MOVED slot host:port".
+std::string redirected_to(const std::string& error) {
+  return error.starts_with("MOVED ") ? error.substr(error.rfind(' ') + 1) : "";
+}
+
 Workload::~Workload() = default;
 
 Workload::Workload(World& world) : world_(world), random_(world.stream(kStream)), pairs_(std::make_unique<Pairs>()) {

@@ -108,5 +108,7 @@ class Workload {
 
 // Whether an error says that the request was not carried out; else it is an answer like any other.
 bool is_refusal(const std::string& error);
+// The address at which a refusal says to ask instead (MOVED); empty: it names none.
+std::string redirected_to(const std::string& error);
 
 }  // namespace leto::sim

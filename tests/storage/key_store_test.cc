@@ -372,10 +372,22 @@ TEST_CASE("a failed sync of a flush ends the process") {
   TestDisk disk("keys_fatal");
   const FatalThrows throws;
   const auto store = open_keys(disk);
-  disk.add_fault({.at = 1,
-                  .kinds = operations(Operation::kSync),
-                  .effect = Effect::kIoError});
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kSync), .effect = Effect::kIoError});
   CHECK_THROWS_AS((void)store->write_witness({.index = 1, .term = 1}), DiskDied);
+}
+
+TEST_CASE("a failed sync of a checkpoint ends the process, also where what was to be removed before it could not be") {
+  TestDisk disk("keys_sweep_sync");
+  const FatalThrows throws;
+  const auto store = open_keys(disk);
+  Keyspace keys;
+  keys.set(0, "a", item(large_value()));
+  must_flush(*store, keys, 1);
+  CHECK(keys.erase(0, "a"));
+  must_flush(*store, keys, 2);
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull});
+  disk.add_fault({.at = 1, .kinds = operations(Operation::kSync), .effect = Effect::kIoError, .sticky = true});
+  CHECK_THROWS_AS(static_cast<void>(store->checkpoint()), DiskDied);
 }
 
 TEST_CASE("a log that lost its tail is known by the witness") {
