@@ -11,6 +11,7 @@ namespace {
 
 constexpr uint64_t kWitnessRetryUs = 500000;
 constexpr uint64_t kFlushRetryUs = 1000000;
+constexpr uint64_t kSaidAgainUs = 60000000;
 // Nothing was applied for so long: what changed is flushed within a second.
 constexpr uint64_t kIdleUs = 500000;
 // With nothing to write, what flushed databases left in the file goes in steps so far apart.
@@ -136,13 +137,20 @@ void Flusher::witness_if_due() {
   witness_due_us_ = now_us + kWitnessRetryUs;
   environment_.keys_disk.write_witness(witness, [this, witness, keyspaces = keyspaces_](const base::Status& status) {
     witnessing_ = false;
-    if (!status.is_ok()) {
-      LETO_LOG(kWarning, "keys: the witness of the log was not written: %s", status.text().c_str());
-      if (storage::is_damage(status.text())) replica_.on_damage(status.text());
-      return;
-    }
+    if (!status.is_ok()) return witness_failed(status.text());
+    witness_said_us_ = 0;
     if (keyspaces == keyspaces_) witness_term_ = witness.term;
   });
+}
+
+// A disk may be full for long: it is not said each time that it is tried.
+void Flusher::witness_failed(const std::string& why) {
+  const uint64_t now_us = environment_.clock.monotonic_us();
+  if (witness_said_us_ == 0 || now_us - witness_said_us_ >= kSaidAgainUs) {
+    LETO_LOG(kWarning, "keys: the witness of the log was not written: %s", why.c_str());
+    witness_said_us_ = now_us;
+  }
+  if (storage::is_damage(why)) replica_.on_damage(why);
 }
 
 // Those whose writes are in the cut are told with it. The others have to wait for the next one, if this one succeeds.

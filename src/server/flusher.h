@@ -66,6 +66,7 @@ class Flusher {
   keyspace::Cut freeze();
   void take_wishes(raft::Index cut_index);
   void witness_if_due();
+  void witness_failed(const std::string& why);
   void finished(const base::Status& status, keyspace::Cut cut);
   void failed(const base::Status& status, keyspace::Cut cut);
   void tell(const base::Status& status);
@@ -82,6 +83,7 @@ class Flusher {
   std::vector<Done> in_flight_;
   raft::Term witness_term_ = 0;     // Of the witness in the keys file.
   uint64_t witness_due_us_ = 0;     // Not before; at most two a second.
+  uint64_t witness_said_us_ = 0;    // When it was last said that it cannot be written; 0: it can.
   bool witnessing_ = false;
   bool flushing_ = false;
   bool last_failed_ = false;

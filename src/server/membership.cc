@@ -159,6 +159,15 @@ std::string Membership::objection(const Change& change, base::Result<Network::Fo
                       there.id.c_str(), change.member.id.c_str());
 }
 
+// A LEAVE of the id that this JOIN names was said before it.
+bool Membership::leaves_before(const Change& change) const {
+  for (const Change& other : changes_) {
+    if (&other == &change) return false;
+    if (!other.joins && other.member.id == change.member.id) return true;
+  }
+  return false;
+}
+
 void Membership::dialed(command::Ticket ticket, base::Result<Network::Found> found) {
   const auto change = std::find_if(changes_.begin(), changes_.end(),
                                    [ticket](const Change& each) { return each.ticket == ticket; });
@@ -169,8 +178,8 @@ void Membership::dialed(command::Ticket ticket, base::Result<Network::Found> fou
     change->member.node = found.value().member.node;
     error = conflict(*change);
   }
-  // It was busy, or who had its id is gone meanwhile.
-  if (error.ends_with(Network::kBusy) || (is_foreign && error.empty())) {
+  // It was busy, or who had its id is gone meanwhile, or leaves first.
+  if (error.ends_with(Network::kBusy) || (is_foreign && (error.empty() || leaves_before(*change)))) {
     change->stage = Stage::kDialsAgain;
     change->dial_at_us = environment_.clock.monotonic_us() + kDialAgainUs;
     return;

@@ -97,6 +97,7 @@ class Membership {
   bool is_done(const Change& change) const;
   bool is_alive(raft::NodeId node) const;
   std::string conflict(const Change& change) const;
+  bool leaves_before(const Change& change) const;
   // The wanted configuration after the change; false if the change makes no difference.
   bool target(const Change& change, raft::Configuration& configuration) const;
   void finish(const std::string& error);

@@ -11,6 +11,7 @@
 #include "base/node_id.h"
 #include "peer/handshake_proof.h"
 #include "server/lost_keys.h"
+#include "server/removal_note.h"
 #include "server/start.h"
 #include "storage/aside.h"
 #include "storage/check.h"
@@ -93,7 +94,7 @@ bool others_decide(const raft::Configuration& configuration, raft::NodeId self) 
 }
 
 // Why this node cannot be taken in again by others; nothing if it can, and then `rejoin` says by whom.
-std::string objection(const Options& options, const Salvage& found, Rejoin& rejoin) {
+std::string objection(const Options& options, const std::string& directory, const Salvage& found, Rejoin& rejoin) {
   rejoin.id = found.identity ? found.identity->id : options.id;
   if (rejoin.id.empty()) return "its id cannot be read: say it with -id";
   if (!base::is_node_id(rejoin.id)) return "its id " + rejoin.id + " cannot be a node's: " + base::kNodeIdRule;
@@ -108,6 +109,8 @@ std::string objection(const Options& options, const Salvage& found, Rejoin& rejo
     return rejoin.addresses.empty() ? "who the others are cannot be read: if there are any, say -join with one's address" : "";
   }
   if (self == nullptr) return options.join.is_set() ? "" : "it is no member of the cluster that can be read";
+  const bool was_removed = found.identity && !noted_removal(directory, found.identity->node).empty();
+  if (was_removed && !options.join.is_set()) return "it was removed from its cluster";
   rejoin.learner = self->role == raft::MemberRole::kObserver;
   if (found.configuration.members.size() == 1) return "no other node has its data";
   if (!others_decide(found.configuration, self->node)) return "the others are no majority without it, and cannot take it in again";
@@ -290,7 +293,7 @@ Status repair(const Options& options, const std::string& directory, const std::s
   Rejoin rejoin;
   // Damaged anew before it was a member again: the others are those of the first time.
   std::optional<Rejoin> before = read_rejoin(directory);
-  const std::string why = before ? "" : objection(options, found, rejoin);
+  const std::string why = before ? "" : objection(options, directory, found, rejoin);
   if (before) rejoin = std::move(*before);
   if (why.empty()) return rejoin_others(directory, rejoin, damage);
   if (can_go_on) return make_keys_anew(directory, found, damage);

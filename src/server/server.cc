@@ -239,8 +239,15 @@ void Server::build_node(NodeStart start) {
 // On the loop: who was removed serves nobody, and who was taken in again is told so once.
 void Server::note_removal_of_node(const std::string& sentence) {
   const std::string& directory = directory_.lock.path();
-  const base::Status status = sentence.empty() ? forget_removal(directory) : note_removal(directory, node_->identity().node, sentence);
-  if (!status.is_ok()) LETO_LOG(kWarning, "what a member says of this node's removal is not noted: %s", status.text().c_str());
+  if (sentence.empty()) {
+    const base::Status forgotten = forget_removal(directory);
+    if (forgotten.is_ok()) return;
+    LETO_LOG(kWarning, "this node is a member again, but its next start will say that it was removed, until a leader speaks to it: %s",
+             forgotten.text().c_str());
+    return;
+  }
+  const base::Status noted = note_removal(directory, node_->identity().node, sentence);
+  if (!noted.is_ok()) LETO_LOG(kWarning, "what a member says of this node's removal is not noted: %s", noted.text().c_str());
 }
 
 // Synchronous, on the loop: a node that is taken into a cluster has nothing to serve yet.

@@ -176,7 +176,7 @@ test "3: two followers at once are sent one copy" -timeout 60 {
 }
 
 test "4: kill -9 of the leader midway, while writes go on: the next leader sends its own, and the log behind it" -timeout 60 {
-    set nodes [followers_behind 20 1 {-snapshot-rate 4mb}]
+    set nodes [followers_behind 20 1 [list -snapshot-rate 1mb -election-timeout [scaled 1500]]]
     lassign $nodes leader other follower
     set load [start_load [list $leader $other] -rate 2000]
     restart_midway $follower
@@ -406,7 +406,8 @@ test "9a: clients of the leader hardly notice that a snapshot is copied, and sen
     set without [percentile_of $connection 600]
     set times {}
     set took 0
-    for {set round 1} {$round <= 3} {incr round} {
+    # Few pairs would make the slowest of them the figure.
+    for {set round 1} {$round <= 3 || ($round <= 10 && [llength $times] < 600)} {incr round} {
         if {$round > 1} { fall_behind $leader $follower }
         set made [raft_field $leader snapshots_made]
         restart $follower -nowait

@@ -160,13 +160,17 @@ void Checker::on_swap(const Node& node, const Snapshot& snapshot) {
                     node.raft->applied_index()));
 }
 
-void Checker::on_read(const Node& node, Index index, Index floor) {
-  coverage_.note(Reached::kRead);
-  if (node.raft->installing() && index + 1 < node.raft->first_index())
-    violated(format("D9: node %" PRIu64 " reads at %" PRIu64 " before the snapshot was swapped in", node.id, index));
-  if (index < floor)
+void Checker::on_read(const Node& node, const raft::ReadReady& read) {
+  coverage_.note(read.ok ? Reached::kRead : Reached::kReadFailed);
+  const auto floor = node.read_floors.find(read.context);
+  if (floor == node.read_floors.end())
+    return violated(format("D13: node %" PRIu64 " answers read %" PRIu64 ", for which nobody waits", node.id, read.context));
+  if (!read.ok) return;
+  if (node.raft->installing() && read.index + 1 < node.raft->first_index())
+    violated(format("D9: node %" PRIu64 " reads at %" PRIu64 " before the snapshot was swapped in", node.id, read.index));
+  if (read.index < floor->second)
     violated(format("D13: node %" PRIu64 " reads at %" PRIu64 " though %" PRIu64 " was committed before", node.id,
-                    index, floor));
+                    read.index, floor->second));
 }
 
 void Checker::on_restart(const Node& node) {

@@ -33,8 +33,8 @@ class Checker {
   void on_write(const Node& node, const raft::Write& write);
   // Entries are given to the state machine (I4).
   void on_apply(const Node& node, const raft::Entry& entry);
-  // A read was answered with `index`; `floor` was committed somewhere when it arrived (D13).
-  void on_read(const Node& node, raft::Index index, raft::Index floor);
+  // A read was answered, which the node's `read_floors` have still (D13).
+  void on_read(const Node& node, const raft::ReadReady& read);
   // After each event, for the node that it concerned (I1, I3, I5, I6, I8, I11).
   void after_event(const std::map<raft::NodeId, Node>& nodes, const Node& node);
   // An append was taken in; its commit index was `commit_before` (D7).

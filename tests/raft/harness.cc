@@ -390,8 +390,7 @@ void Cluster::carry_out(Node& node, raft::Output output) {
   }
   if (!output.apply.empty()) node.raft->applied(output.apply.back().id.index);
   for (const raft::ReadReady& read : output.reads) {
-    if (read.ok) checker_.on_read(node, read.index, node.read_floors[read.context]);
-    else checker_.coverage().note(Reached::kReadFailed);
+    checker_.on_read(node, read);
     node.read_floors.erase(read.context);
     node.reads.push_back(read);
     note(format("%" PRIu64 " read %" PRIu64 " %s", node.id, read.context,

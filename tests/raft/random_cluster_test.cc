@@ -6,6 +6,7 @@
 // LETO_SEEDS=first:count runs other seeds. A seed decides everything.
 #include <doctest/doctest.h>
 
+#include <chrono>
 #include <cinttypes>
 #include <cstdlib>
 #include <string>
@@ -14,6 +15,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "raft/harness.h"
+#include "server/tick.h"
 
 namespace leto::raft_test {
 namespace {
@@ -58,6 +60,8 @@ class RandomRun {
   size_t committed() { return cluster_.checker().highest_committed(); }
   // Of the chaos: the healing at the end restarts and delivers as well.
   const Coverage& coverage() const { return coverage_; }
+  // How much time passed for a node, on the average of all.
+  double seconds() const { return static_cast<double>(node_ticks_ * server::kTickMs) / static_cast<double>(cluster_.ids().size()) / 1000; }
 
  private:
   static raft::Options make_options(uint64_t seed) {
@@ -113,9 +117,12 @@ class RandomRun {
   void tick(NodeId id) {
     if (lockstep_) {
       cluster_.tick_all();
+      node_ticks_ += cluster_.ids().size();
     } else {
       cluster_.checker().coverage().note(Reached::kUnevenTicks, cluster_.is_up(id));
-      cluster_.tick(id, 1 + random_.below(4));
+      const uint64_t count = 1 + random_.below(4);
+      cluster_.tick(id, count);
+      node_ticks_ += count;
     }
   }
 
@@ -288,6 +295,7 @@ class RandomRun {
   NodeId voters_ = 3;
   uint64_t context_ = 0;
   uint64_t proposals_ = 0;
+  uint64_t node_ticks_ = 0;   // Of the chaos, those of dead nodes among them.
   std::set<NodeId> removed_;
   Coverage coverage_;
   uint64_t fingerprint_ = 0;
@@ -316,6 +324,12 @@ std::string describe(const Coverage& coverage, size_t first, size_t end) {
   return text;
 }
 
+// As `make sim` says it of whole clusters.
+std::string describe_pace(double simulated, uint64_t events, double seconds) {
+  return base::format("%.0f s simulated in %.1f s, %.0f times real time; %.0f events a second", simulated, seconds,
+                      simulated / seconds, static_cast<double>(events) / seconds);
+}
+
 // A fault that never befalls anything tests nothing.
 void check_each_was_reached(const Coverage& coverage, size_t seeds) {
   for (size_t i = 0; i < kReached; ++i) {
@@ -328,7 +342,9 @@ void check_each_was_reached(const Coverage& coverage, size_t seeds) {
 TEST_CASE("random clusters keep the invariants under every fault and recover") {
   const Quiet quiet;
   const Seeds seeds = chosen_seeds();
+  const auto start = std::chrono::steady_clock::now();
   size_t committed = 0;
+  double simulated = 0;
   Coverage sum;
   for (uint64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
     RandomRun run(seed);
@@ -336,11 +352,14 @@ TEST_CASE("random clusters keep the invariants under every fault and recover") {
     INFO("replay with LETO_SEEDS=" << seed << ":1");
     CHECK_MESSAGE(report.empty(), report);
     committed += run.committed();
+    simulated += run.seconds();
     sum.add(run.coverage());
   }
   MESSAGE(seeds.count << " seeds: " << committed << " committed");
   MESSAGE("faults: " << describe(sum, 0, kFaults));
   MESSAGE("branches: " << describe(sum, kFaults, kReached));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  MESSAGE("time: " << describe_pace(simulated, seeds.count * kEvents, took.count()));
   check_each_was_reached(sum, seeds.count);
   // Refusing everything is not being right.
   if (seeds.count < kUsual) return;

@@ -53,13 +53,19 @@ void append_node(const Node& node, std::string& bytes) {
   }
 }
 
+std::vector<uint64_t> hashes_of(const std::deque<Message>& network) {
+  std::vector<uint64_t> hashes;
+  for (const Message& message : network) hashes.push_back(hash_of(message));
+  return hashes;
+}
+
 // Of state, bag (in any order) and what is left of the bounds, the depth excepted.
 uint64_t hash_of(Cluster& cluster, const SearchBounds& left) {
   std::string bytes;
   bytes.reserve(1024);
   for (const NodeId id : cluster.ids()) append_node(cluster.node(id), bytes);
   uint64_t bag = 0;
-  for (const Message& message : cluster.network()) bag += base::mix64(hash_of(message));
+  for (const uint64_t hash : hashes_of(cluster.network())) bag += base::mix64(hash);
   base::put_u64(bytes, bag);
   for (const uint8_t number : {left.timeouts, left.ages, left.heartbeats, left.proposals, left.reads, left.crashes, left.duplicates,
                                left.pairs})
@@ -68,10 +74,36 @@ uint64_t hash_of(Cluster& cluster, const SearchBounds& left) {
   return base::hash64(bytes, 2);
 }
 
-bool is_first_of_its_kind(const std::deque<Message>& network, size_t at) {
-  const uint64_t hash = hash_of(network[at]);
-  return std::none_of(network.begin(), network.begin() + static_cast<ptrdiff_t>(at),
-                      [hash](const Message& earlier) { return hash_of(earlier) == hash; });
+std::string bytes_of(const Node& node) {
+  std::string bytes;
+  append_node(node, bytes);
+  return bytes;
+}
+
+bool is_pre_vote(const Message& message) {
+  const auto* request = std::get_if<raft::RequestVote>(&message.body);
+  const auto* reply = std::get_if<raft::RequestVoteReply>(&message.body);
+  return (request != nullptr && request->pre_vote) || (reply != nullptr && reply->pre_vote);
+}
+
+// Ticks until the node asks for pre-votes, also one that has asked before or is a candidate; at most four timeouts.
+void time_out(Cluster& cluster, NodeId id) {
+  const size_t before = cluster.network().size();
+  const uint64_t four_timeouts = 8 * uint64_t{cluster.node(id).options.election_ticks};
+  for (uint64_t tick = 0; tick < four_timeouts && cluster.network().size() == before; ++tick) cluster.tick(id);
+}
+
+// The pre-votes that `node` asked for reach everybody, and the answers reach it.
+void answer_pre_votes(Cluster& cluster, NodeId node) {
+  const std::deque<Message>& network = cluster.network();
+  const auto concerns_it = [node](const Message& message) {
+    return is_pre_vote(message) && (message.from == node || message.to == node);
+  };
+  for (;;) {
+    const auto found = std::find_if(network.begin(), network.end(), concerns_it);
+    if (found == network.end()) return;
+    cluster.deliver_at(static_cast<size_t>(found - network.begin()));
+  }
 }
 
 }  // namespace
@@ -83,16 +115,12 @@ SearchResult Search::run(const Cluster& start) {
   result_ = {};
   Cluster copy = start;
   copy.set_verbose(false);
-  if (enter(copy, bounds_)) look(copy, bounds_);
+  if (is_sound(copy) && enter(copy, bounds_)) look(copy, bounds_);
   return result_;
 }
 
 bool Search::enter(Cluster& cluster, const SearchBounds& left) {
   while (cluster.network().size() > bounds_.in_flight) cluster.drop_at(0);
-  if (!cluster.checker().violations().empty()) {
-    report(cluster.checker().report());
-    return false;
-  }
   result_.deepest = std::max<uint64_t>(result_.deepest, path_.size());
   const auto [known, is_new] = met_.try_emplace(hash_of(cluster, left), left.depth);
   if (is_new) ++result_.states;
@@ -101,9 +129,13 @@ bool Search::enter(Cluster& cluster, const SearchBounds& left) {
   return left.depth > 0;
 }
 
-void Search::look(const Cluster& cluster, const SearchBounds& left) {
-  Cluster here = cluster;
-  for (const Action& action : actions(here, left)) {
+bool Search::is_sound(Cluster& cluster) {
+  if (!cluster.checker().violations().empty()) report(cluster.checker().report());
+  return result_.violation.empty();
+}
+
+void Search::look(Cluster& cluster, const SearchBounds& left) {
+  for (const Action& action : actions(cluster, left)) {
     if (!result_.violation.empty()) return;
     if (result_.states >= bounds_.states) {
       result_.complete = false;
@@ -116,16 +148,34 @@ void Search::look(const Cluster& cluster, const SearchBounds& left) {
     carry_out(next, action, left_then);
     next.take_events();
     ++result_.transitions;
-    if (enter(next, left_then)) look(next, left_then);
+    if (is_sound(next) && !is_loss(cluster, next, action) && enter(next, left_then)) look(next, left_then);
     path_.pop_back();
   }
+}
+
+// A message that changed nothing and was not answered might as well be on its way still: all that may come of it without that
+// message may come of it with one that never arrives.
+bool Search::is_loss(Cluster& before, Cluster& after, const Action& action) {
+  size_t taken = 0;
+  switch (action.kind) {
+    case Kind::kDeliver: taken = 1; break;
+    case Kind::kDeliverTwo: taken = 2; break;
+    case Kind::kDuplicate: break;
+    default: return false;
+  }
+  return after.network().size() + taken == before.network().size() &&
+         bytes_of(after.node(action.node)) == bytes_of(before.node(action.node));
 }
 
 std::vector<Search::Action> Search::actions(Cluster& cluster, const SearchBounds& left) const {
   std::vector<Action> found;
   const std::deque<Message>& network = cluster.network();
+  const std::vector<uint64_t> hashes = hashes_of(network);
   for (size_t at = 0; at < network.size(); ++at) {
-    if (!is_first_of_its_kind(network, at)) continue;
+    const auto here = hashes.begin() + static_cast<ptrdiff_t>(at);
+    const bool is_first_of_its_kind = std::find(hashes.begin(), here, *here) == here;
+    // What comes to a dead node is lost, and so is what never comes.
+    if (!is_first_of_its_kind || !cluster.is_up(network[at].to)) continue;
     found.push_back({.kind = Kind::kDeliver, .node = network[at].to, .number = at});
     if (left.pairs > 0) add_pairs(cluster, at, found);
     if (left.duplicates > 0) found.push_back({.kind = Kind::kDuplicate, .node = network[at].to, .number = at});
@@ -137,7 +187,7 @@ std::vector<Search::Action> Search::actions(Cluster& cluster, const SearchBounds
 void Search::add_pairs(Cluster& cluster, size_t first, std::vector<Action>& found) const {
   const std::deque<Message>& network = cluster.network();
   const NodeId to = network[first].to;
-  for (size_t second = 0; second < network.size() && cluster.is_up(to); ++second) {
+  for (size_t second = 0; second < network.size(); ++second) {
     if (second != first && network[second].to == to)
       found.push_back({.kind = Kind::kDeliverTwo, .node = to, .number = first, .second = second});
   }
@@ -181,7 +231,8 @@ void Search::carry_out(Cluster& cluster, const Action& action, SearchBounds& lef
       return cluster.tick(action.node, options.election_ticks);
     case Kind::kTimeout:
       --left.timeouts;
-      cluster.tick_to_timeout(action.node);
+      time_out(cluster, action.node);
+      if (!bounds_.pre_votes) answer_pre_votes(cluster, action.node);
       return;
     case Kind::kAge:
       --left.ages;

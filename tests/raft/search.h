@@ -29,6 +29,7 @@ struct SearchBounds {
   uint8_t duplicates = 0;
   uint8_t pairs = 0;        // Two messages come to one node in one turn.
   uint8_t in_flight = 8;
+  bool pre_votes = true;    // False: those of a timeout are asked and answered at once.
   uint64_t states = 1000000;   // Then it stops, and says that it was not all.
 };
 
@@ -55,9 +56,11 @@ class Search {
     size_t second = 0;     // Of the message that comes with it.
   };
 
-  // True if nothing was wrong and there is more to look at behind it.
+  // True if there is more to look at behind it.
   bool enter(Cluster& cluster, const SearchBounds& left);
-  void look(const Cluster& cluster, const SearchBounds& left);
+  void look(Cluster& cluster, const SearchBounds& left);
+  bool is_sound(Cluster& cluster);
+  static bool is_loss(Cluster& before, Cluster& after, const Action& action);
   std::vector<Action> actions(Cluster& cluster, const SearchBounds& left) const;
   void add_pairs(Cluster& cluster, size_t first, std::vector<Action>& found) const;
   void add_node_actions(Cluster& cluster, raft::NodeId id, const SearchBounds& left, std::vector<Action>& found) const;

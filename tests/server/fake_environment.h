@@ -60,6 +60,7 @@ class FakeKeysDisk final : public KeysDisk {
     done_ = std::move(done);
   }
   void write_witness(storage::Witness given, StatusDone done) override {
+    if (!witness_refusal.empty()) return done(base::Status::error(witness_refusal));
     witness = given;
     done(base::Status::ok());
   }
@@ -86,7 +87,7 @@ class FakeKeysDisk final : public KeysDisk {
   }
   storage::Witness witness;   // The last one that was written.
   int flushes = 0;
-  std::string checkpoint_damage;
+  std::string checkpoint_damage, witness_refusal;
   LoadDone load_done;
   StatusDone switch_done;
   std::vector<uint64_t> switches;   // Generations that were made current.

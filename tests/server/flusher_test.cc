@@ -402,6 +402,28 @@ TEST_CASE("the witness follows a change of term within a second") {
   CHECK(test.keys.witness.index >= 1);
 }
 
+TEST_CASE("a witness that cannot be written is tried again twice a second, and that is said once a minute") {
+  NodeUnderTest test;
+  size_t said = 0;
+  const base::LogLevel usual_level = base::log_level();
+  base::set_log_level(base::LogLevel::kWarning);
+  base::set_log_sink([&said](base::LogLevel, std::string_view text) { said += text.starts_with("keys: the witness") ? 1 : 0; });
+  test.keys.witness_refusal = "keys-1.db: cannot write the witness: database or disk is full";
+  test.lead();
+  test.ticks(100);
+  REQUIRE(test.keys.busy());
+  test.keys.finish(base::Status::ok());
+  test.ticks(ticks_in(50000));
+  CHECK(said == 1);
+  test.ticks(ticks_in(20000));
+  CHECK(said == 2);
+  test.keys.witness_refusal.clear();
+  test.ticks(ticks_in(1000));
+  base::set_log_sink(nullptr);
+  base::set_log_level(usual_level);
+  CHECK(test.keys.witness.term == test.node->raft().term());
+}
+
 TEST_CASE("past flush-lag-bytes clients that write are not read from, until the disk has followed") {
   NodeUnderTest test;
   test.lead();

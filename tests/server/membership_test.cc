@@ -223,6 +223,27 @@ TEST_CASE("a node that was only found, as its id was taken, is dialed again and 
   CHECK(is_voter(test, 9));
 }
 
+TEST_CASE("a node that comes under an id whose LEAVE waits before it is taken in once that is done") {
+  LeaderUnderTest test;
+  test.peers.answering = {2, 9};
+  Network::Found there = found(9);
+  there.member.id = "id3";
+  const SessionRef session = test.node->open_session(), other = test.node->open_session();
+  test.send(session, {"LEAVE", "id3"});
+  test.send(other, {"JOIN", "10.0.0.9:15379", "id3"});
+  there.is_foreign = true;
+  answer_dial(test, there);
+  CHECK(test.take(other).empty());
+  test.peers.ticks(20);
+  CHECK(test.take(session) == "+OK\r\n");
+  REQUIRE(test.network.dials.size() == 1);
+  CHECK(test.network.dials[0].takes_in);
+  there.is_foreign = false;
+  answer_dial(test, there);
+  test.peers.ticks(40);
+  CHECK(test.take(other) == "+OK\r\n");
+}
+
 TEST_CASE("a node that comes under the id of a member not heard for two election timeouts takes its place") {
   LeaderUnderTest test;
   test.peers.answering = {2, 9};

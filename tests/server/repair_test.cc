@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "server/removal_note.h"
 #include "storage/aside.h"
 #include "storage/check.h"
 #include "storage/damage.h"
@@ -310,6 +311,22 @@ TEST_CASE("it is not repaired where that would lose what is there") {
     REQUIRE(opened.is_ok());
     CHECK(opened.value().joins);
     CHECK(opened.value().targets == std::vector<Address>{survivor.options.join});
+  }
+}
+
+TEST_CASE("who was told of its removal does not come back by being repaired, unless that is asked for") {
+  Survivor survivor;
+  survivor.make();
+  survivor.rot("raft.db", "payload 4");
+  REQUIRE(note_removal(survivor.path, survivor.before.node, "id1 was removed").is_ok());
+  SUBCASE("by itself") { check_refused(survivor, "it was removed from its cluster"); }
+  SUBCASE("with -join") {
+    survivor.options.join = {.host = "there", .port = 3};
+    base::Result<OpenedDirectory> opened = survivor.open();
+    REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+    CHECK(opened.value().joins);
+    CHECK(opened.value().start.identity.node != survivor.before.node);
+    CHECK(opened.value().start.removal.empty());
   }
 }
 

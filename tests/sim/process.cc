@@ -83,7 +83,8 @@ base::Status Process::open_log() {
   log_store_ = std::move(opened.value());
   LETO_ASSERT(log_store_->identity().has_value(), "the directory was made before the start");
   identity_ = *log_store_->identity();
-  machine_.set_node(identity_.node);
+  // A cloned directory is found to be another's only once all of it is open, which may fail.
+  if (identity_.id == machine_.id || machine_.runs_copy) machine_.set_node(identity_.node);
   return {};
 }
 
