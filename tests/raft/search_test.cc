@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "base/sanitizer.h"
+
 namespace leto::raft_test {
 namespace {
 
@@ -163,7 +165,11 @@ Cluster figure_8() {
   return cluster;
 }
 
+// A sanitizer takes ten times as long, and looks for what any path shows.
+constexpr uint8_t kFewerUnderSanitizer = 2;
+
 void explore(const Cluster& start, SearchBounds bounds, uint8_t further) {
+  if (!base::kSanitizer.empty()) bounds.depth = static_cast<uint8_t>(bounds.depth - kFewerUnderSanitizer);
   if (std::getenv("LETO_LONG") != nullptr) {
     bounds.depth = static_cast<uint8_t>(bounds.depth + further);
     bounds.states = 30000000;
