@@ -292,13 +292,7 @@ command::Context Node::local_context(Session& session, resp::Arguments arguments
 // Not by the replica, which counts what it runs itself.
 void Node::run_here(const command::Command& command, command::Context& context) {
   run_timed(command, context, stats_, environment_.clock);
-  if (context.reply.wrote_error()) note_failure(command, context.arguments, context.reply.error_code());
-}
-
-// `error` begins with its code.
-void Node::note_failure(const command::Command& command, resp::Arguments arguments, std::string_view error) {
-  stats_.note_error(error);
-  ++stats_.of(command, arguments).failed;
+  if (context.reply.wrote_error()) stats_.note_failure(command, context.arguments, context.reply.error_code());
 }
 
 void Node::run_local(const SessionRef& session, const command::Command& command,

@@ -172,7 +172,6 @@ class Node final : public command::Services {
   command::Context local_context(Session& session, resp::Arguments arguments, resp::Reply& reply);
   void refuse(const SessionRef& session, const command::Command* command, resp::Arguments arguments, std::string error);
   void run_here(const command::Command& command, command::Context& context);
-  void note_failure(const command::Command& command, resp::Arguments arguments, std::string_view error);
   void run(const SessionRef& session, const command::Command& command, resp::Arguments arguments);
   // Transactions: what MULTI keeps, and what becomes of it at EXEC.
   void queue(const SessionRef& session, const command::Command& command, resp::Arguments arguments);

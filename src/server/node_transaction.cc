@@ -126,13 +126,13 @@ std::string Node::exec_reply(const command::Transaction& transaction, int protoc
 void Node::exec(const SessionRef& session) {
   command::Client& client = session->client;
   if (!client.transaction.open) {
-    note_failure(*command::find_command("exec"), {}, "ERR");
+    stats_.note_failure(*command::find_command("exec"), {}, "ERR");
     return session->fail(session->push({.state = RequestState::kDeferred}), "ERR EXEC without MULTI");
   }
   command::Transaction transaction = std::exchange(client.transaction, {});
   const std::string reply = exec_reply(transaction, client.protocol);
   if (reply.empty()) return run_transaction(session, std::move(transaction));
-  if (reply.starts_with('-')) note_failure(*command::find_command("exec"), {}, reply.substr(1));
+  if (reply.starts_with('-')) stats_.note_failure(*command::find_command("exec"), {}, reply.substr(1));
   const Session::Sequence sequence = session->push({.state = RequestState::kDeferred});
   session->reply_buffer(sequence).append(reply);
   session->answered(sequence);
@@ -182,7 +182,7 @@ std::shared_ptr<command::LocalCommands> Node::local_commands(Session& session, c
     command.handler(context);
     session.client.transaction.running = 0;
     ++stats_.of(command, arguments).calls;
-    if (reply.wrote_error()) note_failure(command, arguments, reply.error_code());
+    if (reply.wrote_error()) stats_.note_failure(command, arguments, reply.error_code());
   };
   return locals;
 }

@@ -399,9 +399,7 @@ void Replica::run_read_handler(command::Context& context, const command::Command
 void Replica::run_handler(command::Context& context, const command::Command& command, Session& session) {
   run_timed(command, context, stats_, environment_.clock);
   if (context.cut_off) session.overflow();
-  if (!context.reply.wrote_error()) return;
-  stats_.note_error(context.reply.error_code());
-  ++stats_.of(command, context.arguments).failed;
+  if (context.reply.wrote_error()) stats_.note_failure(command, context.arguments, context.reply.error_code());
 }
 
 // One more reply would be too much. With a hard limit of 0 nothing is.

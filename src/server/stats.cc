@@ -57,6 +57,11 @@ void Stats::reset() {
   *this = std::move(fresh);
 }
 
+void Stats::note_failure(const command::Command& command, command::Arguments arguments, std::string_view text) {
+  note_error(text);
+  ++of(command, arguments).failed;
+}
+
 void Stats::note_error(std::string_view text) {
   ++error_replies;
   const std::string_view code = text.substr(0, text.find(' '));

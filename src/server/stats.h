@@ -84,6 +84,8 @@ struct Stats {
   void reset();
   // Notes an error reply: its first word is counted.
   void note_error(std::string_view text);
+  // The same of an error that a command's handler answered.
+  void note_failure(const command::Command& command, command::Arguments arguments, std::string_view text);
 
  private:
   static constexpr size_t kSamples = 16;

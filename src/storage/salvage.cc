@@ -90,6 +90,24 @@ std::vector<raft::Entry> read_behind(Database& database, const std::vector<Segme
   return entries;
 }
 
+// raft.db, and its segments as far as they are known; without a database: it cannot be read.
+struct LogToRead {
+  std::unique_ptr<Database> database;
+  std::vector<Segment> segments;
+};
+
+LogToRead open_log_to_read(const std::string& directory) {
+  std::unique_ptr<Database> database = open_to_read(directory + "/raft.db");
+  if (!database) return {};
+  std::vector<Segment> segments;
+  {
+    Meta meta(*database);
+    if (!meta.open(FileKind::kLog).is_ok()) return {};
+    segments = read_what_is_left(*database, meta).segments;
+  }
+  return {.database = std::move(database), .segments = std::move(segments)};
+}
+
 // All of a segment that is to begin with entry `next`, which is moved behind its last. In parts, as it may be large.
 bool is_sound(Database& database, const Segment& segment, raft::Index& next) {
   constexpr uint64_t kPartBytes = 1 << 20;
@@ -106,23 +124,18 @@ bool is_sound(Database& database, const Segment& segment, raft::Index& next) {
 }  // namespace
 
 std::vector<raft::Entry> salvage_entries(const std::string& directory, raft::Index after) {
-  const std::unique_ptr<Database> database = open_to_read(directory + "/raft.db");
-  if (!database) return {};
-  Meta meta(*database);
-  if (!meta.open(FileKind::kLog).is_ok()) return {};
-  return read_behind(*database, read_what_is_left(*database, meta).segments, after);
+  const LogToRead log = open_log_to_read(directory);
+  if (!log.database) return {};
+  return read_behind(*log.database, log.segments, after);
 }
 
 bool has_all_entries(const std::string& directory, raft::Index last) {
-  const std::unique_ptr<Database> database = open_to_read(directory + "/raft.db");
-  if (!database) return false;
-  Meta meta(*database);
-  if (!meta.open(FileKind::kLog).is_ok()) return false;
+  const LogToRead log = open_log_to_read(directory);
   raft::Index next = 1;
-  for (const Segment& segment : read_what_is_left(*database, meta).segments) {
-    if (!is_sound(*database, segment, next)) return false;
+  for (const Segment& segment : log.segments) {
+    if (!is_sound(*log.database, segment, next)) return false;
   }
-  return next == last + 1;
+  return log.database != nullptr && next == last + 1;
 }
 
 base::Status salvage_keys(const std::string& directory, uint64_t generation, const KeyStore::Sink& sink,

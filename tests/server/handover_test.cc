@@ -156,8 +156,8 @@ TEST_CASE("leadership is not handed over before who takes over can win: voters t
   CHECK(is_handing_over());
 }
 
-TEST_CASE("nor by a leader that gives no vote itself, as it started just now and was handed the leadership") {
-  NodeUnderTest test(2);
+// Leads two, as it was handed the leadership right behind its start: it gives no vote itself for `silence_ms`.
+void check_waits_for_own_vote(NodeUnderTest& test, uint64_t silence_ms) {
   FakePeers peers(test, {2});
   test.follow(2, 1);
   const raft::Raft& raft = test.node->raft();
@@ -166,27 +166,21 @@ TEST_CASE("nor by a leader that gives no vote itself, as it started just now and
   REQUIRE(raft.leads_and_committed_in_term());
   const SessionRef session = test.node->open_session();
   test.send(session, {"TRANSFER", "id2"});
-  peers.ticks(ticks_in(test.options.election_timeout_ms) - 10);
+  peers.ticks(ticks_in(silence_ms) - 10);
   CHECK(raft.transferring_to() == raft::kNobody);
   peers.ticks(20);
   CHECK(raft.transferring_to() == 2);
 }
 
+TEST_CASE("nor by a leader that gives no vote itself, as it started just now and was handed the leadership") {
+  NodeUnderTest test(2);
+  check_waits_for_own_vote(test, test.options.election_timeout_ms);
+}
+
 TEST_CASE("with a short election-timeout voters that joined just now are waited for as long as they give no votes") {
   NodeUnderTest test(2);
   test.options.election_timeout_ms = 100;
-  FakePeers peers(test, {2});
-  test.follow(2, 1);
-  const raft::Raft& raft = test.node->raft();
-  test.node->on_message({.from = 2, .to = 1, .term = raft.term(), .body = raft::TimeoutNow{}});
-  peers.exchange();
-  REQUIRE(raft.leads_and_committed_in_term());
-  const SessionRef session = test.node->open_session();
-  test.send(session, {"TRANSFER", "id2"});
-  peers.ticks(ticks_in(kSilenceMsMax) - 10);
-  CHECK(raft.transferring_to() == raft::kNobody);
-  peers.ticks(20);
-  CHECK(raft.transferring_to() == 2);
+  check_waits_for_own_vote(test, kSilenceMsMax);
 }
 
 TEST_CASE("old voters that are enough are not kept waiting by one that joined just now") {

@@ -13,6 +13,13 @@ namespace {
 
 Network::Found found(raft::NodeId node) { return {.member = NodeUnderTest::member_of(node)}; }
 
+// Another node than the third, under its id.
+Network::Found found_as_id3() {
+  Network::Found there = found(9);
+  there.member.id = "id3";
+  return there;
+}
+
 Network::Found silence() { return {.silence = "no answer"}; }
 
 // What the oldest dial that was not answered yet finds.
@@ -24,6 +31,14 @@ void answer_dial(NodeUnderTest& test, base::Result<Network::Found> answer) {
 }
 
 bool is_voter(const NodeUnderTest& test, raft::NodeId node) { return test.node->members().is_voter(node); }
+
+// It was only looked for until now.
+void check_is_taken_in(LeaderUnderTest& test) {
+  REQUIRE(test.network.dials.size() == 1);
+  CHECK(test.network.dials[0].takes_in);
+  answer_dial(test, found_as_id3());
+  test.peers.ticks(40);
+}
 
 TEST_CASE("JOIN dials the address, adds who is there, and is answered when it votes") {
   NodeUnderTest test;
@@ -183,8 +198,7 @@ TEST_CASE("JOIN of an address where nobody answers, or somebody else, says so an
 TEST_CASE("the id of a member that is alive is not given to another node") {
   LeaderUnderTest test;
   test.peers.answering = {2};
-  Network::Found there = found(9);
-  there.member.id = "id3";
+  Network::Found there = found_as_id3();
   const SessionRef session = test.node->open_session();
   // Who is there may be that member, at a new address; if it is not it is not taken in for a refusal.
   test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
@@ -204,8 +218,7 @@ TEST_CASE("the id of a member that is alive is not given to another node") {
 TEST_CASE("a node that was only found, as its id was taken, is dialed again and taken in once that member is not heard any more") {
   LeaderUnderTest test;
   test.peers.answering = {2, 9};
-  Network::Found there = found(9);
-  there.member.id = "id3";
+  Network::Found there = found_as_id3();
   const SessionRef session = test.node->open_session();
   test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
   test.peers.ticks(ticks_in(2 * test.options.election_timeout_ms) + 5);
@@ -214,11 +227,7 @@ TEST_CASE("a node that was only found, as its id was taken, is dialed again and 
   CHECK(test.take(session).empty());
   CHECK(test.node->members().find(9) == nullptr);
   test.peers.ticks(10);
-  REQUIRE(test.network.dials.size() == 1);
-  CHECK(test.network.dials[0].takes_in);
-  there.is_foreign = false;
-  answer_dial(test, there);
-  test.peers.ticks(40);
+  check_is_taken_in(test);
   CHECK(test.take(session) == "+OK\r\n");
   CHECK(is_voter(test, 9));
 }
@@ -226,8 +235,7 @@ TEST_CASE("a node that was only found, as its id was taken, is dialed again and 
 TEST_CASE("a node that comes under an id whose LEAVE waits before it is taken in once that is done") {
   LeaderUnderTest test;
   test.peers.answering = {2, 9};
-  Network::Found there = found(9);
-  there.member.id = "id3";
+  Network::Found there = found_as_id3();
   const SessionRef session = test.node->open_session(), other = test.node->open_session();
   test.send(session, {"LEAVE", "id3"});
   test.send(other, {"JOIN", "10.0.0.9:15379", "id3"});
@@ -236,19 +244,14 @@ TEST_CASE("a node that comes under an id whose LEAVE waits before it is taken in
   CHECK(test.take(other).empty());
   test.peers.ticks(20);
   CHECK(test.take(session) == "+OK\r\n");
-  REQUIRE(test.network.dials.size() == 1);
-  CHECK(test.network.dials[0].takes_in);
-  there.is_foreign = false;
-  answer_dial(test, there);
-  test.peers.ticks(40);
+  check_is_taken_in(test);
   CHECK(test.take(other) == "+OK\r\n");
 }
 
 TEST_CASE("a node that comes under the id of a member not heard for two election timeouts takes its place") {
   LeaderUnderTest test;
   test.peers.answering = {2, 9};
-  Network::Found there = found(9);
-  there.member.id = "id3";
+  Network::Found there = found_as_id3();
   const SessionRef session = test.node->open_session();
   const int two_timeouts = ticks_in(2 * test.options.election_timeout_ms);
   test.peers.ticks(two_timeouts - 5);
@@ -273,8 +276,7 @@ TEST_CASE("LEAVE of an id that is being replaced removes both who have it") {
   LeaderUnderTest test;
   test.peers.answering = {2};
   test.peers.ticks(ticks_in(2 * test.options.election_timeout_ms) + 5);
-  Network::Found there = found(9);
-  there.member.id = "id3";
+  Network::Found there = found_as_id3();
   const SessionRef session = test.node->open_session();
   test.send(session, {"JOIN", "10.0.0.9:15379", "id3"});
   answer_dial(test, there);

@@ -54,6 +54,19 @@ size_t copy_all(SnapshotSource& source) {
   }
 }
 
+// A whole copy of a keys file at entry 50, which nobody has open.
+std::unique_ptr<SnapshotSource> copied_source(const TestDisk& disk) {
+  Keyspace keys;
+  fill(keys, 1);
+  {
+    const auto store = open_keys(disk);
+    must_flush(*store, keys, 50);
+  }
+  auto source = open_source(disk);
+  copy_all(*source);
+  return source;
+}
+
 std::unique_ptr<SnapshotTarget> open_target(const TestDisk& disk, uint64_t size) {
   base::Result<std::unique_ptr<SnapshotTarget>> target =
       SnapshotTarget::open({.directory = "/other", .vfs = disk.name(), .generation = 2, .size = size});
@@ -122,14 +135,7 @@ TEST_CASE("a keys file is copied while its owner goes on, and received with keys
 
 TEST_CASE("what arrives damaged, short, or as another snapshot than announced is refused by name and removed") {
   TestDisk disk("snapshot_refused");
-  Keyspace keys;
-  fill(keys, 1);
-  {
-    const auto store = open_keys(disk);
-    must_flush(*store, keys, 50);
-  }
-  const auto source = open_source(disk);
-  copy_all(*source);
+  const auto source = copied_source(disk);
   const raft::EntryId last{.term = 2, .index = 50};
   const std::string name = "/other/keys-2.db";
   SUBCASE("a flipped bit in the file") {
@@ -177,14 +183,7 @@ TEST_CASE("what arrives damaged, short, or as another snapshot than announced is
 
 TEST_CASE("a snapshot that arrived whole stays, unless it is discarded as it is not needed any more") {
   TestDisk disk("snapshot_not_needed");
-  Keyspace keys;
-  fill(keys, 1);
-  {
-    const auto store = open_keys(disk);
-    must_flush(*store, keys, 50);
-  }
-  const auto source = open_source(disk);
-  copy_all(*source);
+  const auto source = copied_source(disk);
   for (const bool is_needed : {true, false}) {
     auto target = open_target(disk, source->size());
     send(*source, *target);
