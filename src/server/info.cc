@@ -130,6 +130,7 @@ void stats_section(std::string& out, const InfoSource& source) {
   number(out, "forward_served", stats.forward_served);
   number(out, "protocol_errors", stats.protocol_errors);
   number(out, "loop_turn_cpu_usec_max", stats.loop_turn_cpu_usec_max);
+  number(out, "loop_turn_cpu_max_at_msec", stats.loop_turn_cpu_max_at_ms);
 }
 
 void replication_section(std::string& out, const InfoSource& source) {

@@ -3,7 +3,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -99,7 +98,7 @@ base::Status Server::start() {
   build_node(std::move(directory_.start));
   loop_.start({.turn = [this] { on_turn(); },
                .tick = [this] { on_tick(); },
-               .measured = [this](uint64_t cpu_us) { on_turn_measured(cpu_us); }});
+               .measured = [this](uint64_t cpu_us) { node_->stats().note_turn(cpu_us, loop_.wall_ms()); }});
   if (base::Status status = listen(); !status.is_ok()) return status;
   if (directory_.joins && !node_->removed()) {
     start_joining();
@@ -415,11 +414,6 @@ void Server::on_turn() {
   keep_heap_room();
   if (!listens_to_clients_) listen_to_clients_if_due();
   if (node_finished_) try_to_finish();
-}
-
-void Server::on_turn_measured(uint64_t cpu_us) {
-  uint64_t& longest_us = node_->stats().loop_turn_cpu_usec_max;
-  longest_us = std::max(longest_us, cpu_us);
 }
 
 void Server::keep_heap_room() {

@@ -74,7 +74,6 @@ class Server {
   void judge_other_cluster();
 
   void on_turn();
-  void on_turn_measured(uint64_t cpu_us);
   // So that a turn meets no page that has to be fetched first.
   void keep_heap_room();
   void on_tick();

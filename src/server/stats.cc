@@ -57,6 +57,12 @@ void Stats::reset() {
   *this = std::move(fresh);
 }
 
+void Stats::note_turn(uint64_t cpu_us, uint64_t now_ms) {
+  if (cpu_us <= loop_turn_cpu_usec_max) return;
+  loop_turn_cpu_usec_max = cpu_us;
+  loop_turn_cpu_max_at_ms = now_ms;
+}
+
 void Stats::note_failure(const command::Command& command, command::Arguments arguments, std::string_view text) {
   note_error(text);
   ++of(command, arguments).failed;

@@ -65,6 +65,7 @@ struct Stats {
   uint64_t snapshot_bytes_sent = 0;
   uint64_t snapshot_bytes_received = 0;
   uint64_t loop_turn_cpu_usec_max = 0;
+  uint64_t loop_turn_cpu_max_at_ms = 0;    // When that turn ended, of the Unix clock.
   uint64_t peer_messages_sent = 0;         // Raised by the network, as the two below.
   uint64_t peer_messages_received = 0;
   uint64_t peer_messages_dropped = 0;
@@ -82,6 +83,8 @@ struct Stats {
   uint64_t operations_per_second() const;
   // What CONFIG RESETSTAT resets.
   void reset();
+  // Of a turn of the loop that ended now (ms of the Unix clock): kept if none was longer.
+  void note_turn(uint64_t cpu_us, uint64_t now_ms);
   // Notes an error reply: its first word is counted.
   void note_error(std::string_view text);
   // The same of an error that a command's handler answered.

@@ -1,5 +1,5 @@
-# Disks of nodes that fail, are full or stand still, as a process sees them: bad_disk.cc is built once in a run, with the compiler
-# that builds Leto, and stands before the C library of every node that is started after bad_disk::prepare.
+# Disks of nodes that fail, are full or stand still, as a process sees them: bad_disk.cc stands before the C library of every node
+# that is started after bad_disk::prepare.
 
 namespace eval bad_disk {
     variable source [file join [file dirname [file normalize [info script]]] bad_disk.cc]
@@ -7,23 +7,10 @@ namespace eval bad_disk {
 
 # To be called first in a test. Other tests' nodes have nothing of it.
 proc bad_disk::prepare {} {
-    set library [file join $harness::root bad_disk.so]
-    if {![file exists $library]} { build $library }
-    set node::launcher [list env LD_PRELOAD=$library]
+    variable source
+    set node::launcher [list env LD_PRELOAD=[compiled $source bad_disk.so {-shared -fPIC}]]
     # Its sanitizer would be the first of all libraries.
     if {$sanitizer::name eq "address"} { lappend node::launcher "ASAN_OPTIONS=$::env(ASAN_OPTIONS):verify_asan_link_order=0" }
-}
-
-proc bad_disk::build {library} {
-    variable source
-    set given [expr {[info exists ::env(CXX)] ? $::env(CXX) : ""}]
-    foreach compiler [list $given g++ clang++ c++] {
-        if {$compiler eq "" || [auto_execok $compiler] eq ""} continue
-        exec $compiler -std=c++20 -O1 -Wall -Wextra -Werror -shared -fPIC -o $library.new $source 2>@1
-        file rename -force $library.new $library
-        return
-    }
-    skip "no compiler for $source"
 }
 
 # From now on, what befalls files in the node's directory: {sync fails raft.db-wal} and so on; nothing: the disk is sound.

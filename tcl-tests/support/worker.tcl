@@ -2,7 +2,7 @@
 # Ends, and with it all that it started, when the runner ends.
 
 set support [file dirname [file normalize [info script]]]
-foreach part {resp process sanitizer harness node load_control reference bad_disk} { source [file join $support $part.tcl] }
+foreach part {resp process sanitizer harness node load_control reference compile bad_disk host_pauses} { source [file join $support $part.tcl] }
 
 proc main {path root first wanted listing} {
     set tests [file dirname $::support]

@@ -229,13 +229,20 @@ test "INFO has the fields that tools read, in sections that can be chosen" {
     assert_equal [dict get [info_of $node stats] keyspace_misses] 0
 }
 
-test "CONFIG RESETSTAT forgets the longest turn before it, be it the very last one" {
+test "INFO tells the longest turn and when it ended; CONFIG RESETSTAT forgets it, be it the very last one" {
     set node [start_node]
     set connection [connect $node]
     # So many keys are looked up in one turn.
     set exists [concat EXISTS [lrepeat 300000 missing]]
+    set before [clock milliseconds]
     assert_equal [ask $connection {*}$exists] 0
-    set longest [dict get [info_of $node stats] loop_turn_cpu_usec_max]
+    pause 50
+    set stats [info_of $node stats]
+    set longest [dict get $stats loop_turn_cpu_usec_max]
+    set at [dict get $stats loop_turn_cpu_max_at_msec]
+    assert {$at >= $before && $at <= [clock milliseconds]} "it ended at $at"
+    pause 50
+    assert_equal [dict get [info_of $node stats] loop_turn_cpu_max_at_msec] $at "none was longer meanwhile"
     assert_equal [ask $connection {*}$exists] 0
     assert_equal [ask $connection CONFIG RESETSTAT] OK
     set after [dict get [info_of $node stats] loop_turn_cpu_usec_max]

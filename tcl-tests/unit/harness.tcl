@@ -76,6 +76,20 @@ test "what a sanitizer finds in a process fails its test, a leak at its end too"
     check_no_report
 }
 
+test "what takes a processor from all other threads, as a host does, is known to the microsecond" {
+    if {![host_pauses::start]} { skip "no real-time priority for this user" }
+    if {[auto_execok chrt] eq ""} { skip "no chrt" }
+    set from [clock microseconds]
+    process::run {chrt --fifo 90 timeout 0.2 sh -c {while :; do :; done}} 5000
+    set to [clock microseconds]
+    pause 20
+    set taken [host_pauses::taken $from $to]
+    assert {$taken > 100000 && $taken <= $to - $from} "$taken us of [expr {$to - $from}]"
+    assert_equal [host_pauses::taken $from $from] 0
+    set middle [expr {($from + $to) / 2}]
+    assert_equal [host_pauses::taken $middle [expr {$middle + 10000}]] 10000 "the midst of it"
+}
+
 test "a port that was given is of this worker's block alone, and is not given while somebody listens there" {
     set port [free_port]
     assert {$port > $harness::ports && $port < $harness::ports + $harness::block_size}

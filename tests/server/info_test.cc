@@ -69,7 +69,7 @@ TEST_CASE("INFO has the fields of Redis that tools read, and its numbers parse")
                  "total_net_input_bytes", "total_net_output_bytes", "rejected_connections", "expired_keys",
                  "evicted_keys", "keyspace_hits", "keyspace_misses", "total_error_replies", "unknown_outcomes",
                  "forward_requests", "forward_retries", "forward_unknown", "forward_served",
-                 "protocol_errors", "loop_turn_cpu_usec_max"});
+                 "protocol_errors", "loop_turn_cpu_usec_max", "loop_turn_cpu_max_at_msec"});
   check_numbers(section(test, "replication"), {"connected_slaves", "master_repl_offset"});
   const Fields cpu = section(test, "cpu");
   REQUIRE(cpu.contains("used_cpu_sys"));

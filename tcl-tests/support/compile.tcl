@@ -1,0 +1,15 @@
+# What a test needs beside Leto, built once in a run from a C++ file of this folder, with the compiler that builds Leto.
+
+# Returns the path of what `flags` make of the file, under that name; skips the test where there is no compiler.
+proc compiled {source name flags} {
+    set built [file join $harness::root $name]
+    if {[file exists $built]} { return $built }
+    set given [expr {[info exists ::env(CXX)] ? $::env(CXX) : ""}]
+    foreach compiler [list $given g++ clang++ c++] {
+        if {$compiler eq "" || [auto_execok $compiler] eq ""} continue
+        exec $compiler -std=c++20 -O1 -Wall -Wextra -Werror {*}$flags -o $built.new $source 2>@1
+        file rename -force $built.new $built
+        return $built
+    }
+    skip "no compiler for $source"
+}
