@@ -39,6 +39,10 @@ bool Raft::State::hear_leader(const Message& message) {
   return true;
 }
 
+void Raft::State::hear_part(NodeId from, Term of) {
+  if (from == leader && leader != self && of == term()) reset_election_timer();
+}
+
 void Raft::State::on_append_entries(const Message& message) {
   if (!hear_leader(message)) return;
 

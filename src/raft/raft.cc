@@ -117,6 +117,7 @@ void Raft::loaded(NodeId peer, std::vector<Entry> entries) { state_->loaded(peer
 void Raft::applied(Index index) { state_->set_applied(index); }
 void Raft::disk_stalled(bool stalled) { state_->set_disk_stalled(stalled); }
 void Raft::refuse_transfers(bool refused) { state_->transfers_refused = refused; }
+void Raft::hear_part(NodeId from, Term term) { state_->hear_part(from, term); }
 bool Raft::told_of_removal() { return state_->take_removal(); }
 void Raft::peer_unreachable(NodeId node) { state_->set_peer_unreachable(node); }
 void Raft::send_snapshot(NodeId to, InstallSnapshot chunk) { state_->send_snapshot(to, std::move(chunk)); }

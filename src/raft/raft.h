@@ -184,6 +184,8 @@ class Raft {
 
   // Inputs -----------------------------------------------------------------------------------
   void step(const Message& message);   // Any bytes a peer may send, in any order; nonsense is dropped.
+  // A part came of a message that is not whole yet: whoever leads here, and sent it, is alive. It is relied on for nothing else.
+  void hear_part(NodeId from, Term term);
   // One unit of time has passed. Whoever comes late makes up for kTicksOwedMax at most: time that is missing here does no harm,
   // but what is made up after a leader was heard shortens what it was promised (D18).
   void tick();

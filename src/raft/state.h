@@ -186,6 +186,7 @@ struct Raft::State {
   // append_entries.cc (section 5.3, the follower)
   bool is_sane_append(const Message& message) const;
   bool hear_leader(const Message& message);
+  void hear_part(NodeId from, Term of);
   bool lacks_acknowledged(const AppendEntries& append) const;
   void admit_lost_tail(const Message& message);
   void on_append_entries(const Message& message);

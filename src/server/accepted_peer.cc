@@ -64,6 +64,7 @@ void AcceptedPeer::on_frame(const peer::Frame& frame) {
   if (arrived.message) return peers_.received(*arrived.message);
   if (arrived.forward) return peers_.received(std::move(*arrived.forward));
   if (arrived.forward_reply) return peers_.received(*arrived.forward_reply);
+  peers_.received(arrived.route);
 }
 
 bool AcceptedPeer::answer(std::string& bytes) {

@@ -104,6 +104,7 @@ void Connection::protocol_error(const std::string& text) {
            session_->client.address.c_str(), text.c_str());
   // Behind the replies that are still to come.
   session_->client.close_after_reply = true;
+  clients_.node().stats().note_error(text);
   session_->fail(session_->push({.state = RequestState::kDeferred}), text);
   ending_ = true;
   stream_->stop_reading();

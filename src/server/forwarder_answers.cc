@@ -104,12 +104,10 @@ void Forwarder::answer(const SessionRef& session, Session::Sequence sequence, co
 }
 
 void Forwarder::fail(const SessionRef& session, Session::Sequence sequence, const std::string& error) {
-  const bool unknown = error.starts_with("UNKNOWN");
-  if (unknown) ++stats_.forward_unknown;
+  if (error.starts_with("UNKNOWN")) ++stats_.forward_unknown;
   if (session->find(sequence)->state == RequestState::kForwarded) {
     return replica_.fail_write({.session = session, .sequence = sequence}, error);
   }
-  if (unknown) ++stats_.unknown_outcomes;
   stats_.note_error(error);
   session->fail(sequence, error);
   if (replica_.on_output) replica_.on_output(session);

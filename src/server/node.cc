@@ -219,7 +219,7 @@ bool Node::is_own_join(const command::Command& command, resp::Arguments argument
   return command.name == "join" && arguments.size() > 3 && arguments[3] == std::to_string(identity_.node);
 }
 
-std::string Node::refusal(const Session& session, const command::Command* command,
+std::string Node::refusal(Session& session, const command::Command* command,
                           resp::Arguments arguments) const {
   if (std::string error = command::check_request(command, arguments); !error.empty()) return error;
   if (!session.client.authenticated && (command->flags & command::kNoAuth) == 0) {
@@ -235,16 +235,20 @@ std::string Node::refusal(const Session& session, const command::Command* comman
     }
   }
   // What is wrong with a queued write is an element of EXEC's reply.
-  if ((command->flags & command::kWrite) != 0) return in_transaction ? "" : command::check_write(*command, arguments);
+  if ((command->flags & command::kWrite) != 0) return in_transaction ? "" : write_refusal(session, *command, arguments);
   if ((command->flags & command::kLeaderOnly) == 0 || replica_->raft().role() == raft::Role::kLeader) return {};
   if (!leader_takes_forwards()) return "not leader";
   return {};
 }
 
+std::string Node::write_refusal(Session& session, const command::Command& command, resp::Arguments arguments) const {
+  if (std::string error = command::check_write(command, arguments); !error.empty()) return error;
+  return is_forwarded(session, command) ? "" : replica_->refusal_for(command, arguments);
+}
+
 void Node::execute(const SessionRef& session, resp::Arguments arguments) {
   LETO_ASSERT(!session->holds(), base::format("client %llu", static_cast<unsigned long long>(session->client.id)));
   const command::Command* command = command::find_command(arguments.front());
-  ++stats_.commands_processed;
   session->client.last_active_ms = monotonic_ms();
   std::string error = refusal(*session, command, arguments);
   if (!error.empty()) return refuse(session, command, arguments, std::move(error));
@@ -252,7 +256,7 @@ void Node::execute(const SessionRef& session, resp::Arguments arguments) {
   if (session->client.transaction.open && (command->flags & command::kUnqueued) == 0) {
     return queue(session, *command, arguments);
   }
-  ++stats_.of(*command, arguments).calls;
+  stats_.note_call(*command, arguments);
   const Session::Sequence sequence = session->front_sequence() + session->outstanding();
   run(session, *command, arguments);
   // So that a later EXEC knows of the client's own writes, also where the key is as it was before them.
@@ -407,6 +411,8 @@ void Node::on_tick() {
 void Node::on_message(const raft::Message& message) {
   replica_->on_message(message);
 }
+
+void Node::on_part(raft::NodeId from, raft::Term term) { replica_->on_part(from, term); }
 
 void Node::on_peer_unreachable(raft::NodeId node) {
   replica_->on_peer_unreachable(node);

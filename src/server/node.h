@@ -80,6 +80,7 @@ class Node final : public command::Services {
 
   // Peers ------------------------------------------------------------------------------------
   void on_message(const raft::Message& message);    // From an authenticated peer.
+  void on_part(raft::NodeId from, raft::Term term);   // Of one; the rest is to come.
   void on_peer_unreachable(raft::NodeId node);
   // What the peer said last may be lost.
   void on_peer_silenced(raft::NodeId node);
@@ -158,8 +159,9 @@ class Node final : public command::Services {
 
  private:
   // The gates every request passes, in order; the text of the first that refuses, or empty.
-  std::string refusal(const Session& session, const command::Command* command,
+  std::string refusal(Session& session, const command::Command* command,
                       resp::Arguments arguments) const;
+  std::string write_refusal(Session& session, const command::Command& command, resp::Arguments arguments) const;
   // A JOIN by which this node asks itself.
   bool is_own_join(const command::Command& command, resp::Arguments arguments) const;
   // Why no key can be read or written at this node at all; empty if it can.

@@ -143,7 +143,7 @@ void Node::run_transaction(const SessionRef& session, command::Transaction trans
   const std::shared_ptr<command::LocalCommands> locals = local_commands(*session, transaction);
   // Those that are run here count then.
   for (const command::QueuedCommand& queued : transaction.queue) {
-    ++stats_.of(*queued.command, {}).calls;
+    stats_.note_call(*queued.command, {});
     writes = writes || (queued.command->flags & command::kWrite) != 0;
   }
   const std::string conditions = transaction.watched.conditions();
@@ -181,7 +181,7 @@ std::shared_ptr<command::LocalCommands> Node::local_commands(Session& session, c
     session.client.transaction.running = count;
     command.handler(context);
     session.client.transaction.running = 0;
-    ++stats_.of(command, arguments).calls;
+    stats_.note_call(command, arguments);
     if (reply.wrote_error()) stats_.note_failure(command, arguments, reply.error_code());
   };
   return locals;
@@ -191,8 +191,7 @@ std::shared_ptr<command::LocalCommands> Node::local_commands(Session& session, c
 void Node::execute_for_peer(const SessionRef& session, resp::Arguments arguments) {
   const command::Command& command = *command::find_command(arguments.front());
   if ((command.flags & command::kExec) == 0) return execute(session, arguments);
-  ++stats_.commands_processed;
-  ++stats_.of(command, arguments).calls;
+  stats_.note_call(command, arguments);
   std::string error = unavailable();
   if (error.empty()) error = replica_->refusal_for(command::exec_of_writes(), arguments);
   if (!error.empty()) return refuse(session, &command, arguments, error);

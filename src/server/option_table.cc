@@ -108,7 +108,7 @@ constexpr Option kOptions[] = {
     {"max-entry-bytes", "64mb", bytes(kMegabyte, kEntryBytesMax), "", Change::kAtStart, &Options::max_entry_bytes,
      "largest command, all its arguments together"},
     {"request-timeout", "5000", number(1, kWaitMsMax), "ms", Change::kAnyTime, &Options::request_timeout_ms,
-     "no client waits longer for an answer"},
+     "no client waits longer for an answer, but for SNAPSHOT"},
     {"flush-interval", "5000", number(100, kWaitMsMax), "ms", Change::kAnyTime, &Options::flush_interval_ms,
      "changed keys reach the keys file after at most so long"},
     {"flush-bytes", "64mb", bytes(kMegabyte, kQueryBufferMax), "", Change::kAnyTime, &Options::flush_bytes,

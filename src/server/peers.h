@@ -42,6 +42,8 @@ struct PeersSelf {
 // What happens when. All are set, and may be set anew between two callbacks.
 struct PeersHooks {
   std::function<void(const raft::Message&)> message;
+  // A part of a message of that node, in that term, which is not whole yet.
+  std::function<void(raft::NodeId, raft::Term)> part = nullptr;
   std::function<void(peer::Forward)> forward = nullptr;
   std::function<void(const peer::ForwardReply&)> forward_reply = nullptr;
   std::function<void(raft::NodeId)> unreachable;
@@ -133,6 +135,7 @@ class Peers final : public Network {
   // A peer at `peer_host` was reached from `socket_host`, which may be what the others are to know of this node.
   void reached_from(const std::string& socket_host, const std::string& peer_host);
   void tune(Stream& stream) const;
+  void received(const peer::Route& of_part) { hooks_.part(of_part.from, of_part.term); }
   void received(const raft::Message& message);
   void received(peer::Forward forward);
   void received(const peer::ForwardReply& reply);

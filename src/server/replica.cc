@@ -204,6 +204,11 @@ storage::Witness Replica::witness() const {
           .term = std::max(durable_term_, first_witness_.term)};
 }
 
+void Replica::fail(Session& session, Session::Sequence sequence, std::string_view error) {
+  stats_.note_error(error);
+  session.fail(sequence, error);
+}
+
 void Replica::output_grew(const SessionRef& session) {
   if (on_output) on_output(session);
 }
@@ -242,7 +247,7 @@ void Replica::end_late_requests(Session& session, uint64_t now_us) {
                  proposed ? "UNKNOWN outcome: not committed within request-timeout"
                           : "UNKNOWN outcome: the log's disk did not answer within request-timeout");
     } else {
-      session.fail(sequence, request->state == RequestState::kDeferred
+      fail(session, sequence, request->state == RequestState::kDeferred
                                  ? "UNKNOWN outcome: not finished within request-timeout"
                              : request->local
                                  ? "CLUSTERDOWN this connection's writes did not come here within request-timeout"

@@ -49,6 +49,7 @@ class Replica {
 
   // Clients. A request is answered now or later, always.
   using Locals = std::shared_ptr<command::LocalCommands>;   // Of an EXEC; else null.
+  // REQUIRES: refusal_for() had nothing against it in this turn.
   void write(const SessionRef& session, const command::Command& command, resp::Arguments arguments, Locals locals = {});
   void read(const SessionRef& session, const command::Command& command, resp::Arguments arguments, Locals locals = {});
   // Calls `reached`, of a request that is kDeferred, once this node has applied every write that was acknowledged before, by
@@ -66,6 +67,7 @@ class Replica {
   void on_loop_turn();
   void on_tick();
   void on_message(const raft::Message& message);
+  void on_part(raft::NodeId from, raft::Term term) { raft_.hear_part(from, term); }
   void on_peer_unreachable(raft::NodeId node) { raft_.peer_unreachable(node); }
   // Answers what has waited longer than request-timeout, but for its own client. Call every 100 ms or so with all sessions.
   void expire_requests(Session& session, uint64_t now_us);
@@ -218,6 +220,8 @@ class Replica {
   void serve_in_order(const SessionRef& session);
   static void cover_reads_before(Session& session, Session::Sequence sequence);
   bool is_owed_too_much(const Session& session) const;
+  // Answers a request with an error, which is counted.
+  void fail(Session& session, Session::Sequence sequence, std::string_view error);
   // Those not served yet: no place before the write is known any more.
   void fail_reads_before(const SessionRef& session, Session::Sequence sequence);
   void fail_reads_after(const SessionRef& session, Session::Sequence sequence, const std::string& error);

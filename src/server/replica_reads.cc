@@ -299,8 +299,7 @@ void Replica::serve_waiter(const Waiter& waiter, const std::string& error) {
   Session& session = *waiter.session;
   Request* request = session.find(waiter.sequence);
   if (!error.empty()) {
-    stats_.note_error(error);
-    session.fail(waiter.sequence, error);
+    fail(session, waiter.sequence, error);
   } else if (has_unapplied_write_before(session, waiter.sequence)) {
     request->state = RequestState::kReady;
     return;
@@ -356,7 +355,7 @@ void Replica::retry_reads() {
       (leaderless ? reads_to_retry_ : round_collecting_).push_back(waiter);
       continue;
     }
-    waiter.session->fail(waiter.sequence, "CLUSTERDOWN no leader");
+    fail(*waiter.session, waiter.sequence, "CLUSTERDOWN no leader");
     serve_in_order(waiter.session);
     output_grew(waiter.session);
   }
@@ -417,7 +416,7 @@ void Replica::run_reads_before(const SessionRef& session, Session::Sequence sequ
     if (request == nullptr || !is_unserved_read(*request)) continue;
     if (is_owed_too_much(*session)) session->overflow();
     if (session->overflowed()) {
-      session->fail(at, "ERR client-output-buffer-limit was passed");
+      fail(*session, at, "ERR client-output-buffer-limit was passed");
       continue;
     }
     const size_t before = session->reply_bytes();
@@ -445,7 +444,7 @@ void Replica::fail_reads_before(const SessionRef& session, Session::Sequence seq
   for (Session::Sequence at = session->front_sequence(); at < sequence; ++at) {
     const Request* request = session->find(at);
     if (request == nullptr || !is_unserved_read(*request)) continue;
-    session->fail(at, "CLUSTERDOWN the outcome of a later write of this connection is unknown");
+    fail(*session, at, "CLUSTERDOWN the outcome of a later write of this connection is unknown");
   }
 }
 
@@ -455,7 +454,7 @@ void Replica::fail_reads_after(const SessionRef& session, Session::Sequence sequ
     at = std::max(at, session->front_sequence());   // What was answered meanwhile has left.
     const Request* request = session->find(at);
     if (request == nullptr || is_unapplied_write(*request)) return;
-    if (is_unserved_read(*request)) session->fail(at, error);
+    if (is_unserved_read(*request)) fail(*session, at, error);
   }
 }
 

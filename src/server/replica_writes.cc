@@ -52,12 +52,6 @@ std::string Replica::refusal_for(const command::Command& command, resp::Argument
 
 void Replica::write(const SessionRef& session, const command::Command& command,
                     resp::Arguments arguments, Locals locals) {
-  if (const std::string refusal = refusal_for(command, arguments); !refusal.empty()) {
-    Request refused{.state = RequestState::kDeferred, .command = &command};
-    stats_.note_error(refusal);
-    session->fail(session->push(std::move(refused)), refusal);
-    return;
-  }
   Request request{.state = RequestState::kPending,
                   .database = session->client.database,
                   .command = &command,
@@ -263,17 +257,18 @@ void Replica::send_elsewhere(const Waiter& waiter) {
   fail_write(waiter, refusal.empty() ? "CLUSTERDOWN no leader" : refusal);
 }
 
-// The write's error, and the same for the reads that were to see it.
+// The write's error; the same for the reads that were to see it if nobody knows what they would see, or none is served anyway. A
+// refusal is the write's alone.
 void Replica::fail_write(const Waiter& waiter, const std::string& error) {
   Session& session = *waiter.session;
   Request* request = session.find(waiter.sequence);
   if (session.closed() || request == nullptr || request->state == RequestState::kAnswered) return;
-  if (error.starts_with("UNKNOWN")) ++stats_.unknown_outcomes;
-  stats_.note_error(error);
   // Where it will be applied, if ever, is not seen here any more: a read before it might run after it.
   if (request->proposed) fail_reads_before(waiter.session, waiter.sequence);
-  fail_reads_after(waiter.session, waiter.sequence, error);
-  session.fail(waiter.sequence, error);
+  const bool ends_reads = error.starts_with("UNKNOWN") || error.starts_with("CLUSTERDOWN");
+  if (ends_reads) fail_reads_after(waiter.session, waiter.sequence, error);
+  fail(session, waiter.sequence, error);
+  if (!ends_reads) start_reads_after(waiter.session, waiter.sequence);
   output_grew(waiter.session);
 }
 

@@ -156,7 +156,8 @@ void Server::end_on_broken_disk(const std::string& directory) const {
   });
 }
 
-void Server::raise_file_limit() const {
+void Server::raise_file_limit() {
+  if (std::exchange(clients_planned_, options_.maxclients) == options_.maxclients) return;
   rlimit limit{};
   const rlim_t wanted = options_.maxclients + kFilesReserved;
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
@@ -216,10 +217,14 @@ void Server::build_node(NodeStart start) {
     if (!request.abort) loop_.defer([this] { shut_down("SHUTDOWN was received"); });
   };
   node_->on_unusable = [this](const std::string& why) { on_unusable(why); };
-  node_->on_options_changed = [this] { base::set_log_level(options_.loglevel); };
+  node_->on_options_changed = [this] {
+    base::set_log_level(options_.loglevel);
+    raise_file_limit();
+  };
   node_->on_told_of_removal = [this](const std::string& sentence) { note_removal_of_node(sentence); };
   node_->on_sync_delay = [this](uint64_t milliseconds) { log_disk_->set_sync_delay(milliseconds); };
   peers_->set_hooks({.message = [this](const raft::Message& message) { node_->on_message(message); },
+                     .part = [this](raft::NodeId from, raft::Term term) { node_->on_part(from, term); },
                      .forward = [this](peer::Forward forward) { node_->on_forward(std::move(forward)); },
                      .forward_reply = [this](const peer::ForwardReply& reply) { node_->on_forward_reply(reply); },
                      .unreachable = [this](raft::NodeId node) { node_->on_peer_unreachable(node); },
@@ -457,10 +462,12 @@ void Server::unwatch_signals() {
 
 void Server::on_signal(int number) {
   const char* name = number == SIGINT ? "SIGINT" : "SIGTERM";
-  if (node_->shutting_down()) {
+  if (std::exchange(signalled_, true)) {
     LETO_LOG(kWarning, "%s again: ending at once", name);
-    end_at_once(1);
+    end_at_once(unusable_ ? exit_status_ : 1);
   }
+  // What SHUTDOWN or damage began is gone through with.
+  if (node_->shutting_down()) LETO_LOG(kNotice, "%s was received: already shutting down", name);
   shut_down(base::format("%s was received", name));
 }
 

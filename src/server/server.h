@@ -52,7 +52,7 @@ class Server {
   base::Status open_log();
   void say_hello() const;
   void end_on_broken_disk(const std::string& directory) const;
-  void raise_file_limit() const;
+  void raise_file_limit();
   base::Status listen();
   base::Status listen_to_clients();
   void listen_to_clients_if_due();
@@ -100,6 +100,8 @@ class Server {
   Listener peer_listener_;
   std::array<uv_signal_t, 2> signals_{};
   bool signals_watched_ = false;
+  uint64_t clients_planned_ = 0;   // That files were asked for.
+  bool signalled_ = false;     // The next signal ends the process at once.
   bool unusable_ = false;
   int exit_status_ = 1;        // If it is unusable.
   bool listens_to_clients_ = false;

@@ -63,6 +63,11 @@ void Stats::note_turn(uint64_t cpu_us, uint64_t now_ms) {
   loop_turn_cpu_max_at_ms = now_ms;
 }
 
+void Stats::note_call(const command::Command& command, command::Arguments arguments) {
+  ++commands_processed;
+  ++of(command, arguments).calls;
+}
+
 void Stats::note_failure(const command::Command& command, command::Arguments arguments, std::string_view text) {
   note_error(text);
   ++of(command, arguments).failed;
@@ -71,6 +76,7 @@ void Stats::note_failure(const command::Command& command, command::Arguments arg
 void Stats::note_error(std::string_view text) {
   ++error_replies;
   const std::string_view code = text.substr(0, text.find(' '));
+  if (code == "UNKNOWN") ++unknown_outcomes;
   const auto found = errors.find(code);
   if (found != errors.end()) {
     ++found->second;

@@ -28,7 +28,7 @@ class Histogram {
 };
 
 struct CommandStats {
-  uint64_t calls = 0;
+  uint64_t calls = 0;         // Without those that were refused before.
   uint64_t runs = 0;          // Of its handler for a client, wherever that asked.
   uint64_t nanoseconds = 0;   // That they took; see timed_run.h.
   uint64_t rejected = 0;
@@ -85,7 +85,9 @@ struct Stats {
   void reset();
   // Of a turn of the loop that ended now (ms of the Unix clock): kept if none was longer.
   void note_turn(uint64_t cpu_us, uint64_t now_ms);
-  // Notes an error reply: its first word is counted.
+  // Notes that a command is carried out, or handed to who will; not one that was refused or queued.
+  void note_call(const command::Command& command, command::Arguments arguments);
+  // Notes an error reply: its first word is counted, UNKNOWN on its own, too.
   void note_error(std::string_view text);
   // The same of an error that a command's handler answered.
   void note_failure(const command::Command& command, command::Arguments arguments, std::string_view text);

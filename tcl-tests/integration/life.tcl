@@ -45,6 +45,22 @@ test "a second signal ends a node at once" {
     assert {[clock milliseconds] - $started < [scaled 1000]}
 }
 
+test "the first signal behind SHUTDOWN, as a supervisor sends it, does not end the node at once" {
+    set node [start_node]
+    wait_for_condition "it takes writes" 5000 {[node_ask $node SET a b] eq "OK"}
+    call_node $node DEBUG SYNC-DELAY 700
+    set writer [connect $node]
+    resp::send $writer SET a b
+    set node::expected_end($node) 1
+    wait_for_condition "the write is on its way" 2000 {[resp::reply_waits $writer 20] == 0}
+    resp::send [connect $node] SHUTDOWN
+    wait_log $node {shutting down}
+    process::signal TERM $node::pid($node)
+    wait_log $node {SIGTERM was received: already shutting down}
+    assert_equal [resp::text [resp::reply $writer]] OK
+    assert_equal [process::wait_end $node::pid($node) 5000] "exit 0"
+}
+
 test "shutdown-timeout bounds the way out" {
     set node [start_node -options {-shutdown-timeout 1}]
     wait_for_condition "it takes writes" 5000 {[node_ask $node SET a b] eq "OK"}

@@ -229,6 +229,24 @@ test "INFO has the fields that tools read, in sections that can be chosen" {
     assert_equal [dict get [info_of $node stats] keyspace_misses] 0
 }
 
+test "CONFIG SET maxclients raises the limit of open files, or says that it cannot" {
+    set node [start_node]
+    assert_equal [call_node $node CONFIG SET maxclients 40000] OK
+    regexp {Max open files +(\S+)} [read_file /proc/$node::pid($node)/limits] -> files
+    assert {$files eq "unlimited" || $files > 40000 || [regexp {may open \d+ files, so fewer clients} [log_of $node]]} "$files files"
+}
+
+test "an error of the protocol is counted as an answer that is an error" {
+    set node [start_node]
+    set connection [connect $node]
+    resp::write $connection "*1\r\n\$x\r\n"
+    assert_equal [resp::read_to_end $connection] "-ERR Protocol error: invalid bulk length\r\n"
+    set stats [info_of $node stats]
+    assert_equal [dict get $stats total_error_replies] 1
+    assert_equal [dict get $stats protocol_errors] 1
+    assert_equal [dict get [info_of $node errorstats] errorstat_ERR] count=1
+}
+
 test "INFO tells the longest turn and when it ended; CONFIG RESETSTAT forgets it, be it the very last one" {
     set node [start_node]
     set connection [connect $node]

@@ -130,6 +130,23 @@ TEST_CASE("5.2 a follower that receives no communication over the election timeo
   CHECK(solo.raft().role() == Role::kPreCandidate);
 }
 
+TEST_CASE("5.2 a part of a message of its leader keeps a follower from an election, no other part does") {
+  const Term term = 1;
+  for (const auto& [from, of] : {std::pair<NodeId, Term>{2, term}, {3, term}, {2, term - 1}, {2, term + 1}, {1, term}}) {
+    Solo solo;
+    solo.append({2, 1}, {}, {});
+    solo.sync();
+    solo.sent();
+    REQUIRE(solo.raft().leader() == 2);
+    REQUIRE(solo.raft().term() == term);
+    solo.tick(9);
+    solo.raft().hear_part(from, of);
+    const bool is_leaders = from == 2 && of == term;
+    solo.tick(is_leaders ? 9 : 10);
+    CHECK(solo.raft().role() == (is_leaders ? Role::kFollower : Role::kPreCandidate));
+  }
+}
+
 TEST_CASE("5.2 to begin an election, a follower increments its term, votes for itself and asks all others") {
   Solo solo(with_log(4, {}));
   become_candidate(solo);

@@ -133,6 +133,33 @@ TEST_CASE("INFO gives the sections that are asked for, by default all but the lo
 }
 
 // What redis-server 7.0.15 counts of the same requests.
+TEST_CASE("what was refused is rejected and not processed, and each error that is answered counts, wherever it comes from") {
+  LeaderUnderTest test;
+  const Stats& stats = test.node->stats();
+  const SessionRef session = test.node->open_session();
+  test.peers.accept_appends = false;
+  test.send(session, {"SET", "k", "v"});
+  test.send(session, {"GET", "k"});
+  test.turn();
+  CHECK(stats.commands_processed == 2);
+  test.lose_leadership_to(3);
+  CHECK(test.take(session).starts_with("-UNKNOWN "));
+  CHECK(stats.unknown_outcomes == 2);
+  CHECK(stats.error_replies == 2);
+
+  test.send(session, {"SET", "k", "v"});
+  CHECK(test.take(session) == "-not leader\r\n");
+  CHECK(stats.error_replies == 3);
+  CHECK(stats.commands_processed == 2);
+  CHECK(section(test, "commandstats").at("cmdstat_set").starts_with("calls=1,"));
+  CHECK(section(test, "commandstats").at("cmdstat_set").find("rejected_calls=1,") != std::string::npos);
+
+  test.send(session, {"GET", "k"});
+  test.ticks(ticks_in(test.options.request_timeout_ms) + 20);
+  CHECK(test.take(session).starts_with("-CLUSTERDOWN "));
+  CHECK(stats.error_replies == 4);
+}
+
 TEST_CASE("commandstats tell subcommands apart, and what was rejected from what failed") {
   NodeUnderTest test;
   test.lead();

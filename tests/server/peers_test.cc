@@ -36,6 +36,7 @@ struct TestPeer {
     peers = std::make_unique<Peers>(loop, options, PeersSelf{.identity = identity, .raft_address = address(),
                                                              .client_address = "127.0.0.1:1"});
     peers->set_hooks({.message = [this](const raft::Message& message) { received.push_back(message); },
+                      .part = [this](raft::NodeId from, raft::Term term) { parts.emplace_back(from, term); },
                       .forward = [this](const peer::Forward& forward) { forwards.push_back(forward); },
                       .forward_reply = [this](const peer::ForwardReply& reply) { forward_replies.push_back(reply); },
                       .unreachable = [this](raft::NodeId) { ++unreachable; },
@@ -68,17 +69,16 @@ struct TestPeer {
   std::unique_ptr<Listener> listener;
   std::unique_ptr<Peers> peers;
   uint16_t port = 0;
-  bool adoptable = false;
+  bool adoptable = false, knows_members = false, was_member = false;
   std::string adoption_answer;
   std::string adopted_into;
   std::vector<raft::Message> received;
+  std::vector<std::pair<raft::NodeId, raft::Term>> parts;   // Of messages that were not whole yet.
   std::vector<peer::Forward> forwards;
   std::vector<peer::ForwardReply> forward_replies;
   int unreachable = 0;
   std::set<raft::NodeId> silenced;
   int removals = 0;
-  bool knows_members = false;
-  bool was_member = false;
   std::map<raft::NodeId, raft::Member> moved;
 };
 
@@ -195,8 +195,9 @@ TEST_CASE("an entry of some megabytes travels in parts and arrives whole") {
   one.peers->send(append(1, 2, 9 << 20));
   one.peers->send(append(1, 2, 100));
   REQUIRE(nodes.wait([&] { return two.received.size() == 2; }));
-  const auto& large = std::get<raft::AppendEntries>(two.received[0].body);
-  CHECK(*large.entries.at(0).payload == std::string(9 << 20, 'x'));
+  CHECK(*std::get<raft::AppendEntries>(two.received[0].body).entries.at(0).payload == std::string(9 << 20, 'x'));
+  // Its head is behind nine megabytes in pieces of 256 KiB; the last one made it whole.
+  CHECK(two.parts == std::vector(36, std::pair<raft::NodeId, raft::Term>{1, two.received[0].term}));
   CHECK(std::get<raft::AppendEntries>(two.received[1].body).entries.at(0).size() == 100);
 }
 

@@ -313,6 +313,20 @@ TEST_CASE("reads behind a write that found no leader fail with it, not later") {
   CHECK(test.take(session) == "-CLUSTERDOWN no leader\r\n-CLUSTERDOWN no leader\r\n");
 }
 
+TEST_CASE("reads behind a write that is refused are served: the refusal is the write's alone") {
+  NodeUnderTest test(3);
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"READONLY"});
+  CHECK(test.take(session) == "+OK\r\n");
+  test.send(session, {"SET", "k", "1"});
+  test.send(session, {"GET", "k"});
+  test.turn();
+  CHECK(session->output().empty());
+  test.follow(2, 2);
+  test.turn();
+  CHECK(test.take(session) == "-not leader\r\n$-1\r\n");
+}
+
 TEST_CASE("writes that found no leader in time leave nothing behind, though there is still none") {
   NodeUnderTest test(3);
   SessionRef session = test.node->open_session();
