@@ -160,6 +160,7 @@ std::vector<PeerView> Raft::peers() const {
                      .next = peer.next,
                      .in_flight_messages = peer.in_flight.size(),
                      .in_flight_bytes = peer.in_flight_bytes,
+                     .heard = peer.heard,
                      .ticks_since_heard = peer.ticks_since_heard,
                      .needs_snapshot = state_->needs_snapshot(peer),
                      .snapshot_min = peer.lacks_state ? peer.snapshot_min : 0,

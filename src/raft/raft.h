@@ -166,6 +166,7 @@ struct PeerView {
   Index next = 0;
   size_t in_flight_messages = 0;
   size_t in_flight_bytes = 0;
+  bool heard = false;       // Answered this leader at least once; before that the ticks count from its election.
   uint64_t ticks_since_heard = 0;
   bool needs_snapshot = false;
   Index snapshot_min = 0;   // One at a lower index is of no use to it.

@@ -297,10 +297,7 @@ std::string Membership::conflict(const Change& change) const {
     const bool is_it = member.node == change.member.node;
     if (!is_it && member.id != change.member.id) continue;
     // A member that nobody hears of is replaced by who comes under its id.
-    if (!is_it && is_alive(member.node)) {
-      return base::format("ERR node %s is alive at %s; choose another -id or LEAVE %s first", member.id.c_str(),
-                          member.raft_address.c_str(), member.id.c_str());
-    }
+    if (!is_it && is_alive(member.node)) return taken_by(member);
     // Nor is a vote lost by replacing who has it.
     if (change.member.role == raft::MemberRole::kObserver && members.is_voter(member.node)) {
       return base::format("ERR %s votes; LEAVE %s first, then let it join as a learner with an empty -raftdir",
@@ -310,6 +307,17 @@ std::string Membership::conflict(const Change& change) const {
   if (!change.was_member || members.find(change.member.node) != nullptr) return {};
   return base::format("ERR %s was removed from this cluster; to use it again start it with an empty -raftdir",
                       change.member.id.c_str());
+}
+
+// Who leads since a moment ago cannot know, and who asks is not to give up for that.
+std::string Membership::taken_by(const raft::Member& member) const {
+  for (const raft::PeerView& peer : replica_.raft().peers()) {
+    if (peer.node != member.node || peer.heard) continue;
+    return base::format("ERR node %s may be alive at %s, this leader has not heard it yet; ask again", member.id.c_str(),
+                        member.raft_address.c_str());
+  }
+  return base::format("ERR node %s is alive at %s; choose another -id or LEAVE %s first", member.id.c_str(),
+                      member.raft_address.c_str(), member.id.c_str());
 }
 
 bool Membership::is_alive(raft::NodeId node) const {

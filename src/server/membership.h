@@ -96,6 +96,7 @@ class Membership {
   void answer_departure(command::Ticket ticket, const std::string& error);
   bool is_done(const Change& change) const;
   bool is_alive(raft::NodeId node) const;
+  std::string taken_by(const raft::Member& member) const;
   std::string conflict(const Change& change) const;
   bool leaves_before(const Change& change) const;
   // The wanted configuration after the change; false if the change makes no difference.

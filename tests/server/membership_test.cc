@@ -215,6 +215,19 @@ TEST_CASE("the id of a member that is alive is not given to another node") {
         "-ERR node id3 is alive at 10.0.0.3:15379; choose another -id or LEAVE id3 first\r\n");
 }
 
+TEST_CASE("a leader that has not heard a member yet does not say that it is alive") {
+  NodeUnderTest test(3);
+  FakePeers peers(test, {2});
+  peers.elect();
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id3", "9", "10.0.0.9:5379"});
+  CHECK(test.take(session) == "-ERR node id3 may be alive at 10.0.0.3:15379, this leader has not heard it yet; ask again\r\n");
+  peers.answering = {2, 3};
+  peers.ticks(30);
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id3", "9", "10.0.0.9:5379"});
+  CHECK(test.take(session).starts_with("-ERR node id3 is alive at "));
+}
+
 TEST_CASE("a node that was only found, as its id was taken, is dialed again and taken in once that member is not heard any more") {
   LeaderUnderTest test;
   test.peers.answering = {2, 9};
