@@ -301,9 +301,11 @@ test "flushing, compacting, sending and installing many keys does not hold up th
         benchmark $leader {*}$fill
         reset_turns $present
         compact_log $leader
+        set from [string length [log_of $away]]
         restart $away
         set at_away [start_talk $away [reads_alone]]
-        wait_for_condition "a snapshot takes the place of the keys" 120000 {[node_ask $away GET compact] ne ""}
+        wait_for_condition "a snapshot takes the place of the keys" 120000 {[node_ask $away GET compact] ne "" &&
+            [regexp -all {snapshot at entry \d+: installed} [string range [log_of $away] $from end]] == 1}
         wait_members $nodes 60000
         lappend answers {*}[stop_talk {*}$at_leader $at_away]
         note "answers before and after at the one that was away, meanwhile at the leader small and large: [lindex $answers 0] [lindex $answers 3] [lrange $answers 1 2]"

@@ -29,30 +29,33 @@ test "a node that is stopped right after its start ends with status 0" {
     }
 }
 
-test "a second signal ends a node at once" {
-    set node [start_node]
-    call_node $node DEBUG SYNC-DELAY 3000
+# Has the node begin a write whose sync takes so long; returns its client. An end of the node that waits for it takes as long.
+proc start_slow_write {node sync_ms} {
+    wait_for_condition "it takes writes" 5000 {[node_ask $node SET a b] eq "OK"}
+    call_node $node DEBUG SYNC-DELAY $sync_ms
     set writer [connect $node]
     resp::send $writer SET a b
+    assert {![resp::reply_waits $writer 50]} "the write is on its way"
+    return $writer
+}
+
+test "a second signal ends a node at once" {
+    set node [start_node]
+    start_slow_write $node 3000
     set node::expected_end($node) 1
-    wait_for_condition "the write is on its way" 2000 {[resp::reply_waits $writer 20] == 0}
     process::signal TERM $node::pid($node)
     wait_for_condition "the first signal was seen" 2000 {[regexp -nocase {shut|SIGTERM} [log_of $node][errors_of $node]]}
     assert {[runs $node]}
     set started [clock milliseconds]
     process::signal TERM $node::pid($node)
-    process::wait_end $node::pid($node) 2000
+    assert_equal [process::wait_end $node::pid($node) 2000] "exit 1"
     assert {[clock milliseconds] - $started < [scaled 1000]}
 }
 
 test "the first signal behind SHUTDOWN, as a supervisor sends it, does not end the node at once" {
     set node [start_node]
-    wait_for_condition "it takes writes" 5000 {[node_ask $node SET a b] eq "OK"}
-    call_node $node DEBUG SYNC-DELAY 700
-    set writer [connect $node]
-    resp::send $writer SET a b
+    set writer [start_slow_write $node 700]
     set node::expected_end($node) 1
-    wait_for_condition "the write is on its way" 2000 {[resp::reply_waits $writer 20] == 0}
     resp::send [connect $node] SHUTDOWN
     wait_log $node {shutting down}
     process::signal TERM $node::pid($node)
@@ -63,11 +66,7 @@ test "the first signal behind SHUTDOWN, as a supervisor sends it, does not end t
 
 test "shutdown-timeout bounds the way out" {
     set node [start_node -options {-shutdown-timeout 1}]
-    wait_for_condition "it takes writes" 5000 {[node_ask $node SET a b] eq "OK"}
-    call_node $node DEBUG SYNC-DELAY 20000
-    set writer [connect $node]
-    resp::send $writer SET a b
-    resp::reply_waits $writer 50
+    start_slow_write $node 20000
     lassign [stop $node] status milliseconds
     assert {$milliseconds > 900 && $milliseconds < 3500} "ended after $milliseconds ms"
 }
