@@ -108,8 +108,7 @@ void Forwarder::fail(const SessionRef& session, Session::Sequence sequence, cons
   if (session->find(sequence)->state == RequestState::kForwarded) {
     return replica_.fail_write({.session = session, .sequence = sequence}, error);
   }
-  stats_.note_error(error);
-  session->fail(sequence, error);
+  replica_.fail(*session, sequence, error);
   if (replica_.on_output) replica_.on_output(session);
 }
 

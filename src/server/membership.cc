@@ -311,8 +311,7 @@ std::string Membership::conflict(const Change& change) const {
 
 // Who leads since a moment ago cannot know, and who asks is not to give up for that.
 std::string Membership::taken_by(const raft::Member& member) const {
-  for (const raft::PeerView& peer : replica_.raft().peers()) {
-    if (peer.node != member.node || peer.heard) continue;
+  if (const std::optional<raft::PeerView> peer = peer_of(member.node); peer && !peer->heard) {
     return base::format("ERR node %s may be alive at %s, this leader has not heard it yet; ask again", member.id.c_str(),
                         member.raft_address.c_str());
   }
@@ -321,11 +320,16 @@ std::string Membership::taken_by(const raft::Member& member) const {
 }
 
 bool Membership::is_alive(raft::NodeId node) const {
-  const uint64_t ticks = kAliveElections * options_.election_timeout_ms / kTickMs;
+  const std::optional<raft::PeerView> peer = peer_of(node);
+  return !peer || peer->ticks_since_heard <= kAliveElections * options_.election_timeout_ms / kTickMs;
+}
+
+// Nothing of this node itself: peers() has the others.
+std::optional<raft::PeerView> Membership::peer_of(raft::NodeId node) const {
   for (const raft::PeerView& peer : replica_.raft().peers()) {
-    if (peer.node == node) return peer.ticks_since_heard <= ticks;
+    if (peer.node == node) return peer;
   }
-  return true;   // This node itself: peers() has the others.
+  return {};
 }
 
 bool Membership::target(const Change& change, raft::Configuration& configuration) const {

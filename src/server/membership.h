@@ -6,6 +6,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -96,6 +97,7 @@ class Membership {
   void answer_departure(command::Ticket ticket, const std::string& error);
   bool is_done(const Change& change) const;
   bool is_alive(raft::NodeId node) const;
+  std::optional<raft::PeerView> peer_of(raft::NodeId node) const;
   std::string taken_by(const raft::Member& member) const;
   std::string conflict(const Change& change) const;
   bool leaves_before(const Change& change) const;

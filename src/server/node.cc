@@ -234,15 +234,17 @@ std::string Node::refusal(Session& session, const command::Command* command,
       return "ERR this is " + identity_.id + " itself, which is to join; -join names a node of the cluster";
     }
   }
-  // What is wrong with a queued write is an element of EXEC's reply.
-  if ((command->flags & command::kWrite) != 0) return in_transaction ? "" : write_refusal(session, *command, arguments);
+  if ((command->flags & command::kWrite) != 0) {
+    if (in_transaction) return {};   // What is wrong with a queued write is an element of EXEC's reply.
+    std::string error = command::check_write(*command, arguments);
+    return error.empty() ? refusal_here(session, *command, arguments) : error;
+  }
   if ((command->flags & command::kLeaderOnly) == 0 || replica_->raft().role() == raft::Role::kLeader) return {};
   if (!leader_takes_forwards()) return "not leader";
   return {};
 }
 
-std::string Node::write_refusal(Session& session, const command::Command& command, resp::Arguments arguments) const {
-  if (std::string error = command::check_write(command, arguments); !error.empty()) return error;
+std::string Node::refusal_here(Session& session, const command::Command& command, resp::Arguments arguments) const {
   return is_forwarded(session, command) ? "" : replica_->refusal_for(command, arguments);
 }
 
@@ -357,8 +359,7 @@ void Node::answer(command::Ticket ticket, const std::string& error) {
     return forwarder_->take_over(waiter.session, waiter.sequence);
   }
   if (!error.empty()) {
-    stats_.note_error(error);
-    waiter.session->fail(waiter.sequence, error);
+    replica_->fail(*waiter.session, waiter.sequence, error);
   } else {
     resp::Reply(waiter.session->reply_buffer(waiter.sequence), waiter.session->client.protocol).ok();
     waiter.session->answered(waiter.sequence);

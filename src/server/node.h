@@ -161,7 +161,8 @@ class Node final : public command::Services {
   // The gates every request passes, in order; the text of the first that refuses, or empty.
   std::string refusal(Session& session, const command::Command* command,
                       resp::Arguments arguments) const;
-  std::string write_refusal(Session& session, const command::Command& command, resp::Arguments arguments) const;
+  // Of a write, or a transaction with some: why it is not taken here; nothing if it goes to whoever leads.
+  std::string refusal_here(Session& session, const command::Command& command, resp::Arguments arguments) const;
   // A JOIN by which this node asks itself.
   bool is_own_join(const command::Command& command, resp::Arguments arguments) const;
   // Why no key can be read or written at this node at all; empty if it can.

@@ -47,8 +47,8 @@ void Node::refuse(const SessionRef& session, const command::Command* command, re
 
 std::string Node::queue_refusal(Session& session, const command::Command& command, resp::Arguments arguments) const {
   const command::Transaction& transaction = session.client.transaction;
-  if ((command.flags & command::kWrite) != 0 && !is_forwarded(session, command)) {
-    if (std::string error = replica_->refusal_for(command, arguments); !error.empty()) return error;
+  if ((command.flags & command::kWrite) != 0) {
+    if (std::string error = refusal_here(session, command, arguments); !error.empty()) return error;
   }
   if (transaction.refused || transaction.watched.touched()) return {};   // Nothing of it will be kept.
   if (transaction.queue.size() >= command::Transaction::kCommandsMax) {
@@ -158,10 +158,9 @@ void Node::run_transaction(const SessionRef& session, command::Transaction trans
     run_timed(row, context, stats_, environment_.clock);
     return session->answered(sequence);
   }
-  const bool forwarded = is_forwarded(*session, row);
-  const std::string error = writes && !forwarded ? replica_->refusal_for(row, arguments) : "";
+  const std::string error = writes ? refusal_here(*session, row, arguments) : "";
   if (!error.empty()) return refuse(session, &row, arguments, error);
-  if (forwarded) {
+  if (is_forwarded(*session, row)) {
     forwarder_->add(session, row, arguments, locals);
   } else if (writes) {
     replica_->write(session, row, arguments, locals);

@@ -61,6 +61,8 @@ class Replica {
   void write_here(const SessionRef& session, Session::Sequence sequence);
   // It was answered from elsewhere: the reads up to the next write may begin now, and not before.
   void start_reads_after(const SessionRef& session, Session::Sequence sequence);
+  // Answers a request with an error, which is counted; what waited for its answer is not looked at.
+  void fail(Session& session, Session::Sequence sequence, std::string_view error);
   // Answers it with the error, and the reads that were to see it with the same.
   void fail_write(const Waiter& waiter, const std::string& error);
 
@@ -220,8 +222,6 @@ class Replica {
   void serve_in_order(const SessionRef& session);
   static void cover_reads_before(Session& session, Session::Sequence sequence);
   bool is_owed_too_much(const Session& session) const;
-  // Answers a request with an error, which is counted.
-  void fail(Session& session, Session::Sequence sequence, std::string_view error);
   // Those not served yet: no place before the write is known any more.
   void fail_reads_before(const SessionRef& session, Session::Sequence sequence);
   void fail_reads_after(const SessionRef& session, Session::Sequence sequence, const std::string& error);

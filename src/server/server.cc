@@ -98,7 +98,7 @@ base::Status Server::start() {
   build_node(std::move(directory_.start));
   loop_.start({.turn = [this] { on_turn(); },
                .tick = [this] { on_tick(); },
-               .measured = [this](uint64_t cpu_us) { node_->stats().note_turn(cpu_us, loop_.wall_ms()); }});
+               .measured = [this](uint64_t cpu_us) { node_->stats().note_turn(cpu_us, loop_); }});
   if (base::Status status = listen(); !status.is_ok()) return status;
   if (directory_.joins && !node_->removed()) {
     start_joining();

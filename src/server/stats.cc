@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/format.h"
+#include "server/environment.h"
 
 namespace leto::server {
 
@@ -57,10 +58,10 @@ void Stats::reset() {
   *this = std::move(fresh);
 }
 
-void Stats::note_turn(uint64_t cpu_us, uint64_t now_ms) {
+void Stats::note_turn(uint64_t cpu_us, Clock& clock) {
   if (cpu_us <= loop_turn_cpu_usec_max) return;
   loop_turn_cpu_usec_max = cpu_us;
-  loop_turn_cpu_max_at_ms = now_ms;
+  loop_turn_cpu_max_at_ms = clock.wall_ms();
 }
 
 void Stats::note_call(const command::Command& command, command::Arguments arguments) {

@@ -27,6 +27,8 @@ class Histogram {
   uint64_t count_ = 0;
 };
 
+class Clock;
+
 struct CommandStats {
   uint64_t calls = 0;         // Without those that were refused before.
   uint64_t runs = 0;          // Of its handler for a client, wherever that asked.
@@ -83,8 +85,8 @@ struct Stats {
   uint64_t operations_per_second() const;
   // What CONFIG RESETSTAT resets.
   void reset();
-  // Of a turn of the loop that ended now (ms of the Unix clock): kept if none was longer.
-  void note_turn(uint64_t cpu_us, uint64_t now_ms);
+  // Of a turn of the loop that ends now: kept if none was longer. Only then is the clock looked at.
+  void note_turn(uint64_t cpu_us, Clock& clock);
   // Notes that a command is carried out, or handed to who will; not one that was refused or queued.
   void note_call(const command::Command& command, command::Arguments arguments);
   // Notes an error reply: its first word is counted, UNKNOWN on its own, too.

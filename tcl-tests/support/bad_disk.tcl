@@ -1,14 +1,11 @@
 # Disks of nodes that fail, are full or stand still, as a process sees them: bad_disk.cc stands before the C library of every node
 # that is started after bad_disk::prepare.
 
-namespace eval bad_disk {
-    variable source [file join [file dirname [file normalize [info script]]] bad_disk.cc]
-}
+namespace eval bad_disk {}
 
 # To be called first in a test. Other tests' nodes have nothing of it.
 proc bad_disk::prepare {} {
-    variable source
-    set node::launcher [list env LD_PRELOAD=[compiled $source bad_disk.so {-shared -fPIC}]]
+    set node::launcher [list env LD_PRELOAD=[compiled bad_disk.cc bad_disk.so {-shared -fPIC}]]
     # Its sanitizer would be the first of all libraries.
     if {$sanitizer::name eq "address"} { lappend node::launcher "ASAN_OPTIONS=$::env(ASAN_OPTIONS):verify_asan_link_order=0" }
 }

@@ -1,7 +1,10 @@
 # What a test needs beside Leto, built once in a run from a C++ file of this folder, with the compiler that builds Leto.
 
+set compiled_sources [file dirname [file normalize [info script]]]
+
 # Returns the path of what `flags` make of the file, under that name; skips the test where there is no compiler.
-proc compiled {source name flags} {
+proc compiled {file name flags} {
+    set source [file join $::compiled_sources $file]
     set built [file join $harness::root $name]
     if {[file exists $built]} { return $built }
     set given [expr {[info exists ::env(CXX)] ? $::env(CXX) : ""}]

@@ -2,22 +2,16 @@
 # a test. Knows nothing where it may not have a real-time priority (who is not root), and says so.
 
 namespace eval host_pauses {
-    variable source [file join [file dirname [file normalize [info script]]] host_pauses.cc]
     variable path ""
-    variable pid ""
 }
 
 # Starts it. True if it knows what the host takes from now on.
 proc host_pauses::start {} {
-    variable source; variable path; variable pid
+    variable path
     set path [file join $harness::directory host_pauses.out]
-    set pid [process::start [list [compiled $source host_pauses {-pthread}]] $harness::directory $path [file join $harness::directory host_pauses.err]]
+    set command [list [compiled host_pauses.cc host_pauses {-pthread}]]
+    set pid [process::start $command $harness::directory $path [file join $harness::directory host_pauses.err]]
     pause 100
-    return [known]
-}
-
-proc host_pauses::known {} {
-    variable pid
     return [process::runs $pid]
 }
 

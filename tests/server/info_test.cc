@@ -132,7 +132,6 @@ TEST_CASE("INFO gives the sections that are asked for, by default all but the lo
   CHECK(test.node->info({"nosuch"}).empty());
 }
 
-// What redis-server 7.0.15 counts of the same requests.
 TEST_CASE("what was refused is rejected and not processed, and each error that is answered counts, wherever it comes from") {
   LeaderUnderTest test;
   const Stats& stats = test.node->stats();
@@ -160,6 +159,7 @@ TEST_CASE("what was refused is rejected and not processed, and each error that i
   CHECK(stats.error_replies == 4);
 }
 
+// What redis-server 7.0.15 counts of the same requests.
 TEST_CASE("commandstats tell subcommands apart, and what was rejected from what failed") {
   NodeUnderTest test;
   test.lead();
