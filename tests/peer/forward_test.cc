@@ -25,7 +25,7 @@ std::string payload_of(const Encoded& encoded) {
 }
 
 template <typename Message>
-std::string error_of(const std::string& payload) {
+std::string forward_error_of(const std::string& payload) {
   Message message;
   const base::Status status = decode_payload(payload, message);
   return status.is_ok() ? "accepted" : status.text();
@@ -88,25 +88,25 @@ std::string forward_payload(uint64_t stream, uint64_t first, const std::string& 
 
 TEST_CASE("forward: what no sender writes is refused, and the field named") {
   const std::string request("\x01\x00\x01\x00\x01\x04PING", 10);
-  CHECK(error_of<Forward>(forward_payload(1, 1, request)) == "accepted");
-  CHECK(error_of<Forward>(forward_payload(0, 1, request)) == "malformed Forward: stream");
-  CHECK(error_of<Forward>(forward_payload(1, 0, request)) == "malformed Forward: first");
-  CHECK(error_of<Forward>(forward_payload(1, UINT64_MAX, request)) == "malformed Forward: first");
-  CHECK(error_of<Forward>(forward_payload(1, 1, request + "x")) == "malformed Forward: its size");
-  CHECK(error_of<Forward>(forward_payload(1, 1, std::string(1, '\0'))) == "malformed Forward: requests");
-  CHECK(error_of<Forward>(forward_payload(1, 1, std::string("\x01\x00\x00", 3))) == "malformed Forward: commands");
-  CHECK(error_of<Forward>(forward_payload(1, 1, std::string("\x01\x00\x01\x00\x00", 5))) == "malformed Forward: arguments");
-  CHECK(error_of<Forward>(forward_payload(1, 1, std::string("\x02\x00", 2))) == "malformed Forward: requests");
-  CHECK(error_of<Forward>(forward_payload(1, 1, "\x01\x02\x01\x01")) == "malformed Forward: a request's resp3");
+  CHECK(forward_error_of<Forward>(forward_payload(1, 1, request)) == "accepted");
+  CHECK(forward_error_of<Forward>(forward_payload(0, 1, request)) == "malformed Forward: stream");
+  CHECK(forward_error_of<Forward>(forward_payload(1, 0, request)) == "malformed Forward: first");
+  CHECK(forward_error_of<Forward>(forward_payload(1, UINT64_MAX, request)) == "malformed Forward: first");
+  CHECK(forward_error_of<Forward>(forward_payload(1, 1, request + "x")) == "malformed Forward: its size");
+  CHECK(forward_error_of<Forward>(forward_payload(1, 1, std::string(1, '\0'))) == "malformed Forward: requests");
+  CHECK(forward_error_of<Forward>(forward_payload(1, 1, std::string("\x01\x00\x00", 3))) == "malformed Forward: commands");
+  CHECK(forward_error_of<Forward>(forward_payload(1, 1, std::string("\x01\x00\x01\x00\x00", 5))) == "malformed Forward: arguments");
+  CHECK(forward_error_of<Forward>(forward_payload(1, 1, std::string("\x02\x00", 2))) == "malformed Forward: requests");
+  CHECK(forward_error_of<Forward>(forward_payload(1, 1, "\x01\x02\x01\x01")) == "malformed Forward: a request's resp3");
 }
 
 TEST_CASE("forward: a count that the bytes cannot hold is refused before anything is reserved for it") {
   std::string requests;
   base::put_varint(requests, kForwardRequestsMax);
-  CHECK(error_of<Forward>(forward_payload(1, 1, requests)) == "malformed Forward: requests");
+  CHECK(forward_error_of<Forward>(forward_payload(1, 1, requests)) == "malformed Forward: requests");
   std::string arguments("\x01\x00\x01\x00", 4);
   base::put_varint(arguments, kForwardArgumentsMax);
-  CHECK(error_of<Forward>(forward_payload(1, 1, arguments + "ab")) == "malformed Forward: arguments");
+  CHECK(forward_error_of<Forward>(forward_payload(1, 1, arguments + "ab")) == "malformed Forward: arguments");
 }
 
 TEST_CASE("forward: an answer that was taken has a reply, and one that was not has none") {
@@ -115,7 +115,7 @@ TEST_CASE("forward: an answer that was taken has a reply, and one that was not h
   // The last answer: number 4, not taken, no reply.
   REQUIRE(payload.ends_with(std::string("\x04\x00\x00", 3)));
   payload[payload.size() - 2] = 1;
-  CHECK(error_of<ForwardReply>(payload) == "malformed ForwardReply: an answer's reply");
+  CHECK(forward_error_of<ForwardReply>(payload) == "malformed ForwardReply: an answer's reply");
 }
 
 TEST_CASE("forward: damaged payloads are refused or read, and never crash") {
@@ -129,8 +129,8 @@ TEST_CASE("forward: damaged payloads are refused or read, and never crash") {
       if (random.chance(1, 3)) payload.resize(at);
       else payload[at] = static_cast<char>(random.below(256));
     }
-    error_of<Forward>(payload);
-    error_of<ForwardReply>(payload);
+    forward_error_of<Forward>(payload);
+    forward_error_of<ForwardReply>(payload);
   }
 }
 

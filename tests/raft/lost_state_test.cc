@@ -33,13 +33,13 @@ SoloOptions sound() {
   return options;
 }
 
-raft::SnapshotInstall install_at(Index index, Term term = 1) {
+raft::SnapshotInstall lost_install_at(Index index, Term term = 1) {
   return {.last = {.term = term, .index = index},
           .configuration = {.index = 0, .configuration = make_configuration({1, 2, 3})},
           .keys_generation = 9};
 }
 
-InstallSnapshot chunk_at(Index index) {
+InstallSnapshot lost_chunk_at(Index index) {
   return {.snapshot = 7,
           .last = {.term = 1, .index = index},
           .size = 4,
@@ -83,9 +83,9 @@ TEST_CASE("D9: a snapshot that the log reaches keeps what lies behind it") {
   Solo solo(without_state());
   solo.append({2, 1}, {.term = 1, .index = 10}, {make_entry(1, 11, "a")}, 9);
   solo.sync();
-  solo.step(2, 1, chunk_at(6));
+  solo.step(2, 1, lost_chunk_at(6));
   REQUIRE(solo.snapshot_messages().size() == 1);
-  REQUIRE(solo.install(install_at(6)));
+  REQUIRE(solo.install(lost_install_at(6)));
   CHECK(solo.raft().installing());
   CHECK(solo.raft().last() == EntryId{.term = 1, .index = 11});
   CHECK(solo.raft().first_index() == 5);
@@ -116,7 +116,7 @@ TEST_CASE("D9: a snapshot that the log reaches keeps what lies behind it") {
 TEST_CASE("D9: what is appended in the turn of a switch beside the log is one write with it") {
   Solo solo(without_state());
   solo.append({2, 1}, {.term = 1, .index = 10}, {}, 9);
-  REQUIRE(solo.raft().install_snapshot(install_at(6)));
+  REQUIRE(solo.raft().install_snapshot(lost_install_at(6)));
   solo.append({2, 1}, {.term = 1, .index = 10}, {make_entry(1, 11, "a")}, 9);
   REQUIRE(solo.writes().size() == 1);
   CHECK(solo.writes()[0].install->keeps_log);
@@ -130,13 +130,13 @@ TEST_CASE("D9: what is appended in the turn of a switch beside the log is one wr
 
 TEST_CASE("D9: a snapshot at the log's base, and one beyond its end, will do as well") {
   Solo at_base(without_state());
-  REQUIRE(at_base.install(install_at(4)));
+  REQUIRE(at_base.install(lost_install_at(4)));
   at_base.sync();
   at_base.loaded();
   CHECK(at_base.raft().applied_index() == 4);
   CHECK(at_base.raft().last().index == 10);
   Solo beyond(without_state());
-  REQUIRE(beyond.install(install_at(20)));
+  REQUIRE(beyond.install(lost_install_at(20)));
   REQUIRE(beyond.writes().size() == 1);
   CHECK_FALSE(beyond.writes()[0].install->keeps_log);
   beyond.sync();
@@ -149,10 +149,10 @@ TEST_CASE("D9: a snapshot from before the log's base is refused, as entries betw
   Solo solo(without_state());
   solo.append({2, 1}, {.term = 1, .index = 10}, {}, 9);
   solo.sent();
-  solo.step(2, 1, chunk_at(3));
+  solo.step(2, 1, lost_chunk_at(3));
   CHECK(solo.snapshot_messages().empty());
   CHECK(solo.last_sent<InstallSnapshotReply>()->answer == SnapshotAnswer::kRefused);
-  CHECK_FALSE(solo.install(install_at(3)));
+  CHECK_FALSE(solo.install(lost_install_at(3)));
   CHECK(solo.raft().lacks_state());
 }
 
@@ -308,7 +308,7 @@ TEST_CASE("who says that it lost its state is named once, and is sent appends al
   solo.accept(2, 2, 12);
   CHECK(solo.raft().commit_index() == 12);
   CHECK(solo.peer(2).needs_snapshot);
-  solo.raft().send_snapshot(2, chunk_at(10));
+  solo.raft().send_snapshot(2, lost_chunk_at(10));
   solo.take();
   CHECK(solo.last_sent<InstallSnapshot>().has_value());
   solo.step(2, 2, InstallSnapshotReply{.snapshot = 7, .answer = SnapshotAnswer::kInstalled, .offset = 4, .match = 10});
@@ -378,7 +378,7 @@ TEST_CASE("a learner that lost its state is promoted when it has another") {
   solo.tick();
   CHECK_FALSE(solo.raft().configuration().is_joint());
   solo.answer({2, 3, 4});
-  solo.raft().send_snapshot(4, chunk_at(10));
+  solo.raft().send_snapshot(4, lost_chunk_at(10));
   solo.step(4, 2, InstallSnapshotReply{.snapshot = 7, .answer = SnapshotAnswer::kInstalled, .offset = 4, .match = 10});
   for (int i = 0; i < 3; ++i) {
     solo.answer({2, 3, 4});

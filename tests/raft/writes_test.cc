@@ -99,14 +99,14 @@ TEST_CASE("term and vote become durable with their write, not when they are aske
   CHECK(queue.durable_hard_state() == HardState{.term = 2, .voted_for = 3});
 }
 
-raft::SnapshotInstall install_at(Index index) {
+raft::SnapshotInstall install_behind(Index index) {
   return {.last = {.term = 1, .index = index}, .configuration = {}, .keys_generation = 2};
 }
 
 TEST_CASE("D9: what replaces the log begins a write of its own, and appends behind it go along") {
   WriteQueue queue({.term = 1, .voted_for = 0}, 4);
   queue.append(make_entry(1, 5, "a"));
-  queue.install(install_at(9), 4);
+  queue.install(install_behind(9), 4);
   queue.append(make_entry(1, 10, "b"));
   queue.truncate_from(10);
   queue.append(make_entry(1, 10, "c"));
@@ -125,7 +125,7 @@ TEST_CASE("D8, D9: with what replaces the log older writes raise the durable ind
   queue.append(make_entry(1, 5, "a"));
   queue.append(make_entry(1, 6, "a"));
   const raft::WriteSeq older = queue.take().back().seq;
-  queue.install(install_at(9), 3);
+  queue.install(install_behind(9), 3);
   const raft::WriteSeq newer = queue.take().back().seq;
   CHECK(queue.durable_index() == 3);
   std::vector<Message> released;

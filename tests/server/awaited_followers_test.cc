@@ -13,8 +13,8 @@ using raft_test::make_log;
 using raft_test::Solo;
 using raft_test::SoloOptions;
 
-constexpr uint64_t kPatienceUs = AwaitedFollowers::kPatienceUs;
-constexpr raft::Index kLast = 11;   // Ten of before, and the one of the term it leads.
+constexpr uint64_t kAwaitedPatienceUs = AwaitedFollowers::kPatienceUs;
+constexpr raft::Index kLastEntry = 11;   // Ten of before, and the one of the term it leads.
 
 // The leader of three in term 2; its log begins behind entry 8.
 struct AwaitedTest {
@@ -25,8 +25,8 @@ struct AwaitedTest {
     options.base = options.applied = 8;
     solo.emplace(options);
     solo->lead();
-    solo->accept(3, 2, kLast);
-    REQUIRE(solo->raft().last().index == kLast);
+    solo->accept(3, 2, kLastEntry);
+    REQUIRE(solo->raft().last().index == kLastEntry);
   }
   void needs_snapshot(raft::NodeId node) {
     solo->refuse({node, 2}, 10, {.term = 1, .index = 3});
@@ -36,7 +36,7 @@ struct AwaitedTest {
   void pass(uint64_t microseconds) {
     for (uint64_t ticks = microseconds / kTickMs / 1000; ticks > 0; --ticks) {
       solo->tick();
-      if (ticks % 4 == 0) solo->accept(3, 2, kLast);
+      if (ticks % 4 == 0) solo->accept(3, 2, kLastEntry);
     }
     now_us += microseconds;
   }
@@ -59,58 +59,58 @@ TEST_CASE("the log is kept for a follower that lacks some of it") {
   AwaitedTest it;
   it.solo->accept(2, 2, 9);
   CHECK(it.had() == 9);
-  it.solo->accept(2, 2, kLast);
-  CHECK(it.had() == kLast);
+  it.solo->accept(2, 2, kLastEntry);
+  CHECK(it.had() == kLastEntry);
 }
 
 TEST_CASE("nothing is kept for a follower that needs a snapshot, which gets nothing from the log") {
   AwaitedTest it;
   it.needs_snapshot(2);
-  CHECK(it.had() == kLast);
+  CHECK(it.had() == kLastEntry);
 }
 
 TEST_CASE("a follower that a restart takes away for a moment is waited for, one that is silent for long is not") {
   AwaitedTest it;
   it.solo->accept(2, 2, 9);
-  it.pass(kPatienceUs - 20000);
+  it.pass(kAwaitedPatienceUs - 20000);
   CHECK(it.had() == 9);
   it.pass(30000);
-  CHECK(it.had() == kLast);
+  CHECK(it.had() == kLastEntry);
 }
 
 TEST_CASE("a follower that answers, but takes nothing for long, is waited for no longer; with what it takes patience begins anew") {
   AwaitedTest it;
   it.solo->accept(2, 2, 9);
   CHECK(it.had() == 9);
-  it.answer_for(kPatienceUs - 1000000, 9);
+  it.answer_for(kAwaitedPatienceUs - 1000000, 9);
   CHECK(it.had() == 9);
   it.solo->accept(2, 2, 10);
   CHECK(it.had() == 10);
-  it.answer_for(kPatienceUs - 1000000, 10);
+  it.answer_for(kAwaitedPatienceUs - 1000000, 10);
   CHECK(it.had() == 10);
   it.answer_for(1000000, 10);
-  CHECK(it.had() == kLast);
+  CHECK(it.had() == kLastEntry);
   // What it takes at last brings it back.
   it.solo->propose("more");
-  it.solo->accept(2, 2, kLast);
-  it.solo->accept(3, 2, kLast + 1);
-  CHECK(it.had() == kLast);
+  it.solo->accept(2, 2, kLastEntry);
+  it.solo->accept(3, 2, kLastEntry + 1);
+  CHECK(it.had() == kLastEntry);
   it.followers.forget();
-  it.answer_for(kPatienceUs, kLast);
-  CHECK(it.had() == kLast);
+  it.answer_for(kAwaitedPatienceUs, kLastEntry);
+  CHECK(it.had() == kLastEntry);
 }
 
 TEST_CASE("patience counts what a follower lacks, not how long all of it was there") {
   AwaitedTest it;
-  it.solo->accept(2, 2, kLast);
-  CHECK(it.had() == kLast);
+  it.solo->accept(2, 2, kLastEntry);
+  CHECK(it.had() == kLastEntry);
   for (int part = 0; part < 3; ++part) {
-    it.answer_for(kPatienceUs / 2, kLast);
-    CHECK(it.had() == kLast);
+    it.answer_for(kAwaitedPatienceUs / 2, kLastEntry);
+    CHECK(it.had() == kLastEntry);
   }
   it.solo->propose("more");
-  it.solo->accept(3, 2, kLast + 1);
-  CHECK(it.had() == kLast);
+  it.solo->accept(3, 2, kLastEntry + 1);
+  CHECK(it.had() == kLastEntry);
 }
 
 }  // namespace

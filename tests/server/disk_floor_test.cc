@@ -341,8 +341,8 @@ TEST_CASE("a disk that nobody can look at stays as it was") {
 // --- In a cluster ----------------------------------------------------------------------------------------
 
 // Of several, whose peers are told to take over, or not.
-struct HandoverTest : FloorTest {
-  explicit HandoverTest(size_t voters) : FloorTest(voters) {}
+struct FloorHandoverTest : FloorTest {
+  explicit FloorHandoverTest(size_t voters) : FloorTest(voters) {}
   // Who was told to within so many milliseconds; nobody does.
   std::vector<raft::NodeId> told(uint64_t milliseconds) {
     std::vector<raft::NodeId> nodes;
@@ -360,7 +360,7 @@ struct HandoverTest : FloorTest {
 };
 
 TEST_CASE("a leader whose disk is low hands over, at most every ten seconds and ever more seldom, to one after the other, and leads on") {
-  HandoverTest it(3);
+  FloorHandoverTest it(3);
   CHECK(it.told(2000) == std::vector<raft::NodeId>{2});
   CHECK(it.told(7000).empty());
   CHECK(it.told(10000) == std::vector<raft::NodeId>{3});
@@ -377,7 +377,7 @@ TEST_CASE("a leader whose disk is low hands over, at most every ten seconds and 
 }
 
 TEST_CASE("a leader that was away, or whose disk had room meanwhile, hands over at once when it is low again") {
-  HandoverTest it(3);
+  FloorHandoverTest it(3);
   CHECK(it.told(25000).size() == 3);
   SUBCASE("it had room") {
     it.see(kMuch);
@@ -391,7 +391,7 @@ TEST_CASE("a leader that was away, or whose disk had room meanwhile, hands over 
 }
 
 TEST_CASE("leadership is not handed to who does not answer, nor to who lags") {
-  HandoverTest it(3);
+  FloorHandoverTest it(3);
   it.peers.takes_no_entries = {2};
   CHECK(it.ask({"SET", "k", "1"}) == "+OK\r\n");
   CHECK(it.told(25000) == std::vector<raft::NodeId>{3});

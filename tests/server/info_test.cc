@@ -18,7 +18,7 @@ namespace {
 using Fields = std::map<std::string, std::string>;
 
 // The lines "name:value"; every line must end in CR LF and be a field, a title or empty.
-Fields parse(const std::string& text) {
+Fields fields_of(const std::string& text) {
   Fields fields;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = text.find("\r\n", begin);
@@ -49,7 +49,7 @@ void check_numbers(const Fields& fields, const std::vector<std::string>& names) 
   }
 }
 
-Fields section(NodeUnderTest& test, const char* name) { return parse(test.node->info({name})); }
+Fields section(NodeUnderTest& test, const char* name) { return fields_of(test.node->info({name})); }
 
 TEST_CASE("INFO has the fields of Redis that tools read, and its numbers parse") {
   NodeUnderTest test;
@@ -117,7 +117,7 @@ TEST_CASE("INFO replication names a follower's master, and says when there is no
 TEST_CASE("INFO gives the sections that are asked for, by default all but the longest") {
   NodeUnderTest test;
   const std::string by_default = test.node->info({});
-  CHECK(section(test, "default").size() == parse(by_default).size());
+  CHECK(section(test, "default").size() == fields_of(by_default).size());
   for (const char* title : {"# Server", "# Clients", "# Memory", "# Persistence", "# Stats", "# Replication", "# CPU",
                             "# Raft", "# Errorstats", "# Keyspace"}) {
     CHECK_MESSAGE(by_default.find(title) != std::string::npos, title);

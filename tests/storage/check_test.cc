@@ -18,8 +18,8 @@ namespace {
 
 using keyspace::Keyspace;
 
-constexpr const char* kLog = "/disk/raft.db";
-constexpr const char* kKeys = "/disk/keys-1.db";
+constexpr const char* kLogFile = "/disk/raft.db";
+constexpr const char* kKeysFile = "/disk/keys-1.db";
 constexpr const char* kWal = "/disk/raft.db-wal";
 constexpr std::ptrdiff_t kWalHeaderBytes = 32;
 
@@ -122,7 +122,7 @@ TEST_CASE("a directory without WALs, as a copy may be, is looked at without maki
   TestDisk disk("check_no_wal");
   make_node(disk);
   disk.kill();
-  for (const char* path : {kLog, kKeys}) disk.remove(std::string(path) + "-wal");
+  for (const char* path : {kLogFile, kKeysFile}) disk.remove(std::string(path) + "-wal");
   disk.sync_directory();
   const std::vector<std::string> paths = disk.paths();
   CHECK(damages(disk) == "");
@@ -130,7 +130,7 @@ TEST_CASE("a directory without WALs, as a copy may be, is looked at without maki
 }
 
 TEST_CASE("the WAL of an empty file is damage, and is not removed by being looked at") {
-  for (const char* path : {kLog, kKeys}) {
+  for (const char* path : {kLogFile, kKeysFile}) {
     CAPTURE(path);
     TestDisk disk("check_empty");
     make_node(disk, false);
@@ -151,41 +151,41 @@ TEST_CASE("each damage is named with its file and its place") {
   make_node(disk);
   std::string wanted;
   SUBCASE("an entry") {
-    rot(disk, kLog, "value 22");
+    rot(disk, kLogFile, "value 22");
     wanted = "/disk/raft.db: damaged: entry 22 has a wrong checksum";
   }
   SUBCASE("a key") {
-    rot(disk, kKeys, "content 7");
+    rot(disk, kKeysFile, "content 7");
     wanted = "/disk/keys-1.db: damaged: key \"key 7\" of database 0 has a wrong checksum or missing parts";
   }
   SUBCASE("a chunk of a large value") {
-    rot(disk, kKeys, std::string(1000, 'l'));
+    rot(disk, kKeysFile, std::string(1000, 'l'));
     wanted = "/disk/keys-1.db: damaged: key \"large\" of database 3 has a wrong checksum or missing parts";
   }
   SUBCASE("the vote") {
     sqlite3* database = nullptr;
-    REQUIRE(sqlite3_open_v2(kLog, &database, SQLITE_OPEN_READWRITE, disk.name().c_str()) == SQLITE_OK);
+    REQUIRE(sqlite3_open_v2(kLogFile, &database, SQLITE_OPEN_READWRITE, disk.name().c_str()) == SQLITE_OK);
     CHECK(sqlite3_exec(database, "PRAGMA locking_mode=EXCLUSIVE; UPDATE meta SET value = '9' WHERE name = 'voted_for'",
                        nullptr, nullptr, nullptr) == SQLITE_OK);
     sqlite3_close(database);
     wanted = "/disk/raft.db: damaged: ";
   }
   SUBCASE("a keys file that is gone") {
-    disk.remove(kKeys);
+    disk.remove(kKeysFile);
     wanted = "/disk/keys-1.db: there is no such file";
   }
   SUBCASE("a keys file that is empty, as its WAL is") {
-    disk.set_contents(kKeys, "");
-    disk.set_contents(std::string(kKeys) + "-wal", "");
+    disk.set_contents(kKeysFile, "");
+    disk.set_contents(std::string(kKeysFile) + "-wal", "");
     wanted = "/disk/keys-1.db: damaged: it is empty";
   }
   SUBCASE("a raft.db that is gone") {
-    disk.remove(kLog);
+    disk.remove(kLogFile);
     wanted = "/disk/raft.db: there is no such file";
   }
   SUBCASE("a file that is no database") {
-    disk.set_contents(kKeys, std::string(8192, 'x'));
-    disk.remove(std::string(kKeys) + "-wal");
+    disk.set_contents(kKeysFile, std::string(8192, 'x'));
+    disk.remove(std::string(kKeysFile) + "-wal");
     wanted = "/disk/keys-1.db: not a database";
   }
   const std::string found = damages(disk);
@@ -205,14 +205,14 @@ void cut_last_cell(TestDisk& disk, const std::string& path, uint64_t page) {
 TEST_CASE("a row that a page does not count any more is not taken for one that never was") {
   TestDisk disk("check_cells");
   make_node(disk);
-  std::string path = kLog;
+  std::string path = kLogFile;
   const char* table = "";
   SUBCASE("who was voted for") { table = "meta"; }
   SUBCASE("where a term begins") { table = "terms"; }
   SUBCASE("a configuration") { table = "configurations"; }
   SUBCASE("a segment") { table = "segments"; }
   SUBCASE("header and witness") {
-    path = kKeys;
+    path = kKeysFile;
     table = "meta";
   }
   uint64_t page = 0;
@@ -224,7 +224,7 @@ TEST_CASE("a row that a page does not count any more is not taken for one that n
     REQUIRE(database.value()->query(sql, page).is_ok());
   }
   cut_last_cell(disk, path, page);
-  const std::string refused = path == kLog ? log_refusal(small_log(disk)) : keys_refusal(disk);
+  const std::string refused = path == kLogFile ? log_refusal(small_log(disk)) : keys_refusal(disk);
   CHECK_MESSAGE(contains(refused, path + ": damaged: SQLite says: "), refused);
   CHECK(contains(damages(disk), path + ": damaged: "));
 }
@@ -266,12 +266,12 @@ void commit_singly(TestDisk& disk) {
 TEST_CASE("a flipped bit in the middle of a WAL is named, with the commits that it costs") {
   TestDisk disk("check_wal");
   commit_singly(disk);
-  const WalScan whole = scan_wal(disk.name(), kLog).value();
+  const WalScan whole = scan_wal(disk.name(), kLogFile).value();
   CHECK(whole.frames_read > 6);
   CHECK(whole.commits_lost == 0);
   const size_t frame = 4096 + 24;
   disk.flip_bit("/disk/raft.db-wal", 32 + (whole.frames_read / 2) * frame + 2000, 3);
-  const WalScan damaged = scan_wal(disk.name(), kLog).value();
+  const WalScan damaged = scan_wal(disk.name(), kLogFile).value();
   CHECK(damaged.frames_read == whole.frames_read / 2);
   CHECK(damaged.commits_lost > 1);
   CHECK(contains(damages(disk), "/disk/raft.db-wal: damaged: frame "));
@@ -283,7 +283,7 @@ TEST_CASE("a flipped bit in the head of the last commit but one is told from a c
   constexpr size_t kFrameBytes = 24 + 4096;
   const std::string wal = disk.contents("/disk/raft.db-wal");
   std::vector<size_t> commits;   // Where their last frames begin.
-  for (size_t at = 32; at + kFrameBytes <= 32 + scan_wal(disk.name(), kLog).value().frames_read * kFrameBytes; at += kFrameBytes) {
+  for (size_t at = 32; at + kFrameBytes <= 32 + scan_wal(disk.name(), kLogFile).value().frames_read * kFrameBytes; at += kFrameBytes) {
     if (wal.substr(at + 4, 4) != std::string(4, '\0')) commits.push_back(at);
   }
   REQUIRE(commits.size() > 2);
@@ -291,7 +291,7 @@ TEST_CASE("a flipped bit in the head of the last commit but one is told from a c
   for (size_t bit = 0; bit < 24 * 8; ++bit) {
     CAPTURE(bit);
     disk.flip_bit("/disk/raft.db-wal", begin + bit / 8, static_cast<unsigned>(bit % 8));
-    CHECK(scan_wal(disk.name(), kLog).value().commits_lost == 2);
+    CHECK(scan_wal(disk.name(), kLogFile).value().commits_lost == 2);
     disk.flip_bit("/disk/raft.db-wal", begin + bit / 8, static_cast<unsigned>(bit % 8));
   }
 }
@@ -307,7 +307,7 @@ TEST_CASE("a frame of a commit that was broken off may begin as one of the run b
     const auto log = open_log(options);
     REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
     raft::Index last = 0;
-    while (scan_wal(disk.name(), kLog).value().frames_read + 5 < kCutFrame) {
+    while (scan_wal(disk.name(), kLogFile).value().frames_read + 5 < kCutFrame) {
       ++last;
       REQUIRE(log->write({entries(2, last, last)}) == WriteResult::kDurable);
     }
@@ -317,11 +317,11 @@ TEST_CASE("a frame of a commit that was broken off may begin as one of the run b
     disk.kill();
   }
   std::string wal = disk.contents("/disk/raft.db-wal");
-  REQUIRE(scan_wal(disk.name(), kLog).value().frames_read > kCutFrame + 1);
+  REQUIRE(scan_wal(disk.name(), kLogFile).value().frames_read > kCutFrame + 1);
   REQUIRE(wal.substr(kBegin + 4, 4) == std::string(4, '\0'));
   wal.replace(kBegin, 8, std::string("\0\0\0\3\0\0\0\5", 8));
   disk.set_contents("/disk/raft.db-wal", wal);
-  const WalScan scan = scan_wal(disk.name(), kLog).value();
+  const WalScan scan = scan_wal(disk.name(), kLogFile).value();
   CHECK(scan.frames_read == kCutFrame);
   CHECK(scan.commits_lost == 1);
   CHECK(look_at_log_files("/disk", disk.name()).is_ok());
@@ -348,7 +348,7 @@ TEST_CASE("no power cut makes a WAL look damaged") {
       disk.power_cut(random);
     }
     disk.clear_faults();
-    CHECK(scan_wal(disk.name(), kLog).value().commits_lost <= 1);
+    CHECK(scan_wal(disk.name(), kLogFile).value().commits_lost <= 1);
     const base::Status look = look_at_log_files("/disk", disk.name());
     CHECK_MESSAGE(look.is_ok(), look.text());
   }
@@ -405,7 +405,7 @@ struct SecondRun {
     REQUIRE(log->write({entries(2, 10, 10)}) == WriteResult::kDurable);
     disk.kill();
     wal = disk.contents(kWal);
-    frames = scan_wal(disk.name(), kLog).value().frames_read;
+    frames = scan_wal(disk.name(), kLogFile).value().frames_read;
     REQUIRE(wal.size() > kWalHeaderBytes + (frames + 4) * kFrameBytes);
   }
   LogStoreOptions options() const {
@@ -466,7 +466,7 @@ TEST_CASE("where the log lost who the node is, that is said") {
   TestDisk disk("check_nobody");
   make_node(disk);
   sqlite3* database = nullptr;
-  REQUIRE(sqlite3_open_v2(kLog, &database, SQLITE_OPEN_READWRITE, disk.name().c_str()) == SQLITE_OK);
+  REQUIRE(sqlite3_open_v2(kLogFile, &database, SQLITE_OPEN_READWRITE, disk.name().c_str()) == SQLITE_OK);
   CHECK(sqlite3_exec(database, "PRAGMA locking_mode=EXCLUSIVE; DELETE FROM meta WHERE name = 'node'", nullptr, nullptr, nullptr) ==
         SQLITE_OK);
   sqlite3_close(database);
@@ -520,20 +520,20 @@ TEST_CASE("the length of a WAL is noted as far as it was reached, and not on a f
   LogStoreOptions options = small_log(disk);
   {
     const auto log = open_log(options);
-    CHECK(peek_wal_bytes(disk.name(), kLog) == disk.contents(kWal).size());
+    CHECK(peek_wal_bytes(disk.name(), kLogFile) == disk.contents(kWal).size());
     CHECK(log->close().is_ok());
   }
   // Who ended in order needs it no more.
-  CHECK(peek_wal_bytes(disk.name(), kLog) == 0);
+  CHECK(peek_wal_bytes(disk.name(), kLogFile) == 0);
   options.wal_bytes *= 16;
   disk.add_fault({.at = 1, .kinds = operations(Operation::kWrite), .effect = Effect::kFull, .sticky = true, .path_part = "-wal"});
   CHECK_FALSE(LogStore::open(options).is_ok());
   disk.clear_faults();
   const uint64_t reached = disk.contents(kWal).size();
-  CHECK(peek_wal_bytes(disk.name(), kLog) <= reached);
+  CHECK(peek_wal_bytes(disk.name(), kLogFile) <= reached);
   CHECK(look_at_log_files("/disk", disk.name()).is_ok());
   const auto log = open_log(options);
-  CHECK(peek_wal_bytes(disk.name(), kLog) == options.wal_bytes);
+  CHECK(peek_wal_bytes(disk.name(), kLogFile) == options.wal_bytes);
 }
 
 TEST_CASE("the WAL of a node that ended in order may be removed, as any program that writes does") {

@@ -50,9 +50,9 @@ std::string difference(const TestDisk& disk, KeyStore& store, const Expected& ex
   return keys.recompute_digest() == expected.header.digest ? "" : "the keys";
 }
 
-class Life {
+class KeysLife {
  public:
-  explicit Life(TestDisk& disk) : disk_(disk) {}
+  explicit KeysLife(TestDisk& disk) : disk_(disk) {}
 
   bool run() {
     try {
@@ -175,14 +175,14 @@ class Life {
 
 }  // namespace
 
-TEST_CASE("whichever operation of the keys file's disk fails, it holds one flush whole") { fail_each_operation<Life>(); }
+TEST_CASE("whichever operation of the keys file's disk fails, it holds one flush whole") { fail_each_operation<KeysLife>(); }
 
-TEST_CASE("whichever operation the power is cut at, the keys file holds one flush whole") { stop_at_each_change<Life>(2); }
+TEST_CASE("whichever operation the power is cut at, the keys file holds one flush whole") { stop_at_each_change<KeysLife>(2); }
 
 TEST_CASE("whichever sync of the keys file the power is cut at or fails, it holds one flush whole") {
-  cut_at_each_sync<Life>(4, 12);
+  cut_at_each_sync<KeysLife>(4, 12);
 }
 
-TEST_CASE("a recovery of the keys file that is cut short is begun again") { cut_each_start_short<Life>(29); }
+TEST_CASE("a recovery of the keys file that is cut short is begun again") { cut_each_start_short<KeysLife>(29); }
 
 }  // namespace leto::storage

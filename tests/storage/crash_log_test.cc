@@ -157,9 +157,9 @@ std::vector<Job> workload() {
 }
 
 // One life of a node on a disk that may fail at any time.
-class Life {
+class LogLife {
  public:
-  explicit Life(TestDisk& disk) : disk_(disk) {}
+  explicit LogLife(TestDisk& disk) : disk_(disk) {}
 
   // False if the process ended before the workload did.
   bool run() {
@@ -265,7 +265,7 @@ class Life {
 TEST_CASE("the log's workload meets a full WAL, dropped segments and checkpoints") {
   TestDisk disk("crash_log_none");
   const FatalThrows throws;
-  Life life(disk);
+  LogLife life(disk);
   REQUIRE(life.run());
   const auto store = open_log(small_log(disk));
   CHECK(difference(*store, life.acknowledged()) == "");
@@ -275,14 +275,14 @@ TEST_CASE("the log's workload meets a full WAL, dropped segments and checkpoints
 
 TEST_CASE(
     "whichever operation of the log's disk fails, nothing acknowledged is lost and nothing is half there") {
-  fail_each_operation<Life>();
+  fail_each_operation<LogLife>();
 }
 
-TEST_CASE("whichever operation the power is cut at, the log is whole") { stop_at_each_change<Life>(3); }
+TEST_CASE("whichever operation the power is cut at, the log is whole") { stop_at_each_change<LogLife>(3); }
 
-TEST_CASE("whichever sync the power is cut at or fails, the log is whole") { cut_at_each_sync<Life>(10, 15); }
+TEST_CASE("whichever sync the power is cut at or fails, the log is whole") { cut_at_each_sync<LogLife>(10, 15); }
 
-TEST_CASE("a recovery of the log that is cut short is begun again") { cut_each_start_short<Life>(9); }
+TEST_CASE("a recovery of the log that is cut short is begun again") { cut_each_start_short<LogLife>(9); }
 
 // The process ended by a sync that failed and forgot; the next one finds the entry in the cache, says so, and
 // the power is cut before it writes anything.

@@ -18,9 +18,9 @@ namespace {
 using keyspace::Keyspace;
 
 constexpr raft::EntryId kIncluded{.term = 3, .index = 50};
-constexpr size_t kStep = 6 << 10;
+constexpr size_t kCrashStep = 6 << 10;
 
-void set(Keyspace& keys, const std::string& key, size_t size) {
+void put(Keyspace& keys, const std::string& key, size_t size) {
   keys.set(0, key, {.value = keyspace::make_string(std::string(size, 'v')), .version = {.index = 1, .position = 0}});
 }
 
@@ -33,8 +33,8 @@ LogStoreOptions follower_log(const TestDisk& disk) {
 // Keys of a leader in /disk, and of a follower in /other with a log of 9 entries.
 void prepare(const TestDisk& disk) {
   Keyspace keys;
-  for (int i = 0; i < 40; ++i) set(keys, "key " + std::to_string(i), 50);
-  set(keys, "large", kInlineBytesMax + 1);
+  for (int i = 0; i < 40; ++i) put(keys, "key " + std::to_string(i), 50);
+  put(keys, "large", kInlineBytesMax + 1);
   const keyspace::StateHeader header{
       .applied_index = kIncluded.index, .applied_term = kIncluded.term, .configuration = {}, .digest = keys.digest()};
   REQUIRE(open_keys(disk)->flush(keys.freeze(header), {.index = 60, .term = 3}).is_ok());
@@ -42,7 +42,7 @@ void prepare(const TestDisk& disk) {
       KeyStore::open({.directory = "/other", .vfs = disk.name(), .generation = 1});
   REQUIRE(follower.is_ok());
   Keyspace old;
-  set(old, "old", 10);
+  put(old, "old", 10);
   REQUIRE(follower.value()
               ->flush(old.freeze({.applied_index = 7, .applied_term = 1, .configuration = {}, .digest = old.digest()}),
                       {.index = 8, .term = 1})
@@ -85,9 +85,9 @@ Found start_follower(const TestDisk& disk) {
   return {.generation = generation, .refusal = {}};
 }
 
-class Life {
+class SnapshotLife {
  public:
-  explicit Life(TestDisk& disk) : disk_(disk) { prepare(disk); }
+  explicit SnapshotLife(TestDisk& disk) : disk_(disk) { prepare(disk); }
 
   bool run() {
     try {
@@ -141,7 +141,7 @@ class Life {
       return false;
     }
     SnapshotStep step;
-    while (step.status.is_ok() && !step.done) step = source_->step(kStep);
+    while (step.status.is_ok() && !step.done) step = source_->step(kCrashStep);
     return step.status.is_ok();
   }
 
@@ -152,7 +152,7 @@ class Life {
       return false;
     }
     while (target_->offset() < source_->size()) {
-      base::Result<std::string> bytes = source_->read(target_->offset(), kStep);
+      base::Result<std::string> bytes = source_->read(target_->offset(), kCrashStep);
       if (!bytes.is_ok()) return false;
       if (!target_->append(bytes.value()).is_ok() && !target_->append(bytes.value()).is_ok()) return false;
     }
@@ -189,17 +189,17 @@ class Life {
 }  // namespace
 
 TEST_CASE("whichever operation fails while a snapshot is copied, received and switched to, keys and log fit") {
-  fail_each_operation<Life>();
+  fail_each_operation<SnapshotLife>();
 }
 
 TEST_CASE("whichever operation the power is cut at while a snapshot is under way, keys and log fit") {
-  stop_at_each_change<Life>(3);
+  stop_at_each_change<SnapshotLife>(3);
 }
 
 TEST_CASE("whichever sync the power is cut at or fails while a snapshot is under way, keys and log fit") {
-  cut_at_each_sync<Life>(8, 10);
+  cut_at_each_sync<SnapshotLife>(8, 10);
 }
 
-TEST_CASE("a start after a snapshot that is cut short is begun again") { cut_each_start_short<Life>(23); }
+TEST_CASE("a start after a snapshot that is cut short is begun again") { cut_each_start_short<SnapshotLife>(23); }
 
 }  // namespace leto::storage

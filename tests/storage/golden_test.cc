@@ -29,7 +29,7 @@ void write_golden(const TestDisk& disk, const std::string& name, const std::stri
   std::ofstream(kGolden + golden, std::ios::binary) << bytes;
 }
 
-keyspace::Item item(std::string bytes, uint64_t index, uint64_t deadline_ms) {
+keyspace::Item golden_item(std::string bytes, uint64_t index, uint64_t deadline_ms) {
   return {.value = keyspace::make_string(std::move(bytes)),
           .version = {.index = index, .position = 3},
           .deadline_ms = deadline_ms};
@@ -37,9 +37,9 @@ keyspace::Item item(std::string bytes, uint64_t index, uint64_t deadline_ms) {
 
 keyspace::Keyspace golden_keys() {
   keyspace::Keyspace keys;
-  keys.set(0, "a", item("b", 1, 0));
-  keys.set(0, std::string("\0\xff", 2), item(std::string(300, '\0'), 2, 1800000000000));
-  keys.set(0, "large", item(std::string((64 << 10) + 1, 'l'), 3, 0));
+  keys.set(0, "a", golden_item("b", 1, 0));
+  keys.set(0, std::string("\0\xff", 2), golden_item(std::string(300, '\0'), 2, 1800000000000));
+  keys.set(0, "large", golden_item(std::string((64 << 10) + 1, 'l'), 3, 0));
   return keys;
 }
 
@@ -53,7 +53,7 @@ raft::Entry golden_entry(raft::Index i) {
   return make_entry(i < 10 ? 2 : 5, i, std::string(i * i, static_cast<char>(i)));
 }
 
-const Identity kIdentity{.id = "golden", .node = 0x123456789abcdef0, .cluster_id = "sixteen bytes   ",
+const Identity kGoldenIdentity{.id = "golden", .node = 0x123456789abcdef0, .cluster_id = "sixteen bytes   ",
                          .cluster_secret = std::string(32, 's'), .keys_generation = 1};
 
 }  // namespace
@@ -62,7 +62,7 @@ TEST_CASE("golden files are made" * doctest::skip()) {
   seed_sqlite(1);
   TestDisk disk("golden_write");
   const auto log = open_log(small_log(disk));
-  REQUIRE(log->set_identity(kIdentity).is_ok());
+  REQUIRE(log->set_identity(kGoldenIdentity).is_ok());
   LogWrite write;
   write.hard_state = raft::HardState{.term = 6, .voted_for = 0xf000000000000001};
   for (raft::Index i = 1; i <= 20; ++i) write.append.push_back(golden_entry(i));
@@ -89,10 +89,10 @@ TEST_CASE("the raft.db of format 1 is read") {
   const auto log = open_log(small_log(disk));
   const std::optional<Identity> identity = log->identity();
   REQUIRE(identity);
-  CHECK(identity->id == kIdentity.id);
-  CHECK(identity->node == kIdentity.node);
-  CHECK(identity->cluster_id == kIdentity.cluster_id);
-  CHECK(identity->cluster_secret == kIdentity.cluster_secret);
+  CHECK(identity->id == kGoldenIdentity.id);
+  CHECK(identity->node == kGoldenIdentity.node);
+  CHECK(identity->cluster_id == kGoldenIdentity.cluster_id);
+  CHECK(identity->cluster_secret == kGoldenIdentity.cluster_secret);
   const raft::Recovered recovered = log->recovered();
   CHECK(recovered.hard_state == raft::HardState{.term = 6, .voted_for = 0xf000000000000001});
   REQUIRE(recovered.configurations.size() == 2);

@@ -19,16 +19,16 @@ namespace leto::storage {
 namespace {
 
 using keyspace::Keyspace;
-using Clock = std::chrono::steady_clock;   // Of the wall: run it on a quiet machine.
+using WallClock = std::chrono::steady_clock;   // Of the wall: run it on a quiet machine.
 
-constexpr uint64_t kKeys = 1000000;
+constexpr uint64_t kManyKeys = 1000000;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
+double seconds_since(WallClock::time_point start) {
+  return std::chrono::duration<double>(WallClock::now() - start).count();
 }
 
 void report(const char* what, double seconds) {
-  std::printf("  %-40s %6.3f s  %5.0f ns a key\n", what, seconds, seconds * 1e9 / static_cast<double>(kKeys));
+  std::printf("  %-40s %6.3f s  %5.0f ns a key\n", what, seconds, seconds * 1e9 / static_cast<double>(kManyKeys));
 }
 
 std::unique_ptr<KeyStore> open_bench(const std::string& directory) {
@@ -39,17 +39,17 @@ std::unique_ptr<KeyStore> open_bench(const std::string& directory) {
 
 void write_keys(const std::string& directory) {
   Keyspace keys;
-  for (uint64_t i = 0; i < kKeys; ++i) {
-    keys.set(0, base::format("key:%012llu", static_cast<unsigned long long>(i * 7919 % kKeys)),
+  for (uint64_t i = 0; i < kManyKeys; ++i) {
+    keys.set(0, base::format("key:%012llu", static_cast<unsigned long long>(i * 7919 % kManyKeys)),
              {.value = keyspace::make_string(std::string(32, 'v')), .version = {.index = i, .position = 0}});
   }
   const auto store = open_bench(directory);
-  const keyspace::StateHeader header{.applied_index = kKeys, .configuration = {}, .digest = keys.digest()};
+  const keyspace::StateHeader header{.applied_index = kManyKeys, .configuration = {}, .digest = keys.digest()};
   const keyspace::Cut cut = keys.freeze(header);
-  auto start = Clock::now();
-  REQUIRE(store->flush(cut, {.index = kKeys, .term = 1}).is_ok());
+  auto start = WallClock::now();
+  REQUIRE(store->flush(cut, {.index = kManyKeys, .term = 1}).is_ok());
   report("flush", seconds_since(start));
-  start = Clock::now();
+  start = WallClock::now();
   REQUIRE(store->checkpoint().is_ok());
   report("checkpoint", seconds_since(start));
   REQUIRE(store->close().is_ok());
@@ -63,19 +63,19 @@ TEST_CASE("bench: loading a million small keys" * doctest::skip()) {
   const std::string directory = std::string(where) + "/load";
   mkdir(directory.c_str(), 0700);
   if (!file_exists("", directory + "/keys-1.db")) return write_keys(directory);
-  auto start = Clock::now();
+  auto start = WallClock::now();
   const auto store = open_bench(directory);
   report("open", seconds_since(start));
   Keyspace keys;
-  start = Clock::now();
+  start = WallClock::now();
   REQUIRE(load_keyspace(*store, keys).is_ok());
   report("load_keyspace", seconds_since(start));
-  CHECK(keys.size() == kKeys);
-  start = Clock::now();
+  CHECK(keys.size() == kManyKeys);
+  start = WallClock::now();
   uint64_t rows = 0;
   REQUIRE(store->load([&](uint32_t, std::string_view, keyspace::Item) { ++rows; }).is_ok());
   report("of it, reading and checking rows", seconds_since(start));
-  CHECK(rows == kKeys);
+  CHECK(rows == kManyKeys);
 }
 
 }  // namespace leto::storage

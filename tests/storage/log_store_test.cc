@@ -17,7 +17,7 @@ const Identity kIdentity{.id = "id1", .node = 0xfedcba9876543210, .cluster_id = 
                          .cluster_secret = std::string(32, '\xff'), .keys_generation = 7};
 
 // Changes raft.db as a stranger with SQLite's own shell would.
-void execute(const TestDisk& disk, const std::string& sql) {
+void execute_on_log(const TestDisk& disk, const std::string& sql) {
   sqlite3* database = nullptr;
   REQUIRE(sqlite3_open_v2("/disk/raft.db", &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
                           disk.name().c_str()) == SQLITE_OK);
@@ -306,7 +306,7 @@ TEST_CASE("a newer format is refused and nothing is touched") {
   TestDisk disk("log_newer");
   REQUIRE(open_log(small_log(disk))->close().is_ok());
   // The CRC-32C of "\x06format2".
-  execute(disk, "UPDATE meta SET value='2', crc=1019923686 WHERE name='format'; PRAGMA wal_checkpoint");
+  execute_on_log(disk, "UPDATE meta SET value='2', crc=1019923686 WHERE name='format'; PRAGMA wal_checkpoint");
   const auto before = disk.synced_image();
   CHECK(log_refusal(small_log(disk)) == "raft.db has format 2, this leto reads up to 1");
   CHECK(disk.synced_image() == before);
@@ -324,7 +324,7 @@ TEST_CASE("without an identity a raft.db is refused where there must be one, and
   TestDisk disk("log_nobody");
   LogStoreOptions options = small_log(disk);
   SUBCASE("it has tables") { CHECK(open_log(options)->close().is_ok()); }
-  SUBCASE("it has none") { execute(disk, "PRAGMA application_id = 5"); }
+  SUBCASE("it has none") { execute_on_log(disk, "PRAGMA application_id = 5"); }
   options.must_have_identity = true;
   const auto before = disk.synced_image();
   CHECK(log_refusal(options) == "/disk/raft.db: damaged: it does not say who this node is, but there are keys files");
@@ -350,19 +350,19 @@ TEST_CASE("rows that were written together are there together, and both tables s
   }
   std::string wanted;
   SUBCASE("the vote") {
-    execute(disk, "DELETE FROM meta WHERE name = 'voted_for'");
+    execute_on_log(disk, "DELETE FROM meta WHERE name = 'voted_for'");
     wanted = "table meta has a row 'term', but none 'voted_for'";
   }
   SUBCASE("the node") {
-    execute(disk, "DELETE FROM meta WHERE name = 'node'");
+    execute_on_log(disk, "DELETE FROM meta WHERE name = 'node'");
     wanted = "table meta has a row 'keys_generation', but none 'node'";
   }
   SUBCASE("a configuration") {
-    execute(disk, "DELETE FROM configurations");
+    execute_on_log(disk, "DELETE FROM configurations");
     wanted = "entry 1 is a configuration, table configurations says otherwise";
   }
   SUBCASE("no configuration") {
-    execute(disk, "INSERT INTO configurations VALUES(2)");
+    execute_on_log(disk, "INSERT INTO configurations VALUES(2)");
     wanted = "entry 2 is no configuration, table configurations says otherwise";
   }
   CHECK(log_refusal(small_log(disk)) == "/disk/raft.db: damaged: " + wanted);
@@ -370,7 +370,7 @@ TEST_CASE("rows that were written together are there together, and both tables s
 
 TEST_CASE("another database is refused by its kind") {
   TestDisk disk("log_kind");
-  execute(disk, "CREATE TABLE t(a)");
+  execute_on_log(disk, "CREATE TABLE t(a)");
   CHECK(log_refusal(small_log(disk)) ==
         "/disk/raft.db: a database, but not one of Leto's of this kind (application_id 0)");
 }
@@ -412,7 +412,7 @@ TEST_CASE("damage in the rows is named") {
       must_write(*store, {write, append(run(2, 18, 22))});
       REQUIRE(store->close().is_ok());
     }
-    execute(disk, damage.sql);
+    execute_on_log(disk, damage.sql);
     const std::string refusal = log_refusal(small_log(disk));
     CHECK_MESSAGE(contains(refusal, damage.sentence), refusal);
     CHECK(refusal.starts_with("/disk/raft.db: "));
@@ -664,7 +664,7 @@ TEST_CASE("a base that the log does not meet is refused") {
       REQUIRE(store->compact(8).is_ok());
       REQUIRE(store->close().is_ok());
     }
-    execute(disk, sql);
+    execute_on_log(disk, sql);
     const std::string refusal = log_refusal(small_log(disk));
     CHECK_MESSAGE(contains(refusal, sentence), refusal);
   }

@@ -10,11 +10,11 @@ namespace leto::storage {
 
 namespace {
 
-constexpr const char* kLog = "/disk/raft.db";
-constexpr const char* kKeys = "/disk/keys-1.db";
-constexpr size_t kPageBytes = 4096, kHeaderBytes = 120, kWalHeaderBytes = 32;
+constexpr const char* kSweptLog = "/disk/raft.db";
+constexpr const char* kSweptKeys = "/disk/keys-1.db";
+constexpr size_t kSweptPageBytes = 4096, kHeaderBytes = 120, kWalHeaderBytes = 32;
 
-void make_node(TestDisk& disk) {
+void make_swept_node(TestDisk& disk) {
   const auto log = open_log(small_log(disk));
   REQUIRE(log->set_identity({.id = "id1", .node = 1, .cluster_id = {}, .cluster_secret = {}}).is_ok());
   LogWrite write;
@@ -30,7 +30,7 @@ void make_node(TestDisk& disk) {
   REQUIRE(keys->checkpoint().is_ok());
   REQUIRE(keys->close().is_ok());
   // Nothing in a WAL that would heal a page.
-  for (const char* path : {kLog, kKeys}) {
+  for (const char* path : {kSweptLog, kSweptKeys}) {
     const std::string wal = disk.contents(std::string(path) + "-wal");
     disk.set_contents(std::string(path) + "-wal", wal.substr(0, kWalHeaderBytes) + std::string(wal.size() - kWalHeaderBytes, '\0'));
   }
@@ -65,12 +65,12 @@ std::string keys_problem(const TestDisk& disk) {
 TEST_CASE("whichever byte of a first page is changed, a start works with all that was there, or says damage") {
   TestDisk disk("page_sweep");
   const FatalThrows fatal;
-  make_node(disk);
+  make_swept_node(disk);
   const auto image = disk.synced_image();
   size_t starts = 0, worked = 0;
   for (const bool of_log : {true, false}) {
-    const std::string path = of_log ? kLog : kKeys;
-    const std::string page = image.at(path).substr(0, kPageBytes);
+    const std::string path = of_log ? kSweptLog : kSweptKeys;
+    const std::string page = image.at(path).substr(0, kSweptPageBytes);
     for (size_t byte = 0; byte < page.size(); ++byte) {
       if (byte >= kHeaderBytes && page[byte] == 0) continue;
       for (const char change : {'\x01', '\xff'}) {

@@ -28,7 +28,7 @@ StateHeader header_of(const Keyspace& keys, uint64_t index) {
           .digest = keys.digest(), .semantics_level = 2};
 }
 
-void must_flush(KeyStore& store, Keyspace& keys, uint64_t index) {
+void must_flush_all(KeyStore& store, Keyspace& keys, uint64_t index) {
   const base::Status status = store.flush(keys.freeze(header_of(keys, index)), {.index = index + 100, .term = 9});
   REQUIRE_MESSAGE(status.is_ok(), status.text());
 }
@@ -60,7 +60,7 @@ std::unique_ptr<SnapshotSource> copied_source(const TestDisk& disk) {
   fill(keys, 1);
   {
     const auto store = open_keys(disk);
-    must_flush(*store, keys, 50);
+    must_flush_all(*store, keys, 50);
   }
   auto source = open_source(disk);
   copy_all(*source);
@@ -103,13 +103,13 @@ TEST_CASE("a keys file is copied while its owner goes on, and received with keys
   const auto store = open_keys(disk);
   Keyspace keys;
   fill(keys, 1);
-  must_flush(*store, keys, 50);
+  must_flush_all(*store, keys, 50);
   const keyspace::Digest digest = keys.digest();
   const auto source = open_source(disk);
   CHECK_FALSE(source->step(kStep).done);
   // What is committed meanwhile is not in the copy, and does not make it begin again.
   fill(keys, 2);
-  must_flush(*store, keys, 60);
+  must_flush_all(*store, keys, 60);
   REQUIRE(store->checkpoint().is_ok());
   CHECK(copy_all(*source) > 10);
   CHECK(source->header().applied_index == 50);
@@ -230,7 +230,7 @@ TEST_CASE("an earlier file of the generation, and its WAL, are gone before the n
     base::Result<std::unique_ptr<KeyStore>> stale =
         KeyStore::open({.directory = "/other", .vfs = disk.name(), .generation = 2});
     REQUIRE(stale.is_ok());
-    must_flush(*stale.value(), keys, 5);
+    must_flush_all(*stale.value(), keys, 5);
   }
   CHECK(disk.exists("/other/keys-2.db-wal"));
   const auto target = open_target(disk, 100);
@@ -243,7 +243,7 @@ TEST_CASE("a copy that is given up leaves nothing, and lets go of the WAL") {
   const auto store = open_keys(disk);
   Keyspace keys;
   fill(keys, 1);
-  must_flush(*store, keys, 50);
+  must_flush_all(*store, keys, 50);
   {
     const auto source = open_source(disk);
     CHECK_FALSE(source->step(kStep).done);
@@ -255,7 +255,7 @@ TEST_CASE("a copy that is given up leaves nothing, and lets go of the WAL") {
   const size_t before = disk.contents("/disk/keys-1.db-wal").size();
   for (uint64_t i = 2; i < 6; ++i) {
     set(keys, "a", "b", i);
-    must_flush(*store, keys, 50 + i);
+    must_flush_all(*store, keys, 50 + i);
   }
   CHECK(disk.contents("/disk/keys-1.db-wal").size() == before);
 }
@@ -265,7 +265,7 @@ TEST_CASE("a finished copy no longer holds the keys file, and is read in any ord
   const auto store = open_keys(disk);
   Keyspace keys;
   fill(keys, 1);
-  must_flush(*store, keys, 50);
+  must_flush_all(*store, keys, 50);
   const auto source = open_source(disk);
   copy_all(*source);
   const std::string whole = disk.contents("/disk/snapshot-3.spool");

@@ -12,7 +12,7 @@ namespace {
 using keyspace::Item;
 using keyspace::Keyspace;
 
-Item item(std::string bytes, uint64_t deadline_ms = 0) {
+Item checked_item(std::string bytes, uint64_t deadline_ms = 0) {
   return {.value = keyspace::make_string(std::move(bytes)), .version = {.index = 1, .position = 0}, .deadline_ms = deadline_ms};
 }
 
@@ -20,10 +20,10 @@ Item item(std::string bytes, uint64_t deadline_ms = 0) {
 void fill(const TestDisk& disk) {
   const auto store = open_keys(disk);
   Keyspace keys;
-  keys.set(0, "a", item("1"));
-  keys.set(0, "mortal", item("2", 1700000000000));
-  keys.set(5, "large", item(std::string(100000, 'x')));
-  keys.set(9, "moved", item("3"));
+  keys.set(0, "a", checked_item("1"));
+  keys.set(0, "mortal", checked_item("2", 1700000000000));
+  keys.set(5, "large", checked_item(std::string(100000, 'x')));
+  keys.set(9, "moved", checked_item("3"));
   keys.swap(9, 15);
   const keyspace::StateHeader header{.applied_index = 1, .applied_term = 1, .configuration = {}, .digest = keys.digest()};
   REQUIRE(store->flush(keys.freeze(header), {.index = 1, .term = 1}).is_ok());
