@@ -55,6 +55,10 @@ std::vector<raft::ConfigurationAt> configurations_known(const NodeStart& start) 
   return known;
 }
 
+raft::Index known_committed(const NodeStart& start) {
+  return std::max({start.recovered.base.index, start.header.applied_index, start.witness.index});
+}
+
 Node::Node(Options& options, const Environment& environment, NodeStart start)
     : options_(options), environment_(environment), identity_(start.identity) {
   LETO_ASSERT(start.header.semantics_level <= start.semantics_supported,
@@ -76,7 +80,8 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
   // Whoever compacted its log has been a member, though the entry that made it one may be gone.
   was_member_ = start.recovered.base.index > 0;
   for (const raft::ConfigurationAt& each : start.recovered.configurations) {
-    was_member_ = was_member_ || each.configuration.find(identity_.node) != nullptr;
+    const bool committed = each.index <= known_committed(start);
+    was_member_ = was_member_ || (committed && each.configuration.find(identity_.node) != nullptr);
   }
   start.recovered.configurations = configurations_known(start);
   for (const raft::ConfigurationAt& each : start.recovered.configurations) {
@@ -428,6 +433,9 @@ void Node::on_configuration_applied() {
     LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it "
              "with an empty -raftdir and -join");
     // So that it knows after a restart, too, when nobody tells it any more.
+    flusher_->flush([](const base::Status&) {});
+  } else if (member && !was_member_ && !identity_.founded) {
+    // Nor is it to ask then to be taken in, above all if it was removed meanwhile.
     flusher_->flush([](const base::Status&) {});
   }
   was_member_ = was_member_ || member;

@@ -51,6 +51,10 @@ struct NodeStart {
 // reach back to.
 std::vector<raft::ConfigurationAt> configurations_known(const NodeStart& start);
 
+// The highest entry that a directory shows to be committed. More may be, of which it does not know yet; a configuration behind it may as
+// well be one that no majority has, and that the next leader takes back.
+raft::Index known_committed(const NodeStart& start);
+
 class Node final : public command::Services {
  public:
   // `options` outlives the node and is changed by CONFIG SET.
@@ -129,7 +133,7 @@ class Node final : public command::Services {
   const Options& options() const { return options_; }
   raft::Configuration members() const;   // In force.
   bool removed() const;                  // This node was removed from its cluster.
-  // A configuration of its cluster that had this node was in its log: then it was removed if the cluster has it no more.
+  // A committed configuration of its cluster had this node: then it was removed if the cluster has it no more.
   bool was_member() const { return was_member_; }
   bool loading() const { return loading_; }   // The keys file is still being loaded, or a snapshot is to bring the keys.
   Membership& membership() { return *membership_; }
@@ -244,7 +248,7 @@ class Node final : public command::Services {
   // A snapshot was installed; the store still has the file before it.
   enum class Switch : uint8_t { kNone, kDue, kUnderWay };
   Switch keys_file_switch_ = Switch::kNone;
-  bool was_member_ = false;             // A configuration that had this node was in the log.
+  bool was_member_ = false;             // A committed configuration had this node.
   raft::Index replay_until_ = 0;        // The log's end at start, but for a founding: what is in it is not known before.
 
   std::map<uint64_t, SessionRef> sessions_;   // By client id.

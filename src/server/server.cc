@@ -232,12 +232,17 @@ void Server::build_node(NodeStart start) {
                      .may_be_adopted = [this] { return node_->may_be_adopted(); },
                      .adopt = [this](const peer::Adopt& adoption) { return adopt(adoption); },
                      .missed = [this](const peer::Hello& hello) { on_missed(hello); },
-                     .removed = [this](const std::string& sentence) { node_->on_removed(sentence); },
+                     .removed = [this](const std::string& sentence) { on_removed(sentence); },
                      .knows_members = [this] { return node_->knows_members(); },
                      .was_member = [this] { return node_->was_member(); },
                      .moved = [this](const raft::Member& told) { node_->on_addresses_said(told); },
                      .stats = &node_->stats()});
   clients_.set_node(node_.get());
+}
+
+// Who asks to be taken in is no member yet as far as it knows. That a member knows of none either is no news: the answer will tell.
+void Server::on_removed(const std::string& sentence) {
+  if (joiner_ == nullptr) node_->on_removed(sentence);
 }
 
 // On the loop: who was removed serves nobody, and who was taken in again is told so once.

@@ -78,10 +78,13 @@ Status found_cluster(const Options& options, OpenedDirectory& opened) {
   return opened.log->set_identity(identity);
 }
 
+// Whether the node is known to be a member, or to have been one. A founder made itself one; who was taken in is one once that is
+// committed: a leader that lost its office before another had the entry may have been the only one to know of it.
 bool is_member(const NodeStart& start) {
   const std::vector<raft::ConfigurationAt> known = configurations_known(start);
   return std::any_of(known.begin(), known.end(), [&start](const raft::ConfigurationAt& each) {
-    return each.configuration.find(start.identity.node) != nullptr;
+    const bool counts = start.identity.founded || each.index <= known_committed(start);
+    return counts && each.configuration.find(start.identity.node) != nullptr;
   });
 }
 
@@ -143,7 +146,7 @@ Status settle_founding(OpenedDirectory& opened) {
 
 Status go_on_in_cluster(OpenedDirectory& opened) {
   NodeStart& start = opened.start;
-  // Taken in, but not yet in the configuration when it stopped: it asks again, which does no harm.
+  // Taken in, but not known to be in the configuration when it stopped: it asks again, which does no harm to a member.
   const bool member = is_member(start);
   opened.joins = !opened.targets.empty() && !member;
   if (Status status = member ? forget_rejoin(opened.lock.path()) : Status(); !status.is_ok()) return status;

@@ -122,6 +122,65 @@ TEST_CASE("a node that a newer configuration in its log makes a member was not r
   CHECK(!test.node->removed());
 }
 
+// Of node 4: three took it in by its last entry, which it does not know to be committed.
+NodeStart start_of_taken_in() {
+  NodeStart start = NodeUnderTest::start_of(3);
+  start.identity.node = 4;
+  start.identity.id = "id4";
+  raft::Configuration all = start.recovered.configurations[0].configuration;
+  all.members.push_back(NodeUnderTest::member_of(4));
+  start.recovered.last = {.term = 1, .index = 2};
+  start.recovered.configurations.push_back({.index = 2, .configuration = all});
+  return start;
+}
+
+raft::Message append_to_taken_in(raft::EntryId previous, std::vector<raft::Entry> entries) {
+  raft::AppendEntries append{.previous = previous, .leader_commit = 2, .entries = std::move(entries)};
+  return {.from = 2, .to = 4, .term = 2, .body = std::move(append)};
+}
+
+TEST_CASE("a node was a member by entries that are known to be committed alone") {
+  NodeStart start = start_of_taken_in();
+  bool committed = true;
+  SUBCASE("of none it is known") { committed = false; }
+  SUBCASE("its keys have it") { start.header.applied_index = 2; }
+  SUBCASE("its witness does") { start.witness = {.index = 2, .term = 1}; }
+  const NodeUnderTest test(std::move(start));
+  CHECK(test.node->was_member() == committed);
+  CHECK_FALSE(test.node->removed());
+}
+
+TEST_CASE("a node that was taken in by an entry that no majority had was never a member, and so was not removed") {
+  NodeUnderTest test(start_of_taken_in());
+  // The next leader has another entry there.
+  const raft::Entry other{.id = {.term = 2, .index = 2},
+                          .kind = raft::EntryKind::kNothing,
+                          .payload = std::make_shared<const std::string>()};
+  test.node->on_message(append_to_taken_in({.term = 1, .index = 1}, {other}));
+  test.finish_all_disk();
+  test.ticks(2);
+  REQUIRE(test.node->raft().configuration().members.size() == 3);
+  CHECK_FALSE(test.node->was_member());
+  CHECK_FALSE(test.node->removed());
+  CHECK_FALSE(test.keys.busy());
+}
+
+TEST_CASE("a node that is a member from now on writes that behind at once, so that its next start knows") {
+  NodeStart start = start_of_taken_in();
+  const raft::Entry taken_in{.id = {.term = 1, .index = 2},
+                             .kind = raft::EntryKind::kConfiguration,
+                             .payload = std::make_shared<const std::string>(
+                                 raft::encode_configuration(start.recovered.configurations.back().configuration))};
+  start.recovered.configurations.pop_back();
+  start.recovered.last.index = 1;
+  NodeUnderTest test(std::move(start));
+  test.node->on_message(append_to_taken_in({.term = 1, .index = 1}, {taken_in}));
+  test.finish_all_disk();
+  test.ticks(1);
+  REQUIRE(test.node->was_member());
+  CHECK(test.keys.busy());
+}
+
 TEST_CASE("a node that is told of its removal believes it as long as nobody leads it") {
   NodeUnderTest test(3);
   const SessionRef session = test.node->open_session();

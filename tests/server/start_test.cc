@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "server/founder.h"
 #include "server/recover.h"
 #include "server/removal_note.h"
+#include "server/repair.h"
 #include "storage/load.h"
 #include "storage/peek.h"
 #include "tests/server/data_directory.h"
@@ -320,6 +322,43 @@ TEST_CASE("a node that was taken in but is no member yet asks again") {
   const OpenedDirectory opened = visit(directory);
   CHECK(opened.joins);
   CHECK(opened.start.identity.cluster_id == std::string(16, 'c'));
+}
+
+// Of a node that was taken in: its first entry makes it a member, as a leader says of which nobody else may know.
+void be_taken_in(DataDirectory& directory) {
+  OpenedDirectory opened = std::move(directory.open().value());
+  storage::Identity identity = opened.start.identity;
+  identity.cluster_id = std::string(16, 'c');
+  identity.cluster_secret = std::string(32, 's');
+  REQUIRE(opened.log->reset(identity).is_ok());
+  raft::Configuration both;
+  both.members = {{.node = 7, .id = "id7", .raft_address = "there:3", .client_address = ""},
+                  {.node = identity.node, .id = "id1", .raft_address = "here:3", .client_address = ""}};
+  storage::LogWrite write;
+  write.hard_state = raft::HardState{.term = 1, .voted_for = raft::kNobody};
+  write.append.push_back({.id = {.term = 1, .index = 1},
+                          .kind = raft::EntryKind::kConfiguration,
+                          .payload = std::make_shared<const std::string>(raft::encode_configuration(both))});
+  REQUIRE(opened.log->write({write}) == storage::WriteResult::kDurable);
+  DataDirectory::close(opened);
+}
+
+TEST_CASE("a node that an entry of its log makes a member asks again until that is known to be committed") {
+  DataDirectory directory;
+  directory.options.join = {.host = "127.0.0.1", .port = 5379};
+  be_taken_in(directory);
+  std::ofstream(directory.path + "/rejoin")
+      << rejoin_text({.id = "id1", .folder = "damaged-1", .addresses = {directory.options.join}});
+  REQUIRE(read_rejoin(directory.path));
+  CHECK(visit(directory).joins);
+  CHECK(read_rejoin(directory.path));
+  {
+    OpenedDirectory opened = std::move(directory.open().value());
+    REQUIRE(opened.keys->write_witness({.index = 1, .term = 1}).is_ok());
+    DataDirectory::close(opened);
+  }
+  CHECK_FALSE(visit(directory).joins);
+  CHECK_FALSE(read_rejoin(directory.path));
 }
 
 TEST_CASE("the keys come back with the digest they were written with, and a wrong one is refused") {
