@@ -202,7 +202,7 @@ doctest:
 
 # What most files include of the standard library, compiled as src and as tests are: 0.7 s less for each file, of one to five.
 # g++ takes src.h.gch where it is told to include src.h. What it inlines of that it does not take for a system's header's any
-# more, of which it says at -O2 that std::string writes past its own buffer; the other builds go without, and keep that warning.
+# more, of which it says that std::string writes past its own buffer, tests too; the other builds go without, and keep that warning.
 ifeq ($(FLAVOUR) $(findstring clang,$(CXX)),release )
   PRECOMPILED_src   := $(BUILD)/precompiled/src.h
   PRECOMPILED_tests := $(BUILD)/precompiled/tests.h

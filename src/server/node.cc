@@ -74,7 +74,7 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
     LETO_LOG(kWarning, "raft.db lost its tail: it ends at entry %llu, but entry %llu was committed here; "
              "this node neither votes nor acknowledges until it joins again as a new one",
              static_cast<unsigned long long>(start.recovered.last.index),
-             static_cast<unsigned long long>(std::max(start.witness.index, start.header.applied_index)));
+             static_cast<unsigned long long>(known_committed(start)));
   }
   if (start.header.hash_seed == 0) start.header.hash_seed = base::hash64(identity_.cluster_id, 0) | 1;
   // Whoever compacted its log has been a member, though the entry that made it one may be gone.
@@ -429,15 +429,13 @@ void Node::on_peer_silenced(raft::NodeId node) { forwarder_->on_unreachable(node
 
 void Node::on_configuration_applied() {
   const bool member = replica_->raft().committed_configuration().find(identity_.node) != nullptr;
+  const bool taken_in = member && !was_member_ && !identity_.founded;
   if (removed()) {
     LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it "
              "with an empty -raftdir and -join");
-    // So that it knows after a restart, too, when nobody tells it any more.
-    flusher_->flush([](const base::Status&) {});
-  } else if (member && !was_member_ && !identity_.founded) {
-    // Nor is it to ask then to be taken in, above all if it was removed meanwhile.
-    flusher_->flush([](const base::Status&) {});
   }
+  // So that it knows after a restart, too, when nobody tells it any more; and a member does not ask then to be taken in.
+  if (removed() || taken_in) flusher_->flush([](const base::Status&) {});
   was_member_ = was_member_ || member;
   identity_.founded = identity_.founded && replica_->raft().committed_configuration().members.size() == 1;
 }

@@ -184,7 +184,7 @@ std::vector<Entry> log_without_node_2() {
   raft::Configuration joint = make_configuration({1, 2});
   joint.members[1].role = raft::MemberRole::kOutgoing;
   std::vector<Entry> log = make_log(1, 3);
-  for (const size_t at : {1, 2}) log[at].kind = raft::EntryKind::kConfiguration;
+  for (const size_t at : {1u, 2u}) log[at].kind = raft::EntryKind::kConfiguration;
   log[1].payload = std::make_shared<const std::string>(raft::encode_configuration(joint));
   log[2].payload = std::make_shared<const std::string>(raft::encode_configuration(make_configuration({1})));
   return log;

@@ -173,7 +173,7 @@ TEST_CASE("beside a voter that died just now no other one leaves, and neither do
 }
 
 TEST_CASE("of two voters the dead one cannot be removed, and the leader says so before it steps down, however lately it was heard") {
-  for (const uint64_t silent : {0, 1, 4, 9}) {
+  for (const uint64_t silent : {0u, 1u, 4u, 9u}) {
     Solo solo({.configuration = make_configuration({1, 2})});
     solo.lead();
     solo.accept(2, 1, 1);

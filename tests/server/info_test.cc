@@ -184,10 +184,11 @@ TEST_CASE("commandstats tell subcommands apart, and what was rejected from what 
   const Fields found = section(test, "commandstats");
   CHECK(found.size() == expected.size());
   for (const auto& [name, ends] : expected) {
-    CAPTURE(name);
-    REQUIRE(found.count("cmdstat_" + name) == 1);
-    CHECK(found.at("cmdstat_" + name).starts_with(ends.front()));
-    CHECK(found.at("cmdstat_" + name).ends_with(ends.back()));
+    const std::string field = "cmdstat_" + name;
+    CAPTURE(field);
+    REQUIRE(found.count(field) == 1);
+    CHECK(found.at(field).starts_with(ends.front()));
+    CHECK(found.at(field).ends_with(ends.back()));
   }
   const Fields errors = section(test, "errorstats");
   CHECK(errors.at("errorstat_ERR") == "count=8");

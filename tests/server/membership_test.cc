@@ -488,7 +488,7 @@ TEST_CASE("beside a voter that died just now no other one leaves: it is refused 
 }
 
 TEST_CASE("LEAVE of the other one of two, which died just now, is refused with the reason, before leadership is lost") {
-  for (const uint64_t silent_ms : {0, 50, 200}) {
+  for (const uint64_t silent_ms : {0u, 50u, 200u}) {
     NodeUnderTest test(2);
     FakePeers peers(test, {2});
     peers.elect();

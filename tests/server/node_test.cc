@@ -90,7 +90,7 @@ TEST_CASE("a node that no configuration names yet goes by its id in the log, and
 }
 
 TEST_CASE("who had other members is no founder any more, whatever its directory says") {
-  for (const int members : {1, 3}) {
+  for (const size_t members : {1u, 3u}) {
     NodeStart start = NodeUnderTest::start_of(members);
     start.identity.founded = true;
     const NodeUnderTest test(std::move(start));

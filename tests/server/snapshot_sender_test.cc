@@ -308,7 +308,7 @@ TEST_CASE("a copy that was refused is sent to nobody more, and a new one is made
         it.needs(snapshot, chunk.offset + chunk.data->size(), node);
       }
     }
-    for (const raft::NodeId node : {2, 3, 4, 5}) {
+    for (const raft::NodeId node : {2u, 3u, 4u, 5u}) {
       raft::AppendEntriesReply heard;
       heard.accepted = true;
       heard.match = heard.previous_index = node < 4 ? it.last.index : 0;
@@ -422,7 +422,7 @@ TEST_CASE("a follower that owes an answer is given up after a while, also if oth
   it.test.options.snapshot_rate = SnapshotSender::kChunkBytes;
   it.finish_copy();
   const uint64_t snapshot = it.all_chunks().begin()->second.at(0).snapshot;
-  int tick = 0;
+  uint64_t tick = 0;
   const auto sending_to = [&] { return it.info().find("snapshots_sent_now:2") != std::string::npos ? 2 : 1; };
   for (; tick < 3000 && sending_to() == 2; ++tick) {
     it.test.ticks(1);
