@@ -22,8 +22,9 @@ long faults() {
   return usage.ru_minflt;
 }
 
-TEST_CASE("heap: what was freed in small pieces is not put together when memory is asked for next") {
-  keep_freed_memory();
+// Whether memory for 5000 bytes behind many freed pieces came without all of these being sorted first: glibc sorts at most
+// 10000 for one request, an eightieth of what making and freeing them takes; sorting all of them takes half of that.
+bool comes_without_sorting() {
   std::vector<std::unique_ptr<char[]>> small(1'000'000);
   const uint64_t began_us = thread_cpu_us();
   for (std::unique_ptr<char[]>& each : small) each = std::make_unique<char[]>(40);
@@ -32,9 +33,17 @@ TEST_CASE("heap: what was freed in small pieces is not put together when memory 
   const uint64_t before_us = thread_cpu_us();
   const std::unique_ptr<char[]> large = std::make_unique_for_overwrite<char[]>(5000);
   const uint64_t spent_us = thread_cpu_us() - before_us;
-  // glibc sorts at most 10000 pieces for one request, an eightieth of what the above takes; all of them took half of it.
-  CHECK(7 * spent_us < before_us - began_us);
   CHECK(large != nullptr);
+  return 7 * spent_us < before_us - began_us;
+}
+
+// A host that takes the processor away adds to what a thread is said to have used, now and then; sorting adds each time.
+TEST_CASE("heap: what was freed in small pieces is not put together when memory is asked for next") {
+  constexpr int kRounds = 5;
+  keep_freed_memory();
+  bool ever = false;
+  for (int i = 0; i < kRounds && !ever; ++i) ever = comes_without_sorting();
+  CHECK(ever);
 }
 
 TEST_CASE("heap: with room in it, values are written without a fault for each of their pages") {

@@ -74,14 +74,14 @@ TEST_CASE("a proxy breaks off connections that are reset, at both ends") {
 TEST_CASE("a proxy delays by what it was told, and keeps the order") {
   Pair pair;
   REQUIRE(pair.comes(pair.at_two, pair.greeting, kSoon));
-  pair.network->slow(1, 2, 200);
+  pair.network->slow(1, 2, 600);
   const Milliseconds begin = Loop::now();
   pair.dialed->send("slow");
-  REQUIRE_FALSE(pair.comes(pair.at_two, pair.greeting + "slow", 100));
+  REQUIRE_FALSE(pair.comes(pair.at_two, pair.greeting + "slow", 300));
   pair.network->slow(1, 2, 0);
   pair.dialed->send("fast");
   CHECK(pair.comes(pair.at_two, pair.greeting + "slowfast", kSoon));
-  CHECK(Loop::now() - begin >= 200);
+  CHECK(Loop::now() - begin >= 600);
 }
 
 }  // namespace leto::chaos

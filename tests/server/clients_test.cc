@@ -399,11 +399,11 @@ TEST_CASE("an idle client is closed after `timeout`, one that waits for an answe
   ServerUnderTest server;
   server.it.options.timeout_seconds = 1;
   server.disk_answers = false;
+  const uint64_t begin_us = server.loop.monotonic_us();   // It is idle from when it comes.
   TestClient idle(server.loop, server.port);
   TestClient waiting(server.loop, server.port);
   waiting.send(kSet);
   REQUIRE(server.wait([&] { return server.clients.size() == 2 && server.it.disk.busy(); }));
-  const uint64_t begin_us = server.loop.monotonic_us();
   Timer seconds(server.loop);
   std::function<void()> again = [&] {
     server.clients.on_second();
