@@ -24,7 +24,7 @@ namespace {
 
 using Number = unsigned long long;
 
-constexpr int kQuickCheckRowsMax = 10;
+constexpr int kIntegrityRowsMax = 10;
 
 // An empty file is none for SQLite.
 bool is_there(const std::string& vfs, const std::string& path) {
@@ -131,7 +131,7 @@ uint64_t Checker::check_wal(const std::string& path) {
 }
 
 void Checker::check_pages(Database& database) {
-  const std::string sql = base::format("PRAGMA quick_check(%d)", kQuickCheckRowsMax);
+  const std::string sql = base::format("PRAGMA integrity_check(%d)", kIntegrityRowsMax);
   is_sound(database.for_each_row(sql, [&](const Statement& row) {
     std::string found(row.bytes(0));
     std::replace(found.begin(), found.end(), '\n', ' ');

@@ -321,14 +321,14 @@ base::Status Database::for_each_row(const std::string& sql, const std::function<
 base::Status Database::check_tables(std::initializer_list<const char*> tables) {
   base::Status status;
   for (const char* table : tables) {
-    if (status.is_ok()) status = quick_check(base::format("PRAGMA quick_check(%s)", table));
+    if (status.is_ok()) status = integrity_check(base::format("PRAGMA integrity_check(%s)", table));
   }
   return status;
 }
 
-base::Status Database::check_pages() { return quick_check("PRAGMA quick_check"); }
+base::Status Database::check_pages() { return integrity_check("PRAGMA integrity_check"); }
 
-base::Status Database::quick_check(const std::string& sql) {
+base::Status Database::integrity_check(const std::string& sql) {
   return for_each_row(sql, [this](const Statement& row) {
     std::string found(row.bytes(0));
     std::replace(found.begin(), found.end(), '\n', ' ');

@@ -113,8 +113,9 @@ class Database {
   base::Status prepare_all(std::initializer_list<std::pair<Statement*, std::string>> statements);
   // Calls `visit` for each row of `sql`, until it gives an error.
   base::Status for_each_row(const std::string& sql, const std::function<base::Status(const Statement& row)>& visit);
-  // SQLite's look at the pages of these tables: an error if one does not hold together. A cell that a page does not count any
-  // more leaves a hole, which nothing else would tell from a row that never was. Only for small tables: it reads them whole.
+  // SQLite's look at the pages of these tables and of their indexes: an error if one does not hold together, or not with the
+  // others. A cell that a page does not count any more leaves a hole, which nothing else would tell from a row that never was;
+  // an index that lacks a row is met by who removes it. Only for small tables: it reads them whole.
   base::Status check_tables(std::initializer_list<const char*> tables);
   // The same of every page of the file.
   base::Status check_pages();
@@ -175,7 +176,7 @@ class Database {
   base::Status look();
   bool is_the_end(int code) const;
   std::string words(const std::string& action, int code) const;
-  base::Status quick_check(const std::string& sql);
+  base::Status integrity_check(const std::string& sql);
   base::Status set_pragma(const char* name, const std::string& value, const std::string& expected);
   base::Status set_switches();
   static int count_frames(void* self, sqlite3*, const char*, int frames);

@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <functional>
+#include <utility>
+
 #include "base/random.h"
 #include "keyspace/keyspace.h"
 #include "storage/first_look.h"
@@ -202,6 +206,18 @@ void cut_last_cell(TestDisk& disk, const std::string& path, uint64_t page) {
   disk.set_contents(path, bytes);
 }
 
+// Where a table or an index begins; the file's WAL is not needed any more.
+uint64_t root_page(TestDisk& disk, const std::string& path, const std::string& name) {
+  uint64_t page = 0;
+  base::Result<std::unique_ptr<Database>> database =
+      Database::open({.path = path, .vfs = disk.name(), .exclusive = true, .read_only = true});
+  REQUIRE(database.is_ok());
+  REQUIRE(database.value()->query("SELECT rootpage FROM sqlite_schema WHERE name = '" + name + "'", page).is_ok());
+  REQUIRE(page > 0);
+  empty_wal(disk, path);
+  return page;
+}
+
 TEST_CASE("a row that a page does not count any more is not taken for one that never was") {
   TestDisk disk("check_cells");
   make_node(disk);
@@ -215,18 +231,59 @@ TEST_CASE("a row that a page does not count any more is not taken for one that n
     path = kKeysFile;
     table = "meta";
   }
-  uint64_t page = 0;
-  {
-    base::Result<std::unique_ptr<Database>> database = Database::open({.path = path, .vfs = disk.name(), .exclusive = true,
-                                                                               .read_only = true});
-    REQUIRE(database.is_ok());
-    const std::string sql = std::string("SELECT rootpage FROM sqlite_schema WHERE name = '") + table + "'";
-    REQUIRE(database.value()->query(sql, page).is_ok());
-  }
-  cut_last_cell(disk, path, page);
+  cut_last_cell(disk, path, root_page(disk, path, table));
   const std::string refused = path == kLogFile ? log_refusal(small_log(disk)) : keys_refusal(disk);
   CHECK_MESSAGE(contains(refused, path + ": damaged: SQLite says: "), refused);
   CHECK(contains(damages(disk), path + ": damaged: "));
+}
+
+// Flushed, and in the file itself.
+void change_keys(TestDisk& disk, const std::function<void(Keyspace&)>& change) {
+  const auto keys = open_keys(disk);
+  Keyspace keyspace;
+  keyspace.name_spaces(keys->header().databases);
+  const auto load = [&](uint32_t db, std::string_view key, keyspace::Item item) { keyspace.load(db, key, std::move(item)); };
+  REQUIRE(keys->load(load).is_ok());
+  change(keyspace);
+  keyspace::StateHeader header = keys->header();
+  header.digest = keyspace.digest();
+  REQUIRE(keys->flush(keyspace.freeze(header), keys->witness()).is_ok());
+  REQUIRE(keys->close().is_ok());
+  empty_wal(disk, kKeysFile);
+}
+
+TEST_CASE("an index that is of before, as a write of it went elsewhere, is found before a change needs it") {
+  TestDisk disk("check_index");
+  make_node(disk);
+  const uint64_t begin = (root_page(disk, kKeysFile, "sqlite_autoindex_databases_1") - 1) * 4096;
+  const std::string before = disk.contents(kKeysFile).substr(begin, 4096);
+  change_keys(disk, [](Keyspace& keyspace) { keyspace.flush(0); });
+  REQUIRE(damages(disk) == "");
+  std::string bytes = disk.contents(kKeysFile);
+  REQUIRE(bytes.substr(begin, 4096) != before);
+  disk.set_contents(kKeysFile, bytes.replace(begin, 4096, before));
+  const std::string wanted = "/disk/keys-1.db: damaged: SQLite says: ";
+  CHECK(contains(damages(disk), wanted));
+  CHECK(contains(keys_refusal(disk), wanted));
+}
+
+TEST_CASE("rows that are not in their order are found, also those of a value that is to be removed") {
+  TestDisk disk("check_order");
+  make_node(disk);
+  const auto put = [](Keyspace& keyspace, std::string bytes) {
+    keyspace.set(5, "key", {.value = keyspace::make_string(std::move(bytes)), .version = {}});
+  };
+  change_keys(disk, [&](Keyspace& keyspace) { put(keyspace, std::string(kInlineBytesMax + 1, 'x')); });
+  change_keys(disk, [&](Keyspace& keyspace) { put(keyspace, "small"); });
+  REQUIRE(damages(disk) == "");
+  std::string bytes = disk.contents(kKeysFile);
+  char* const page = &bytes[(root_page(disk, kKeysFile, "chunks_6") - 1) * 4096];
+  constexpr char kLeaf = 0x0a;
+  constexpr size_t kCells = 8;   // Where the two bytes of each begin, behind the page's head.
+  REQUIRE(page[0] == kLeaf);
+  std::swap_ranges(page + kCells, page + kCells + 2, page + kCells + 2);
+  disk.set_contents(kKeysFile, bytes);
+  CHECK(contains(damages(disk), "/disk/keys-1.db: damaged: SQLite says: row not in PRIMARY KEY order for chunks_6"));
 }
 
 TEST_CASE("a raft.db that lost its tail is told by the witness") {
