@@ -121,7 +121,9 @@ void Handover::drain() {
 void Handover::watch_transfer() {
   if (replica_.raft().role() == raft::Role::kLeader) {
     if (replica_.raft().transferring_to() != raft::kNobody) return;
-    return finish("ERR " + name_of(to_) + " did not take over within an election timeout; this node leads on");
+    // Its disk may be slow, and it may campaign yet.
+    return finish("UNKNOWN outcome: " + name_of(to_) + " did not take over within an election timeout; this node leads on, unless " +
+                  name_of(to_) + " is elected yet");
   }
   if (replica_.raft().term() == term_) {
     return finish("UNKNOWN outcome: this node lost its majority meanwhile; " + name_of(to_) +

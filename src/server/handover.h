@@ -24,7 +24,7 @@ raft::NodeId best_successor(const raft::Raft& raft, raft::NodeId self, uint64_t 
 
 class Handover {
  public:
-  // An empty error means that the chosen node leads.
+  // An empty error means that the chosen node leads; one that begins with UNKNOWN that it may lead later.
   using Done = std::function<void(const std::string& error)>;
   Handover(Replica& replica, const ReplicaParts& parts, raft::NodeId self);
 

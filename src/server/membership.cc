@@ -18,6 +18,10 @@ constexpr uint64_t kAliveElections = 2;
 // Who lags is given so many election timeouts to catch up before a LEAVE is refused.
 constexpr uint64_t kCatchUpElections = 3;
 
+// Of a LEAVE: nobody was asked to remove the leader, whether its successor is elected yet or not.
+constexpr const char* kNotHandedOver =
+    "ERR the members are as they were: nobody took over within an election timeout; this node leads on";
+
 // Joint roles as they will be once the change under way is finished.
 raft::Configuration settled(const raft::Configuration& configuration) {
   raft::Configuration result;
@@ -362,7 +366,11 @@ void Membership::propose(Change& change) {
     return;
   }
   raft::Configuration configuration;
-  if (!target(change, configuration)) return;
+  if (!target(change, configuration)) {
+    // An earlier LEAVE of the same id is not finished: how that ends is how this one does.
+    change.stage = Stage::kCommitting;
+    return;
+  }
   const raft::ChangeCare care = change.forced ? raft::ChangeCare::kForced : raft::ChangeCare::kCareful;
   switch (replica_.raft().change_config(configuration, care)) {
     case raft::ChangeResult::kAccepted:
@@ -426,7 +434,7 @@ void Membership::leave_as_leader() {
   handover_.begin(raft::kNobody, [this, change, term = replica_.raft().term()](const std::string& error) {
     const raft::Raft& raft = replica_.raft();
     if (raft.role() != raft::Role::kLeader) return ask_to_remove(change);
-    if (raft.term() == term) return answer_departure(change.ticket, error);
+    if (raft.term() == term) return answer_departure(change.ticket, error.starts_with("UNKNOWN") ? kNotHandedOver : error);
     try_again(change);
   });
 }

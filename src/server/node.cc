@@ -98,7 +98,7 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
   } else if (start.has_keys) {
     begin_loading();
   }
-  if (!start.removal.empty()) on_removed(start.removal);
+  if (!start.removal.empty()) on_removed(start.removal, false);
 }
 
 void Node::make_parts(const NodeStart& start) {
@@ -428,15 +428,16 @@ void Node::on_peer_unreachable(raft::NodeId node) {
 void Node::on_peer_silenced(raft::NodeId node) { forwarder_->on_unreachable(node); }
 
 void Node::on_configuration_applied() {
-  const bool member = replica_->raft().committed_configuration().find(identity_.node) != nullptr;
+  // One behind it may be committed, too, which has removed it already: it was a member all the same.
+  const bool member = replica_->applied_configuration().find(identity_.node) != nullptr;
   const bool taken_in = member && !was_member_ && !identity_.founded;
+  was_member_ = was_member_ || member;
   if (removed()) {
     LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it "
              "with an empty -raftdir and -join");
   }
   // So that it knows after a restart, too, when nobody tells it any more; and a member does not ask then to be taken in.
   if (removed() || taken_in) flusher_->flush([](const base::Status&) {});
-  was_member_ = was_member_ || member;
   identity_.founded = identity_.founded && replica_->raft().committed_configuration().members.size() == 1;
 }
 
@@ -446,7 +447,9 @@ void Node::say_if_unusable() {
   if (!cannot_apply_.empty() && !removed()) on_unusable(cannot_apply_);
 }
 
-void Node::on_removed(const std::string& sentence) {
+void Node::on_removed(const std::string& sentence, bool joins) {
+  // That a member knows of none either is no news: the answer to what it asks will tell.
+  if (joins && !was_member_) return;
   if (removed() || !replica_->raft().told_of_removal()) return;
   LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it with an empty "
            "-raftdir and -join. A member says: %s", sentence.c_str());

@@ -88,8 +88,9 @@ class Node final : public command::Services {
   void on_peer_unreachable(raft::NodeId node);
   // What the peer said last may be lost.
   void on_peer_silenced(raft::NodeId node);
-  // A member that proved itself says that this node is none any more. Believed as long as nobody leads it.
-  void on_removed(const std::string& sentence);
+  // A member that proved itself says that this node is none any more. Believed as long as nobody leads it; `joins`: it was
+  // started to be taken in, and so believes that only once it was a member.
+  void on_removed(const std::string& sentence, bool joins);
   // Where a member says it is, or this node found out to be itself; only node and addresses count. The leader
   // brings it into the configuration.
   void on_addresses_said(const raft::Member& told);

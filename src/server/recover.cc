@@ -379,7 +379,8 @@ Status write_new_cluster(Survivor& survivor, raft::EntryId& last) {
   if (!keeps_log(survivor)) survivor.log.reset();
   Status status = survivor.log ? write_log(*survivor.log, survivor, write) : make_log_anew(survivor, write);
   // The witness of a log that had more would silence this one (D16): this is where its loss is accepted.
-  if (status.is_ok()) status = survivor.keys->write_witness({.index = last.index, .term = write.hard_state->term});
+  // It says, too, that the entry behind `last`, by which the node is the only member, counts.
+  if (status.is_ok()) status = survivor.keys->write_witness({.index = last.index + 1, .term = write.hard_state->term});
   return status;
 }
 

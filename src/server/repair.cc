@@ -48,7 +48,7 @@ std::string bytes_of_hex(std::string_view hex) {
 void read_line(std::string_view name, std::string_view value, Rejoin& rejoin) {
   if (name == "id") rejoin.id = value;
   if (name == "folder") rejoin.folder = value;
-  if (name == "role") rejoin.learner = value == "learner";
+  if (name == "role") rejoin.role = value == "learner" ? NodeRole::kLearner : NodeRole::kVoter;
   if (name == "cluster") rejoin.cluster_id = bytes_of_hex(value);
   if (name == "secret") rejoin.cluster_secret = bytes_of_hex(value);
   if (name != "address") return;
@@ -111,7 +111,7 @@ std::string objection(const Options& options, const std::string& directory, cons
   if (self == nullptr) return options.join.is_set() ? "" : "it is no member of the cluster that can be read";
   const bool was_removed = found.identity && !noted_removal(directory, found.identity->node).empty();
   if (was_removed && !options.join.is_set()) return "it was removed from its cluster";
-  rejoin.learner = self->role == raft::MemberRole::kObserver;
+  rejoin.role = self->role == raft::MemberRole::kObserver ? NodeRole::kLearner : NodeRole::kVoter;
   if (found.configuration.members.size() == 1) return "no other node has its data";
   if (!others_decide(found.configuration, self->node)) return "the others are no majority without it, and cannot take it in again";
   return rejoin.addresses.empty() ? "the addresses of the others are not known: say -join with one" : "";
@@ -154,6 +154,16 @@ bool log_has_everything(const std::string& directory, const Salvage& found) {
 // Whether the log lost its tail can be told by the keys file alone: without its witness others are asked first.
 bool knows_its_tail(const Salvage& found) { return found.witness.index > 0; }
 
+// Made empty, but for what the old one knew to be committed: the log alone says neither that nor, so, whose member this node is.
+Status keep_witness(const std::string& directory, const Salvage& found) {
+  base::Result<std::unique_ptr<storage::KeyStore>> keys =
+      storage::KeyStore::open({.directory = directory, .vfs = "", .generation = found.identity->keys_generation});
+  if (!keys.is_ok()) return keys.take_status();
+  const storage::Witness witness{.index = std::max(found.witness.index, found.applied), .term = found.witness.term};
+  if (Status status = keys.value()->write_witness(witness); !status.is_ok()) return status;
+  return keys.value()->close();
+}
+
 Status make_keys_anew(const std::string& directory, const Salvage& found, const std::string& damage) {
   LETO_LOG(kWarning, "%s", damage.c_str());
   const std::string folder = storage::next_folder(directory, static_cast<uint64_t>(std::time(nullptr)));
@@ -162,7 +172,7 @@ Status make_keys_anew(const std::string& directory, const Salvage& found, const 
   if (Status status = forget_lost_keys(directory); !status.is_ok()) return status;
   LETO_LOG(kWarning, "the keys files are in %s/%s now; all keys are made anew from the log, entries 1 to %llu",
            directory.c_str(), folder.c_str(), Number{found.log->last.index});
-  return {};
+  return keep_witness(directory, found);
 }
 
 // Somebody else may lead, and send this node what it has lost. Whoever is just becoming a voter need not have it all.
@@ -228,7 +238,7 @@ Status rejoin_others(const std::string& directory, Rejoin& rejoin, const std::st
 
 std::string rejoin_text(const Rejoin& rejoin) {
   std::string text = "id " + rejoin.id + "\nfolder " + rejoin.folder + "\n";
-  if (rejoin.learner) text += "role learner\n";
+  if (rejoin.role) text += *rejoin.role == NodeRole::kLearner ? "role learner\n" : "role voter\n";
   if (!rejoin.cluster_id.empty()) {
     text += "cluster " + peer::cluster_name(rejoin.cluster_id) + "\nsecret " + peer::cluster_name(rejoin.cluster_secret) + "\n";
   }

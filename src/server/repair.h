@@ -28,7 +28,7 @@ struct Rejoin {
   std::string id = {};
   std::string cluster_id = {};  // Empty, like the secret, if they could not be read: the JOIN brings them.
   std::string cluster_secret = {};
-  bool learner = false;         // It never voted, and is not to.
+  std::optional<NodeRole> role = {};   // As which it was a member, whatever -role says; none: that could not be read.
   std::string folder = {};      // Where the old files are.
   std::vector<Address> addresses = {};   // Client addresses of the others.
 };

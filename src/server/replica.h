@@ -99,6 +99,8 @@ class Replica {
   bool disk_full() const { return disk_full_; }
   // Panics if it holds more than its bounds (I15). Between turns.
   void check_bounds() const;
+  // As of the last one that was applied; more may be committed. Empty: none was, by this process or by its keys file.
+  const raft::Configuration& applied_configuration() const { return applied_configuration_; }
   // Of the payloads of all entries applied by this process.
   uint64_t applied_bytes() const { return applied_bytes_; }
   // The keyspace that a keys file holds, read at start or come as a snapshot, takes the place of the present one.
@@ -128,7 +130,7 @@ class Replica {
   std::function<void(const std::string&)> on_unusable;
   // The level is another: as of applied_index, by that entry; or it came with a keyspace.
   std::function<void(bool by_entry)> on_semantics_level;
-  // Called after each applied configuration entry and each role change.
+  // Called after each configuration that came to be applied, by an entry or with the keys of a snapshot.
   std::function<void()> on_configuration_applied;
   std::function<void()> on_role_change;
   // Snapshots: who needs one of this leader; what came of one; the switch to one is durable in raft.db (D9).

@@ -92,7 +92,7 @@ base::Status Server::start() {
   if (!opened.is_ok()) return opened.take_status();
   directory_ = std::move(opened.value());
   if (directory_.joins && !options_.join.is_set()) options_.join = directory_.targets.front();
-  if (directory_.joins && directory_.learner) options_.role = NodeRole::kLearner;
+  if (directory_.joins && directory_.role) options_.role = *directory_.role;
   raise_file_limit();
   peers_ = std::make_unique<Peers>(loop_, options_, own_self(""));
   build_node(std::move(directory_.start));
@@ -232,17 +232,12 @@ void Server::build_node(NodeStart start) {
                      .may_be_adopted = [this] { return node_->may_be_adopted(); },
                      .adopt = [this](const peer::Adopt& adoption) { return adopt(adoption); },
                      .missed = [this](const peer::Hello& hello) { on_missed(hello); },
-                     .removed = [this](const std::string& sentence) { on_removed(sentence); },
+                     .removed = [this](const std::string& sentence) { node_->on_removed(sentence, directory_.joins); },
                      .knows_members = [this] { return node_->knows_members(); },
                      .was_member = [this] { return node_->was_member(); },
                      .moved = [this](const raft::Member& told) { node_->on_addresses_said(told); },
                      .stats = &node_->stats()});
   clients_.set_node(node_.get());
-}
-
-// Who asks to be taken in is no member yet as far as it knows. That a member knows of none either is no news: the answer will tell.
-void Server::on_removed(const std::string& sentence) {
-  if (joiner_ == nullptr) node_->on_removed(sentence);
 }
 
 // On the loop: who was removed serves nobody, and who was taken in again is told so once.
@@ -368,7 +363,8 @@ void Server::judge_other_cluster() {
   const bool alone = node_->members().members.size() == 1;
   if (alone && !has_replayed()) return;
   const std::string other = std::exchange(other_cluster_, {});
-  if (joiner_) return;
+  // It may have been taken in there since that was seen.
+  if (joiner_ || other == peer::cluster_name(node_->identity().cluster_id)) return;
   if (node_->may_be_adopted()) return join_after_founding();
   end_as_misplaced(base::format(
       "%s belongs to cluster %s, but -join %s answers as cluster %s; name a node of its own cluster, or give it an empty "
@@ -385,6 +381,7 @@ void Server::join_after_founding() {
 void Server::start_joining() {
   LETO_LOG(kNotice, "joining the cluster of %s", options_.join.text().c_str());
   if (directory_.targets.empty()) directory_.targets.push_back(options_.join);
+  directory_.joins = true;
   joiner_ = std::make_unique<Joiner>(
       loop_, options_, Joiner::Wish{.identity = node_->identity(), .targets = directory_.targets},
       Joiner::Hooks{.reached = [this](const std::string& host) {

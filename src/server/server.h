@@ -59,7 +59,6 @@ class Server {
   PeersSelf own_self(const std::string& host) const;
 
   void build_node(NodeStart start);
-  void on_removed(const std::string& sentence);
   void note_removal_of_node(const std::string& sentence);
   base::Status adopt(const peer::Adopt& adoption);
   // A founder without data has nothing to lose: it joins, as it would have with an empty directory.

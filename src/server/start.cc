@@ -129,7 +129,7 @@ void find_targets(const Options& options, OpenedDirectory& opened) {
   if (options.join.is_set()) opened.targets.push_back(options.join);
   const std::optional<Rejoin> rejoin = read_rejoin(opened.lock.path());
   if (!rejoin) return;
-  opened.learner = rejoin->learner;
+  opened.role = rejoin->role;
   for (const Address& each : rejoin->addresses) {
     if (each != options.join) opened.targets.push_back(each);
   }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,9 +26,9 @@ struct OpenedDirectory {
   uint64_t checkpoint_frames = 0;    // As the log was opened with.
   std::unique_ptr<storage::KeyStore> keys;
   NodeStart start;
-  bool joins = false;                // This node is in no configuration yet, and asks at `targets` to be taken in.
+  bool joins = false;                // This node is not known to be a member, and asks at `targets` to be taken in.
   std::vector<Address> targets;      // -join, and after a repair the members that were known.
-  bool learner = false;              // After a repair: it is to be a learner, whatever -role says.
+  std::optional<NodeRole> role;      // After a repair: as which it is to join, whatever -role says.
 };
 
 // The directory as it is given, made absolute if it exists, else under the working directory.

@@ -353,6 +353,30 @@ test "a member is not stopped by one of its own cluster that came up empty where
     assert_same_digest $nodes
 }
 
+# It finds out by itself in its first second, and from a member that dials it, in either order.
+test "a founder of nothing that is started to join is taken in, and stays" -timeout 90 {
+    for {set round 0} {$round < ($::harness::long ? 8 : 2)} {incr round} {
+        set nodes [start_cluster 3]
+        lassign $nodes founder member other
+        foreach name $nodes { kill9 $name }
+        file delete -force $node::dir($founder)
+        launch $founder
+        wait_for_condition "it leads itself" 5000 {[node_serves $founder] && [raft_field $founder role] eq "leader"}
+        kill9 $founder
+        restart $member
+        restart $other
+        set_option $founder -join 127.0.0.1:$node::port($member)
+        # Until its predecessor counts as dead, so that it is taken in at once.
+        after 2000
+        launch $founder
+        wait_members $nodes
+        after 1500
+        assert {[runs $founder]}
+        assert_same_digest $nodes
+        foreach name $nodes { stop $name }
+    }
+}
+
 test "from one node to five and back to one under load" -timeout 300 {
     set first [start_node]
     wait_for_condition "it takes writes" 5000 {[node_ask $first SET a b] eq "OK"}

@@ -543,6 +543,33 @@ struct ThirdLags {
   SessionRef session;
 };
 
+TEST_CASE("LEAVE of who is being removed already ends as its removal does, and never says that the members are as they were") {
+  ThirdLags it(200);
+  const std::string unknown = "-UNKNOWN outcome: the change was begun, but not finished within request-timeout\r\n";
+  const auto leave = [&it](int ticks) {
+    it.test.send(it.session, {"LEAVE", "id2", "FORCE"});
+    it.peers.ticks(ticks);
+    CHECK(it.session->output().empty());
+  };
+  const int nearly_all = ticks_in(it.test.options.request_timeout_ms) - 20;
+  leave(nearly_all);
+  REQUIRE(it.test.node->members().is_joint());
+  it.peers.ticks(40);
+  CHECK(it.test.take(it.session) == unknown);
+  SUBCASE("not within request-timeout") {
+    leave(nearly_all);
+    it.peers.ticks(40);
+    CHECK(it.test.take(it.session) == unknown);
+  }
+  SUBCASE("once the one that lags has caught up") {
+    leave(20);
+    it.peers.takes_no_entries = {};
+    it.peers.ticks(100);
+    CHECK(it.test.take(it.session) == "+OK\r\n");
+    CHECK(it.test.node->members().members.size() == 2);
+  }
+}
+
 TEST_CASE("LEAVE beside a voter that lags is refused after three election timeouts, and says who lags and by how much") {
   for (const char* leaver : {"id2", "id1"}) {
     ThirdLags it(200);

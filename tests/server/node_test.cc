@@ -165,20 +165,55 @@ TEST_CASE("a node that was taken in by an entry that no majority had was never a
   CHECK_FALSE(test.keys.busy());
 }
 
-TEST_CASE("a node that is a member from now on writes that behind at once, so that its next start knows") {
+// The same node before it had that entry, and what makes it a member.
+NodeStart start_before(raft::Entry& taken_in) {
   NodeStart start = start_of_taken_in();
-  const raft::Entry taken_in{.id = {.term = 1, .index = 2},
-                             .kind = raft::EntryKind::kConfiguration,
-                             .payload = std::make_shared<const std::string>(
-                                 raft::encode_configuration(start.recovered.configurations.back().configuration))};
+  taken_in = {.id = {.term = 1, .index = 2},
+              .kind = raft::EntryKind::kConfiguration,
+              .payload = std::make_shared<const std::string>(
+                  raft::encode_configuration(start.recovered.configurations.back().configuration))};
   start.recovered.configurations.pop_back();
   start.recovered.last.index = 1;
-  NodeUnderTest test(std::move(start));
+  return start;
+}
+
+TEST_CASE("a node that is a member from now on writes that behind at once, so that its next start knows") {
+  raft::Entry taken_in;
+  NodeUnderTest test(start_before(taken_in));
   test.node->on_message(append_to_taken_in({.term = 1, .index = 1}, {taken_in}));
   test.finish_all_disk();
   test.ticks(1);
   REQUIRE(test.node->was_member());
   CHECK(test.keys.busy());
+}
+
+TEST_CASE("a node that hears of its entry and of the one that removed it at once knows that it was removed") {
+  raft::Entry taken_in;
+  NodeStart start = start_before(taken_in);
+  const raft::Entry removal{.id = {.term = 2, .index = 3},
+                            .kind = raft::EntryKind::kConfiguration,
+                            .payload = std::make_shared<const std::string>(
+                                raft::encode_configuration(start.recovered.configurations[0].configuration))};
+  NodeUnderTest test(std::move(start));
+  raft::Message message = append_to_taken_in({.term = 1, .index = 1}, {taken_in, removal});
+  std::get<raft::AppendEntries>(message.body).leader_commit = 3;
+  test.node->on_message(message);
+  test.finish_all_disk();
+  test.ticks(1);
+  REQUIRE(test.node->raft().applied_index() == 3);
+  CHECK(test.node->was_member());
+  CHECK(test.node->removed());
+}
+
+TEST_CASE("a node that was started to join believes that it was removed only once it was a member") {
+  NodeStart start = start_of_taken_in();
+  bool member = true;
+  SUBCASE("it was") { start.witness = {.index = 2, .term = 1}; }
+  SUBCASE("it is not known to have been") { member = false; }
+  NodeUnderTest test(std::move(start));
+  test.ticks(ticks_in(2 * test.options.election_timeout_ms) + 2);
+  test.node->on_removed("you were removed", true);
+  CHECK(test.node->removed() == member);
 }
 
 TEST_CASE("a node that is told of its removal believes it as long as nobody leads it") {
@@ -187,12 +222,12 @@ TEST_CASE("a node that is told of its removal believes it as long as nobody lead
   std::vector<std::string> to_be_noted;
   test.node->on_told_of_removal = [&](const std::string& sentence) { to_be_noted.push_back(sentence); };
   test.follow(2, 2);
-  test.node->on_removed("you were removed");
+  test.node->on_removed("you were removed", false);
   CHECK_FALSE(test.node->removed());
   CHECK(to_be_noted.empty());
   test.ticks(ticks_in(2 * test.options.election_timeout_ms) + 2);
   CHECK(test.node->info({"raft"}).find("member_role:voter\r\n") != std::string::npos);
-  test.node->on_removed("you were removed");
+  test.node->on_removed("you were removed", false);
   CHECK(test.node->removed());
   CHECK(to_be_noted == std::vector<std::string>{"you were removed"});
   CHECK(test.node->info({"raft"}).find("member_role:none\r\n") != std::string::npos);

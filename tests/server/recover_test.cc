@@ -297,6 +297,8 @@ TEST_CASE("what is recovered starts, whatever was noted about its damage") {
   REQUIRE(survivor.recover().is_ok());
   CHECK_FALSE(survivor.visit().joins);
   CHECK(marked_damage(survivor.path).empty());
+  survivor.options.join = {.host = "there", .port = 3};
+  CHECK_FALSE(survivor.visit().joins);   // It is a member, of its own cluster.
 }
 
 bool has_in_folder(const Survivor& survivor, const std::string& name) {

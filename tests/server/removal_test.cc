@@ -112,7 +112,7 @@ TEST_CASE("without follower-writes forward, too, what waits for a leader is refu
   test.send(session, {"GET", "k"});
   test.turn();
   CHECK(session->output().empty());
-  test.node->on_removed("you were removed");
+  test.node->on_removed("you were removed", false);
   test.turn();
   CHECK(test.take(session) == kRemoved + kRemoved);
 }

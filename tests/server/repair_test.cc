@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,7 @@ void rename_some(const std::string& directory, const std::vector<std::string>& f
 }
 
 // A new node under the old id, which asks the other two.
-void check_rejoins(Survivor& survivor) {
+void check_rejoins(Survivor& survivor, std::optional<NodeRole> known_role = NodeRole::kVoter) {
   raft::NodeId node = raft::kNobody;
   // Also when it is started again before it is a member.
   for (int start = 0; start < 2; ++start) {
@@ -47,6 +48,7 @@ void check_rejoins(Survivor& survivor) {
     REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
     const NodeStart& found = opened.value().start;
     CHECK(opened.value().joins);
+    CHECK(opened.value().role == known_role);
     REQUIRE(opened.value().targets.size() == 2);
     CHECK(opened.value().targets[0].text() == "there:3");
     CHECK(opened.value().targets[1].text() == "there:5");
@@ -77,10 +79,14 @@ void check_refused(Survivor& survivor, const std::string& why) {
 }  // namespace
 
 TEST_CASE("a note of whom to rejoin is read back as it was written") {
+  std::optional<NodeRole> role;
+  SUBCASE("a learner") { role = NodeRole::kLearner; }
+  SUBCASE("a voter") { role = NodeRole::kVoter; }
+  SUBCASE("nobody knows") {}
   const Rejoin rejoin{.id = "id1",
                       .cluster_id = std::string("\x00\xff", 2) + std::string(14, 'c'),
                       .cluster_secret = std::string(32, 's'),
-                      .learner = true,
+                      .role = role,
                       .folder = "damaged-5",
                       .addresses = {{.host = "a", .port = 1}, {.host = "::1", .port = 2}}};
   const std::optional<Rejoin> read = parse_rejoin(rejoin_text(rejoin));
@@ -88,7 +94,7 @@ TEST_CASE("a note of whom to rejoin is read back as it was written") {
   CHECK(read->id == rejoin.id);
   CHECK(read->cluster_id == rejoin.cluster_id);
   CHECK(read->cluster_secret == rejoin.cluster_secret);
-  CHECK(read->learner);
+  CHECK(read->role == role);
   CHECK(read->folder == rejoin.folder);
   CHECK(read->addresses == rejoin.addresses);
   for (const char* text : {"", "id id1\n", "nonsense", "id id1\nfolder damaged-5\naddress none\n"}) CHECK_FALSE(parse_rejoin(text));
@@ -364,6 +370,22 @@ TEST_CASE("keys that are damaged are made anew from a log that has everything, a
   CHECK_FALSE(opened.value().joins);
 }
 
+TEST_CASE("a node whose keys are made anew knows what was committed, and so that it is a member") {
+  Survivor survivor;
+  survivor.make();
+  survivor.rot("keys-1.db", "precious");
+  REQUIRE(mark_damaged(survivor.path, survivor.path + "/keys-1.db: damaged: key \"key\" of database 0 has a wrong checksum").is_ok());
+  survivor.options.join = {.host = "there", .port = 3};
+  for (int start = 0; start < 2; ++start) {
+    base::Result<OpenedDirectory> opened = survivor.open();
+    REQUIRE_MESSAGE(opened.is_ok(), opened.status().text());
+    CHECK(opened.value().start.header.applied_index == 0);
+    CHECK(opened.value().start.witness.index == 4);
+    CHECK(opened.value().start.witness.term == kTerm);
+    CHECK_FALSE(opened.value().joins);
+  }
+}
+
 TEST_CASE("keys that are damaged are made anew by a node alone whose log has everything, but not without its tail") {
   Survivor survivor;
   survivor.make();
@@ -570,7 +592,8 @@ TEST_CASE("a move that was cut off is finished by the next start, whichever rena
     REQUIRE(files.size() >= 4);
     states = size_t{1} << files.size();
     const Rejoin rejoin{.id = "id1", .cluster_id = survivor.before.cluster_id, .cluster_secret = survivor.before.cluster_secret,
-                        .folder = "damaged-7", .addresses = {{.host = "there", .port = 3}, {.host = "there", .port = 5}}};
+                        .role = NodeRole::kVoter, .folder = "damaged-7",
+                        .addresses = {{.host = "there", .port = 3}, {.host = "there", .port = 5}}};
     REQUIRE(storage::write_note(survivor.path + "/rejoin.begun", rejoin_text(rejoin)).is_ok());
     // The mark is removed behind the last of them.
     if (moved + 1 < states || moved % 2 == 0) REQUIRE(mark_damaged(survivor.path, survivor.path + "/raft.db: damaged: seen").is_ok());
