@@ -101,7 +101,9 @@ void Membership::dial_again() {
 }
 
 void Membership::leave(command::Ticket ticket, const command::LeaveRequest& request) {
-  if (replica_.raft().configuration().find_id(request.id) == nullptr) {
+  const raft::Raft& raft = replica_.raft();
+  // Who is being removed is a member yet: this LEAVE ends as that one does.
+  if (raft.configuration().find_id(request.id) == nullptr && raft.committed_configuration().find_id(request.id) == nullptr) {
     answer_(ticket, base::format("ERR no member is called '%s'", request.id.c_str()));
     return;
   }

@@ -43,6 +43,13 @@ raft::Options raft_options(const Options& options, const NodeStart& start) {
   return result;
 }
 
+// Whether the last of what configurations_known() gave is committed, and has this node no more. The core cannot tell where
+// nothing of it is applied yet.
+bool lacks_node(const std::vector<raft::ConfigurationAt>& known, const NodeStart& start) {
+  if (known.empty() || known.back().index > known_committed(start)) return false;
+  return known.back().configuration.find(start.identity.node) == nullptr;
+}
+
 }  // namespace
 
 std::vector<raft::ConfigurationAt> configurations_known(const NodeStart& start) {
@@ -84,6 +91,7 @@ Node::Node(Options& options, const Environment& environment, NodeStart start)
     was_member_ = was_member_ || (committed && each.configuration.find(identity_.node) != nullptr);
   }
   start.recovered.configurations = configurations_known(start);
+  was_removed_ = was_member_ && lacks_node(start.recovered.configurations, start);
   for (const raft::ConfigurationAt& each : start.recovered.configurations) {
     identity_.founded = identity_.founded && each.configuration.members.size() == 1;
   }
@@ -432,12 +440,13 @@ void Node::on_configuration_applied() {
   const bool member = replica_->applied_configuration().find(identity_.node) != nullptr;
   const bool taken_in = member && !was_member_ && !identity_.founded;
   was_member_ = was_member_ || member;
-  if (removed()) {
+  const bool gone = !member && removed();
+  if (gone) {
     LETO_LOG(kWarning, "this node was removed from its cluster and serves no more; to use it again start it "
              "with an empty -raftdir and -join");
   }
   // So that it knows after a restart, too, when nobody tells it any more; and a member does not ask then to be taken in.
-  if (removed() || taken_in) flusher_->flush([](const base::Status&) {});
+  if (gone || taken_in) flusher_->flush([](const base::Status&) {});
   identity_.founded = identity_.founded && replica_->raft().committed_configuration().members.size() == 1;
 }
 
@@ -471,7 +480,8 @@ bool Node::removed() const {
   const raft::Configuration& committed = replica_->raft().committed_configuration();
   // A newer configuration in the log may be the one that makes it a member.
   const bool in_force = replica_->raft().configuration().find(identity_.node) != nullptr;
-  return was_member_ && !in_force && !committed.members.empty() && committed.find(identity_.node) == nullptr;
+  if (!was_member_ || in_force) return false;
+  return was_removed_ || (!committed.members.empty() && committed.find(identity_.node) == nullptr);
 }
 
 // Entries of a founder's own are its configuration and the empty ones of its terms, never commands.

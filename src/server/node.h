@@ -250,6 +250,7 @@ class Node final : public command::Services {
   enum class Switch : uint8_t { kNone, kDue, kUnderWay };
   Switch keys_file_switch_ = Switch::kNone;
   bool was_member_ = false;             // A committed configuration had this node.
+  bool was_removed_ = false;            // And the last one that was known at the start, which was committed, had not.
   raft::Index replay_until_ = 0;        // The log's end at start, but for a founding: what is in it is not known before.
 
   std::map<uint64_t, SessionRef> sessions_;   // By client id.

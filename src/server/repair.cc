@@ -167,12 +167,15 @@ Status keep_witness(const std::string& directory, const Salvage& found) {
 Status make_keys_anew(const std::string& directory, const Salvage& found, const std::string& damage) {
   LETO_LOG(kWarning, "%s", damage.c_str());
   const std::string folder = storage::next_folder(directory, static_cast<uint64_t>(std::time(nullptr)));
+  // Cut off before the witness is there, the next start is to judge again.
+  if (Status status = mark_damaged(directory, damage); !status.is_ok()) return status;
   if (Status moved = storage::move_databases(directory, folder, storage::Databases::kKeys); !moved.is_ok()) return moved;
+  if (Status status = keep_witness(directory, found); !status.is_ok()) return status;
   if (Status status = storage::remove_note(mark_path(directory)); !status.is_ok()) return status;
   if (Status status = forget_lost_keys(directory); !status.is_ok()) return status;
   LETO_LOG(kWarning, "the keys files are in %s/%s now; all keys are made anew from the log, entries 1 to %llu",
            directory.c_str(), folder.c_str(), Number{found.log->last.index});
-  return keep_witness(directory, found);
+  return {};
 }
 
 // Somebody else may lead, and send this node what it has lost. Whoever is just becoming a voter need not have it all.

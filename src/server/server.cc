@@ -393,6 +393,7 @@ void Server::start_joining() {
 
 void Server::on_joined() {
   joiner_.reset();
+  directory_.joins = false;
   auto status = std::make_shared<base::Status>();
   const auto forget = [status, directory = directory_.lock.path()] {
     *status = forget_rejoin(directory);

@@ -353,6 +353,13 @@ test "a member is not stopped by one of its own cluster that came up empty where
     assert_same_digest $nodes
 }
 
+# Of the member `id`, as the leader sees it, in milliseconds.
+proc silence_of {leader id} {
+    foreach {field value} [info_of $leader raft] {
+        if {[regexp "^id=$id,.*last_contact_ms=(\\d+)" $value -> silence]} { return $silence }
+    }
+}
+
 # It finds out by itself in its first second, and from a member that dials it, in either order.
 test "a founder of nothing that is started to join is taken in, and stays" -timeout 90 {
     for {set round 0} {$round < ($::harness::long ? 8 : 2)} {incr round} {
@@ -366,12 +373,11 @@ test "a founder of nothing that is started to join is taken in, and stays" -time
         restart $member
         restart $other
         set_option $founder -join 127.0.0.1:$node::port($member)
-        # Until its predecessor counts as dead, so that it is taken in at once.
-        after 2000
+        set leader [leader_of [list $member $other]]
+        wait_for_condition "its predecessor counts as dead, so that it is taken in at once" 10000 {[silence_of $leader $founder] >= 1500}
         launch $founder
         wait_members $nodes
-        after 1500
-        assert {[runs $founder]}
+        wait_for_condition "it has judged what it saw, and runs on" 10000 {[dict get [info_of $founder server] uptime_in_seconds] >= 2}
         assert_same_digest $nodes
         foreach name $nodes { stop $name }
     }

@@ -322,6 +322,30 @@ TEST_CASE("a learner is taken in as an observer, and stays one") {
   CHECK(test.take(session) == "-ERR id9 does not vote, so it cannot lead\r\n");
 }
 
+TEST_CASE("LEAVE of a learner that is being removed already ends as its removal does") {
+  LeaderUnderTest test;
+  const SessionRef session = test.node->open_session();
+  test.send(session, {"JOIN", "10.0.0.9:15379", "id9", "LEARNER"});
+  answer_dial(test, found(9));
+  test.peers.ticks(60);
+  REQUIRE(test.take(session) == "+OK\r\n");
+  test.peers.accept_entries = false;
+  const SessionRef again = test.node->open_session();
+  for (const SessionRef& asks : {session, again}) {
+    test.send(asks, {"LEAVE", "id9"});
+    test.peers.ticks(1);
+  }
+  REQUIRE(test.node->raft().configuration().find(9) == nullptr);
+  CHECK(again->output().empty());
+  test.peers.accept_entries = true;
+  test.peers.ticks(100);
+  CHECK(test.take(session) == "+OK\r\n");
+  CHECK(test.take(again) == "+OK\r\n");
+  test.send(again, {"LEAVE", "id9"});
+  test.turn();
+  CHECK(test.take(again) == "-ERR no member is called 'id9'\r\n");
+}
+
 TEST_CASE("a voter does not become a learner in place") {
   LeaderUnderTest test;
   const SessionRef session = test.node->open_session();

@@ -205,6 +205,21 @@ TEST_CASE("a node that hears of its entry and of the one that removed it at once
   CHECK(test.node->removed());
 }
 
+TEST_CASE("a node that knows its removal to be committed needs nobody to tell it, though its keys are of before") {
+  NodeStart start = start_of_taken_in();
+  const raft::Configuration three = NodeUnderTest::start_of(3).recovered.configurations[0].configuration;
+  start.recovered.last.index = 3;
+  start.recovered.configurations.push_back({.index = 3, .configuration = three});
+  start.header.applied_index = 2;   // Its keys are of before.
+  raft::Index committed = 3;
+  SUBCASE("it is") {}
+  SUBCASE("it may be taken back") { committed = 2; }
+  start.witness = {.index = committed, .term = 1};
+  const NodeUnderTest test(std::move(start));
+  CHECK(test.node->was_member());
+  CHECK(test.node->removed() == (committed == 3));
+}
+
 TEST_CASE("a node that was started to join believes that it was removed only once it was a member") {
   NodeStart start = start_of_taken_in();
   bool member = true;
