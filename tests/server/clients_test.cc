@@ -437,15 +437,18 @@ TEST_CASE("a unix socket is served like any other, with the mode that was asked 
   uv_pipe_connect(&request, &pipe, path.c_str(),
                   [](uv_connect_t* done, int status) { *static_cast<int*>(done->data) = status; });
   REQUIRE(server.wait([&] { return connected <= 0 && server.clients.size() == 1; }));
-  CHECK(connected == 0);
-  const command::Client& client = *server.it.node->clients().front();
-  CHECK(client.address == path + ":0");
-  CHECK(client.on_unix_socket);
   server.it.options.enable_debug_command = DebugCommand::kLocal;
-  CHECK(server.it.node->debug_allowed(client));
+  const command::Client& client = *server.it.node->clients().front();
+  const std::string address = client.address;
+  const bool on_unix_socket = client.on_unix_socket, debug_allowed = server.it.node->debug_allowed(client);
+  // Before anything is judged: who leaves this test early leaves no handle of its stack in the loop.
   uv_close(reinterpret_cast<uv_handle_t*>(&pipe), nullptr);
   unix_listener.close();
   CHECK(server.wait([&] { return server.clients.size() == 0; }));
+  CHECK(connected == 0);
+  CHECK(address == path + ":0");
+  CHECK(on_unix_socket);
+  CHECK(debug_allowed);
   CHECK(rmdir(pattern) == 0);   // The socket's file is gone.
 }
 
