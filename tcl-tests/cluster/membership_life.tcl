@@ -333,13 +333,20 @@ test "a member that is started with -join to another cluster ends and names both
     }
 }
 
-test "a member is not stopped by one of its own cluster that came up empty where -join points" -timeout 60 {
+# The names of three nodes: the first came up empty and leads itself, its two members are dead.
+proc cluster_of_empty_founder {} {
     set nodes [start_cluster 3]
-    lassign $nodes founder member other
+    set founder [lindex $nodes 0]
     foreach name $nodes { kill9 $name }
     file delete -force $node::dir($founder)
     launch $founder
     wait_for_condition "it leads itself" 5000 {[node_serves $founder] && [raft_field $founder role] eq "leader"}
+    return $nodes
+}
+
+test "a member is not stopped by one of its own cluster that came up empty where -join points" -timeout 60 {
+    set nodes [cluster_of_empty_founder]
+    lassign $nodes founder member other
     set node::expected_end($founder) 1
     restart $member
     wait_for_condition "the empty one ends" 10000 {![runs $founder]}
@@ -363,12 +370,8 @@ proc silence_of {leader id} {
 # It finds out by itself in its first second, and from a member that dials it, in either order.
 test "a founder of nothing that is started to join is taken in, and stays" -timeout 90 {
     for {set round 0} {$round < ($::harness::long ? 8 : 2)} {incr round} {
-        set nodes [start_cluster 3]
+        set nodes [cluster_of_empty_founder]
         lassign $nodes founder member other
-        foreach name $nodes { kill9 $name }
-        file delete -force $node::dir($founder)
-        launch $founder
-        wait_for_condition "it leads itself" 5000 {[node_serves $founder] && [raft_field $founder role] eq "leader"}
         kill9 $founder
         restart $member
         restart $other
